@@ -1,0 +1,1 @@
+"""DuckDB catalog, Parquet manifests and sample identity. Imports neither torch nor Beam."""

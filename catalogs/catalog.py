@@ -1,0 +1,219 @@
+"""The DuckDB catalog of a run: one short-lived writer or many readers, always what run.json lists.
+
+Every row comes from a committed manifest, so the file can be deleted at any time: ``rebuild`` gives the
+same rows again, and so does a ``sync`` after a writer was killed at any moment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import duckdb
+
+from catalogs import connection, ingest
+from catalogs.errors import CatalogBusy, CatalogMissing, CatalogOutdated, CatalogUnreadable
+
+CATALOG = "catalog.duckdb"
+RUN_JSON = "run.json"
+Mode = Literal["read", "write"]
+Progress = Callable[[int, int], None]
+"""Called as (manifests done, manifests in all) after each manifest that is ingested."""
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What a sync did: manifests ingested, removed, and left as they were; rows that were ingested."""
+
+    ingested: int
+    removed: int
+    unchanged: int
+    rows: int
+
+
+@dataclass
+class Catalog:
+    """An open catalog. ``con`` is its DuckDB connection; leaving the ``with`` block closes it."""
+
+    run_dir: Path
+    mode: Mode
+    con: duckdb.DuckDBPyConnection
+
+    @classmethod
+    def open(cls, run_dir: str | Path, mode: Mode = "read", wait: float = 0.0) -> Catalog:
+        """Open the run's catalog, trying for ``wait`` seconds while another process holds it.
+
+        "write" makes the file where there is none, and makes it anew where another version of fairshards
+        made it: call ``sync`` next. While it is open for writing, no other process can open it at all.
+
+        Raises:
+            CatalogMissing: "read", and there is no catalog.
+            CatalogBusy: another process holds it; the message names its PID.
+            CatalogUnreadable: the file is damaged or not ours; it may be deleted.
+            CatalogOutdated: "read", and another version made it.
+        """
+        root = Path(run_dir).resolve()
+        path = root / CATALOG
+        if mode == "write":
+            _prepare(path, wait)
+        con = connection.connect(path, mode == "read", wait)
+        try:
+            with connection.explained(path):
+                connection.require_version(con, path)
+        except BaseException:
+            con.close()
+            raise
+        return cls(root, mode, con)
+
+    def __enter__(self) -> Catalog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; closing twice does nothing."""
+        self.con.close()
+
+    def sync(self, manifest_paths: Iterable[str | Path], progress: Progress | None = None) -> SyncReport:
+        """Make the catalog reflect exactly these manifests, given relative to the run folder (or absolute).
+
+        New ones are ingested, each in its own transaction; rows of manifests that are no longer listed are
+        removed. What is there already isn't read again.
+
+        Raises:
+            ManifestError: a manifest can't be read (then nothing is changed), or repeats an id that another
+                has (then both are named, and the newer one is left out).
+        """
+        listed = ingest.read_listed(self.run_dir, [self._name(path) for path in manifest_paths])
+        with connection.explained(self.run_dir / CATALOG):
+            stale = self._stale(listed)
+            ingest.remove(self.con, stale)
+            known = self._known()
+            todo = [manifest for manifest in _in_order(listed) if manifest.manifest not in known]
+            rows = 0
+            for done, manifest in enumerate(todo, start=1):
+                rows += ingest.ingest(self.con, manifest)
+                if progress:
+                    progress(done, len(todo))
+            ingest.check_unique(self.con)
+        return SyncReport(len(todo), len(stale), len(listed) - len(todo), rows)
+
+    def is_current(self, names: Iterable[str]) -> bool:
+        """Return whether the catalog holds the manifests of these names, all checked, and no others."""
+        rows = self.con.execute("SELECT path, checked FROM ingested").fetchall()
+        return {row[0] for row in rows} == {self._name(name) for name in names} and all(row[1] for row in rows)
+
+    def _known(self) -> set[str]:
+        return {row[0] for row in self.con.execute("SELECT manifest FROM ingested").fetchall()}
+
+    def _stale(self, listed: list[ingest.Listed]) -> list[str]:
+        """Return the content hashes to remove: no longer listed, moved, or sources whose set has changed.
+
+        Which of two sources with one id is the duplicate depends on all source manifests in their order.
+        """
+        held = {row[0]: row for row in self.con.execute("SELECT manifest, path, stage FROM ingested").fetchall()}
+        wanted = {manifest.manifest: manifest.name for manifest in listed}
+        stale = [manifest for manifest, path, _ in held.values() if wanted.get(manifest) != path]
+        sources = {manifest.manifest for manifest in listed if manifest.head.stage == "source"}
+        held_sources = {manifest for manifest, _, stage in held.values() if stage == "source"}
+        if sources != held_sources or held_sources & set(stale):
+            stale += sorted(held_sources - set(stale))
+        return stale
+
+    def _name(self, path: str | Path) -> str:
+        given = Path(path)
+        absolute = given.parent.resolve() / given.name if given.is_absolute() else self.run_dir / given
+        return Path(os.path.relpath(absolute, self.run_dir)).as_posix()
+
+
+def current_manifests(run_dir: str | Path) -> list[str]:
+    """Return the manifests that the run's run.json lists, relative to the run folder.
+
+    Raises:
+        CatalogMissing: there is no run.json, or it can't be read.
+    """
+    path = Path(run_dir) / RUN_JSON
+    try:
+        return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))["manifests"]]
+    except FileNotFoundError:
+        raise CatalogMissing(f"{run_dir} is no run folder: it has no {RUN_JSON}; `fairshards run` makes one") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise CatalogMissing(f"{path} can't be read: {error!r}; run again to write it anew") from error
+
+
+def ensure_current(run_dir: str | Path, wait: float = 10.0, progress: Progress | None = None) -> None:
+    """Make the catalog where it is missing or outdated, and sync it where run.json lists something else.
+
+    A folder with a catalog and no run.json is left as it is.
+
+    Raises:
+        CatalogError, ManifestError: as ``Catalog.open`` and ``Catalog.sync``.
+    """
+    if (Path(run_dir) / CATALOG).exists() and not (Path(run_dir) / RUN_JSON).exists():
+        return
+    names = current_manifests(run_dir)
+    try:
+        with Catalog.open(run_dir, "read", wait) as catalog:
+            if catalog.is_current(names):
+                return
+    except (CatalogMissing, CatalogOutdated):
+        pass
+    with Catalog.open(run_dir, "write", wait) as catalog:
+        catalog.sync(names, progress)
+
+
+def rebuild(run_dir: str | Path, progress: Progress | None = None) -> SyncReport:
+    """Delete the catalog and make it again from the manifests that run.json lists.
+
+    Raises:
+        CatalogBusy: another process holds it.
+    """
+    names, path = current_manifests(run_dir), Path(run_dir).resolve() / CATALOG
+    try:
+        connection.connect(path, read_only=False).close()
+    except (CatalogMissing, CatalogUnreadable):
+        pass
+    connection.delete(path)
+    with Catalog.open(run_dir, "write") as catalog:
+        return catalog.sync(names, progress)
+
+
+def dump(con: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[Any, ...]]]:
+    """Return every table's rows, sorted, to compare two catalogs; attempts, which may differ, are left out."""
+    tables = [table for table in ingest.manifest_tables(con) if table != "task_attempts"]
+    return {table: con.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall() for table in tables}
+
+
+def _in_order(listed: list[ingest.Listed]) -> list[ingest.Listed]:
+    """Return them in the order of their names, so that the outcome doesn't depend on the list's order."""
+    return sorted(listed, key=lambda manifest: manifest.name)
+
+
+def _prepare(path: Path, wait: float) -> None:
+    """Make the catalog where it is missing, and replace one that another version made."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection.create(path)
+        return
+    con = connection.connect(path, read_only=False, wait=wait)
+    try:
+        with connection.explained(path):
+            connection.require_version(con, path)
+    except CatalogOutdated:
+        con.close()
+        connection.delete(path)
+        connection.create(path)
+    finally:
+        con.close()
+
+
+__all__ = ["CATALOG", "RUN_JSON", "Catalog", "CatalogBusy", "SyncReport", "current_manifests", "dump",
+           "ensure_current", "rebuild"]  # fmt: skip

@@ -1,0 +1,174 @@
+"""Opening the DuckDB file: its creation, its locks, and DuckDB's errors in words that say what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+from catalogs import statements
+from catalogs.errors import CatalogBusy, CatalogError, CatalogMissing, CatalogOutdated, CatalogUnreadable
+
+# DuckDB must not try to download an extension for whatever file it is shown.
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False, "autoload_known_extensions": False,
+}
+_MAGIC = slice(8, 12)
+_DAMAGED = ("corrupt", "checksum", "not a valid duckdb", "could not read enough bytes", "version number",
+            "deserializ", "serialization error", "fatal error", "internal error")  # fmt: skip
+
+
+def connect(path: Path, read_only: bool, wait: float = 0.0) -> duckdb.DuckDBPyConnection:
+    """Return a connection to the catalog file, trying for ``wait`` seconds while another process holds it.
+
+    Raises:
+        CatalogMissing: there is no such file.
+        CatalogBusy: it is held elsewhere; the message names the holder's PID.
+        CatalogUnreadable: it is damaged or no DuckDB file.
+    """
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            return _connect(path, read_only)
+        except CatalogBusy:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.05)
+
+
+def create(path: Path) -> None:
+    """Make an empty catalog in one step: the file is there with its whole schema, or not at all.
+
+    It never replaces a catalog that another process made meanwhile.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with duckdb.connect(str(temporary), config=CONFIG) as con:
+            for statement in statements.schema_statements():
+                con.execute(statement)
+            con.execute("INSERT INTO catalog_info VALUES ($1)", [statements.schema_version()])
+        if not path.exists():
+            _wal(path).unlink(missing_ok=True)  # left by a catalog that was deleted
+        _publish(temporary, path)
+    except OSError as error:
+        raise CatalogError(f"can't make the catalog {path}: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def delete(path: Path) -> None:
+    """Delete a catalog with all that belongs to it; do it only while no other process holds it."""
+    for file in (path, _wal(path), *path.parent.glob(f".{path.name}.*.tmp*")):
+        file.unlink(missing_ok=True)
+
+
+def version(con: duckdb.DuckDBPyConnection, path: Path) -> str:
+    """Return the schema version of an open catalog.
+
+    Raises:
+        CatalogUnreadable: it is a DuckDB file, but no catalog.
+    """
+    try:
+        found = con.execute("SELECT schema_version FROM catalog_info").fetchone()
+    except duckdb.CatalogException:
+        found = None
+    if not found:
+        raise unreadable(path, "it is a DuckDB file, but not a fairshards catalog")
+    return str(found[0])
+
+
+def require_version(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Raise CatalogOutdated unless these very SQL files made the catalog."""
+    found, expected = version(con, path), statements.schema_version()
+    if found != expected:
+        raise CatalogOutdated(
+            f"{path} has schema {found}, this fairshards has {expected}; the next `fairshards run` or "
+            "`fairshards query` makes it again from the manifests"
+        )
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn DuckDB's errors about the file itself, which may come late, into ours; others pass."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if damaged(error):
+            raise unreadable(path, _first_line(error)) from error
+        raise
+
+
+def damaged(error: duckdb.Error) -> bool:
+    """Return whether DuckDB says that the file's content is broken."""
+    return any(word in str(error).lower() for word in _DAMAGED)
+
+
+def unreadable(path: Path, why: str) -> CatalogUnreadable:
+    """Return the error for a file that can be thrown away, and say so."""
+    return CatalogUnreadable(
+        f"{path} can't be used as a catalog: {why}. Delete it (or move it away, if it's yours): the catalog "
+        "is rebuilt from the run's manifests by the next `fairshards run` or `fairshards query`"
+    )
+
+
+def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
+    _require_magic(path)
+    try:
+        return duckdb.connect(str(path), read_only=read_only, config=CONFIG)
+    except duckdb.ConnectionException as error:
+        if "different configuration" in str(error):
+            raise CatalogBusy(
+                f"{path} is open in this process already, in the other mode; close that first", os.getpid()
+            ) from error
+        raise CatalogError(f"can't open {path}: {_first_line(error)}") from error
+    except duckdb.Error as error:
+        raise _opening_error(path, error) from error
+
+
+def _opening_error(path: Path, error: duckdb.Error) -> CatalogError:
+    text = str(error)
+    if "set lock" in text or "Conflicting lock" in text:
+        pid = re.search(r"PID (\d+)", text)
+        holder = f"process {pid[1]}" if pid else "another process"
+        return CatalogBusy(
+            f"{path} is held by {holder}; wait until it is done, or end it, and try again",
+            int(pid[1]) if pid else None,
+        )
+    if damaged(error):
+        return unreadable(path, _first_line(error))
+    return CatalogError(f"can't open {path}: {_first_line(error)}")
+
+
+def _require_magic(path: Path) -> None:
+    try:
+        with open(path, "rb") as file:
+            head = file.read(16)
+    except FileNotFoundError:
+        raise CatalogMissing(f"there is no catalog at {path}") from None
+    except OSError as error:
+        raise CatalogError(f"can't open {path}: {error}") from error
+    if head[_MAGIC] != b"DUCK":
+        raise unreadable(path, "it is no DuckDB file")
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        os.replace(temporary, path)
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(path.name + ".wal")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]

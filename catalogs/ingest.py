@@ -1,0 +1,182 @@
+"""From committed manifests to catalog rows: one transaction each, whole tables at a time, never a row."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from catalogs import statements
+from catalogs.identity import canonical_json
+from catalogs.manifest import Head, ManifestError, read_attempt, read_head
+
+# What may be there once only, per stage: (table, columns).
+UNIQUE: dict[str, tuple[tuple[str, str], ...]] = {
+    "run": (("runs", "run_id"),),
+    "plan": (("plan", "sample_id"),),
+    "generate": (("generated", "sample_id"),),
+    "score": (("scores", "sample_id, score"),),
+    "decide": (("decisions", "curation_id, sample_id, filter"), ("curations", "curation_id")),
+    "index": (("shard_index", "curation_id, sample_id"),),
+    "train": (("group_metrics", "training_id, stage, split, y, b"), ("training_runs", "training_id")),
+}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A manifest that the catalog must reflect: its name (relative to the run folder), path, head, attempt."""
+
+    name: str
+    path: Path
+    head: Head
+    attempt: dict[str, Any]
+
+    @property
+    def manifest(self) -> str:
+        """The content hash that stands for it in every row."""
+        return self.head.content_sha256
+
+
+def read_listed(run_dir: Path, names: Iterable[str]) -> list[Listed]:
+    """Return the manifests with their heads; one whose content is listed already is left out.
+
+    Raises:
+        ManifestError: some can't be read; all of them are named.
+    """
+    found: dict[str, Listed] = {}
+    problems = []
+    for name in dict.fromkeys(names):
+        try:
+            listed = _read(run_dir, name)
+        except ManifestError as error:
+            problems.append(str(error))
+        else:
+            found.setdefault(listed.manifest, listed)
+    if problems:
+        shown = "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
+        raise ManifestError(f"{len(problems)} of the run's manifests can't be read: {shown}")
+    return list(found.values())
+
+
+def ingest(con: duckdb.DuckDBPyConnection, listed: Listed) -> int:
+    """Add a manifest's rows in one transaction and return how many it has.
+
+    Raises:
+        ManifestError: its rows can't be read, or lack a column.
+    """
+    with _transaction(con):
+        _set_variables(con, listed)
+        try:
+            con.execute(statements.read("ingest/manifest"))
+            con.execute(statements.read(f"ingest/{listed.head.stage}"))
+        except (duckdb.DataError, duckdb.ProgrammingError, duckdb.OperationalError) as error:
+            raise ManifestError(
+                f"manifest {listed.name} can't be ingested: {error}; delete the file and run again"
+            ) from error
+        count = con.execute("SELECT row_count FROM ingested WHERE manifest = $1", [listed.manifest]).fetchone()
+    return int(count[0]) if count else 0
+
+
+def remove(con: duckdb.DuckDBPyConnection, manifests: Sequence[str]) -> None:
+    """Remove all rows of the given content hashes in one transaction."""
+    if not manifests:
+        return
+    with _transaction(con):
+        for table in manifest_tables(con):
+            con.execute(f"DELETE FROM {table} WHERE manifest IN (SELECT unnest($1))", [list(manifests)])
+
+
+def manifest_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the tables whose rows name their manifest, sorted."""
+    rows = con.execute(
+        "SELECT table_name FROM duckdb_columns() JOIN duckdb_tables() USING (table_name) "
+        "WHERE column_name = 'manifest' ORDER BY table_name"
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def check_unique(con: duckdb.DuckDBPyConnection) -> None:
+    """Check that what is new repeats no id, and mark it as checked.
+
+    A manifest that repeats one is removed again, so that the catalog stays usable.
+
+    Raises:
+        ManifestError: an id is there twice; both manifests are named.
+    """
+    stages = con.execute("SELECT DISTINCT stage FROM ingested WHERE NOT checked ORDER BY stage").fetchall()
+    for (stage,) in stages:
+        for table, columns in UNIQUE.get(stage, ()):
+            _check_table(con, table, columns)
+    with _transaction(con):
+        con.execute("UPDATE ingested SET checked = true WHERE NOT checked")
+
+
+def _check_table(con: duckdb.DuckDBPyConnection, table: str, columns: str) -> None:
+    twice = con.execute(
+        f"SELECT {columns} FROM {table} GROUP BY {columns} HAVING count(*) > 1 ORDER BY ALL LIMIT 1"
+    ).fetchone()
+    if twice is None:
+        return
+    same = " AND ".join(f"{column} IS NOT DISTINCT FROM ?" for column in columns.split(", "))
+    holders = con.execute(
+        f"SELECT DISTINCT checked, path, manifest FROM {table} JOIN ingested USING (manifest) WHERE {same} "
+        "ORDER BY checked DESC, path",
+        list(twice),
+    ).fetchall()
+    remove(con, [manifest for checked, _, manifest in holders if not checked])
+    where = " and ".join(path for _, path, _ in holders)
+    what = ", ".join(f"{column} {value}" for column, value in zip(columns.split(", "), twice, strict=True))
+    raise ManifestError(
+        f"{what} is there twice in {table}: in {where}"
+        f"{' (twice in the one manifest)' if len(holders) == 1 else ''}. Ids are unique in a run; "
+        "list one of the manifests only, or delete one and run again"
+    )
+
+
+def _read(run_dir: Path, name: str) -> Listed:
+    path = run_dir / name
+    if not path.is_file():
+        raise ManifestError(f"{name} is listed, but there is no file {path}; run the stage again")
+    head = read_head(path)
+    if head.stage not in statements.names("ingest") or head.stage == "manifest":
+        raise ManifestError(f"{name} is of stage {head.stage!r}, which this catalog doesn't know")
+    return Listed(name, path, head, read_attempt(path))
+
+
+def _set_variables(con: duckdb.DuckDBPyConnection, listed: Listed) -> None:
+    head = listed.head
+    shards = [asdict(head.shard)] if head.shard else []
+    if head.stage == "index":
+        shards += [dict(shard) for shard in head.settings.get("shards", ())]
+    values: dict[str, Any] = {
+        "path": _literal(listed.path), "name": listed.name, "folder": listed.name.rpartition("/")[0],
+        "manifest": head.content_sha256, "stage": head.stage, "task": head.task, "task_hash": head.task_hash,
+        "fingerprint": head.fingerprint, "inputs": list(head.inputs),
+        "settings": canonical_json(dict(head.settings)), "shards": json.dumps(shards),
+        "attempt": json.dumps(listed.attempt),
+    }  # fmt: skip
+    for name, value in values.items():
+        con.execute(f"SET VARIABLE {name} = $1", [value])
+
+
+def _literal(path: Path) -> str:
+    """Return the path as a glob pattern that matches itself only; read_parquet takes every path for one."""
+    return re.sub(r"([\[*?])", r"[\1]", str(path))
+
+
+@contextlib.contextmanager
+def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    con.begin()
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(duckdb.Error):
+            con.rollback()
+        raise
+    con.commit()

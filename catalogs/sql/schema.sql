@@ -1,0 +1,121 @@
+-- What does a run's catalog hold? Every row names, in `manifest`, the content hash of the manifest it came from.
+
+-- One row: which version of these SQL files made the catalog. The only row that no manifest made.
+CREATE TABLE catalog_info (schema_version VARCHAR NOT NULL);
+
+-- One row per manifest whose rows are here. `checked` turns true when its ids were found to be unique.
+CREATE TABLE ingested (
+    manifest VARCHAR NOT NULL, path VARCHAR NOT NULL, stage VARCHAR NOT NULL, task VARCHAR, task_hash VARCHAR,
+    fingerprint VARCHAR, inputs VARCHAR[], settings JSON, row_count BIGINT, checked BOOLEAN NOT NULL
+);
+
+CREATE TABLE runs (
+    run_id VARCHAR, name VARCHAR, seed BIGINT, recipe VARCHAR, versions VARCHAR, manifest VARCHAR NOT NULL
+);
+
+-- One row per readable source image; g is 0, real. Shard paths are relative to the run folder, here and below.
+CREATE TABLE sources (
+    source_id VARCHAR, dataset VARCHAR, split VARCHAR, key VARCHAR,
+    y BIGINT, class_name VARCHAR, b BIGINT, bias_name VARCHAR, group_name VARCHAR, g BIGINT,
+    shard VARCHAR, "offset" BIGINT, size BIGINT, image_sha256 VARCHAR, width BIGINT, height BIGINT,
+    caption VARCHAR, metadata VARCHAR, manifest VARCHAR NOT NULL
+);
+
+-- What a captioner said of a source image (ASPIRE step 1).
+CREATE TABLE captions (source_id VARCHAR, captioner VARCHAR, caption VARCHAR, manifest VARCHAR NOT NULL);
+
+-- Phrases of a caption; kind is foreground or background (ASPIRE step 2).
+CREATE TABLE phrases (
+    source_id VARCHAR, kind VARCHAR, phrase VARCHAR, alternative VARCHAR, manifest VARCHAR NOT NULL
+);
+
+-- A source image with one phrase edited out, and whether the classifier changed its mind (ASPIRE step 4).
+CREATE TABLE edits (
+    edit_id VARCHAR, source_id VARCHAR, kind VARCHAR, phrase VARCHAR, instruction VARCHAR, hit BOOLEAN,
+    predicted_before BIGINT, predicted_after BIGINT,
+    shard VARCHAR, "offset" BIGINT, size BIGINT, image_sha256 VARCHAR, manifest VARCHAR NOT NULL
+);
+
+-- Phrases of a class ranked by how often editing them out changes the prediction (ASPIRE step 5).
+CREATE TABLE spurious_features (
+    y BIGINT, class_name VARCHAR, phrase VARCHAR, rank BIGINT, score DOUBLE, hits BIGINT, occurrences BIGINT,
+    manifest VARCHAR NOT NULL
+);
+
+-- A figure measured on real images that a filter's threshold is taken from, e.g. a quantile of a class's CLIP score.
+CREATE TABLE calibrations (
+    score VARCHAR, group_name VARCHAR, statistic VARCHAR, value DOUBLE, n BIGINT, manifest VARCHAR NOT NULL
+);
+
+-- One row per sample to make.
+CREATE TABLE plan (
+    sample_id VARCHAR, noise_seed BIGINT, kind VARCHAR, round BIGINT, task VARCHAR, replicate BIGINT,
+    y BIGINT, class_name VARCHAR, b BIGINT, bias_name VARCHAR, group_name VARCHAR,
+    prompt VARCHAR, negative_prompt VARCHAR, guidance_scale DOUBLE, steps BIGINT, height BIGINT, width BIGINT,
+    eta DOUBLE, generator VARCHAR, generator_fingerprint VARCHAR, settings JSON, manifest VARCHAR NOT NULL
+);
+
+-- One row per sample that was generated: where its image lies. The view `samples` joins it with the plan.
+CREATE TABLE generated (
+    sample_id VARCHAR, shard VARCHAR, "offset" BIGINT, size BIGINT, image_sha256 VARCHAR, width BIGINT,
+    height BIGINT, trajectory_variance DOUBLE, manifest VARCHAR NOT NULL
+);
+
+CREATE TABLE scores (
+    sample_id VARCHAR, score VARCHAR, value DOUBLE, label VARCHAR, manifest VARCHAR NOT NULL
+);
+
+-- One row per curation, sample and filter that looked at it; "generated" is the first, "quota" the last.
+CREATE TABLE decisions (
+    curation_id VARCHAR, sample_id VARCHAR, filter VARCHAR, keep BOOLEAN, reason VARCHAR, manifest VARCHAR NOT NULL
+);
+
+-- One row per curation, with its settings (filters, thresholds, quota).
+CREATE TABLE curations (curation_id VARCHAR, settings JSON, manifest VARCHAR NOT NULL);
+
+-- One row per sample that trainers can read: curated ones (g = 1), real ones (g = 0); `position` is the index's order.
+CREATE TABLE shard_index (
+    curation_id VARCHAR, sample_id VARCHAR, split VARCHAR,
+    y BIGINT, class_name VARCHAR, b BIGINT, bias_name VARCHAR, group_name VARCHAR, g BIGINT,
+    shard VARCHAR, "offset" BIGINT, size BIGINT, image_sha256 VARCHAR, width BIGINT, height BIGINT,
+    position BIGINT, manifest VARCHAR NOT NULL
+);
+
+-- One row per tar. sha256 and bytes are NULL where only an index names the tar.
+CREATE TABLE shards (
+    path VARCHAR, sha256 VARCHAR, bytes BIGINT, samples BIGINT, stage VARCHAR, manifest VARCHAR NOT NULL
+);
+
+-- What couldn't be read, generated or scored; id is a source or sample id, key the dataset's key or the score's name.
+CREATE TABLE rejects (
+    stage VARCHAR, id VARCHAR, key VARCHAR, reason VARCHAR, detail VARCHAR, manifest VARCHAR NOT NULL
+);
+
+CREATE TABLE training_runs (
+    training_id VARCHAR, method VARCHAR, loss VARCHAR, seed BIGINT, model VARCHAR, selection VARCHAR,
+    settings JSON, manifest VARCHAR NOT NULL
+);
+
+-- Which shards a training used, and how many samples of each; `use` is a stage ("train", "stage1", "stage2") or a split.
+CREATE TABLE training_shards (
+    training_id VARCHAR, use VARCHAR, shard VARCHAR, g BIGINT, sha256 VARCHAR, samples BIGINT, manifest VARCHAR NOT NULL
+);
+
+-- Accuracy per (class, bias) group of a split with its 95% interval [low, high]; stage is "final", or FFR's "stage1".
+CREATE TABLE group_metrics (
+    training_id VARCHAR, stage VARCHAR, split VARCHAR,
+    y BIGINT, class_name VARCHAR, b BIGINT, bias_name VARCHAR, group_name VARCHAR,
+    n BIGINT, correct BIGINT, accuracy DOUBLE, low DOUBLE, high DOUBLE, manifest VARCHAR NOT NULL
+);
+
+-- Hosts and seconds of the attempts that committed: outside the promise that a rebuild gives equal rows.
+CREATE TABLE task_attempts (
+    stage VARCHAR, task VARCHAR, host VARCHAR, pid BIGINT, started TIMESTAMP, seconds DOUBLE, samples BIGINT,
+    details JSON, manifest VARCHAR NOT NULL
+);
+
+-- The path from the run folder of a tar that a manifest names from its own folder.
+CREATE MACRO run_path(shard) AS CASE
+    WHEN shard LIKE '/%' OR shard LIKE '%://%' OR getvariable('folder') = '' THEN shard
+    ELSE regexp_replace(getvariable('folder') || '/' || shard, '[^/]+/\.\./', '')
+END;

@@ -1,0 +1,8 @@
+-- Why was anything rejected: at which stage or by which filter, for which reason, and how often?
+-- Stages' rejects have no curation; the decision "generated" only repeats them and is left out.
+CREATE VIEW reject_reasons AS
+SELECT NULL AS curation_id, stage AS rejected_by, reason, count(*) AS n, min(id) AS example, min(detail) AS detail
+FROM rejects GROUP BY stage, reason
+UNION ALL
+SELECT curation_id, filter, reason, count(*), min(sample_id), NULL
+FROM decisions WHERE NOT keep AND filter <> 'generated' GROUP BY curation_id, filter, reason;

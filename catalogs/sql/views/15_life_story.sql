@@ -1,0 +1,44 @@
+-- What happened to a sample or a source image, step by step? One row per event, its facts as JSON.
+CREATE VIEW life_story AS
+SELECT source_id AS sample_id, 1 AS step, 0 AS part, 'source' AS event,
+    to_json({dataset: dataset, split: split, key: key, group_name: group_name, caption: caption, shard: shard,
+        "offset": "offset", size: size, image_sha256: image_sha256}) AS facts
+FROM sources
+UNION ALL
+SELECT source_id, 2, rowid, 'captioned', to_json({captioner: captioner, caption: caption}) FROM captions
+UNION ALL
+SELECT source_id, 3, rowid, 'phrase', to_json({kind: kind, phrase: phrase, alternative: alternative}) FROM phrases
+UNION ALL
+SELECT source_id, 4, rowid, 'edited',
+    to_json({kind: kind, phrase: phrase, instruction: instruction, hit: hit, shard: shard, "offset": "offset", size: size})
+FROM edits
+UNION ALL
+SELECT sample_id, 5, 0, 'planned',
+    to_json({kind: kind, group_name: group_name, prompt: prompt, negative_prompt: negative_prompt,
+        noise_seed: noise_seed, guidance_scale: guidance_scale, steps: steps, eta: eta, height: height, width: width,
+        generator: generator, generator_fingerprint: generator_fingerprint, round: round, task: task,
+        replicate: replicate})
+FROM plan
+UNION ALL
+SELECT sample_id, 6, 0, 'generated',
+    to_json({shard: shard, "offset": "offset", size: size, image_sha256: image_sha256, width: width, height: height,
+        trajectory_variance: trajectory_variance})
+FROM generated
+UNION ALL
+SELECT id, 7, rowid, 'rejected', to_json({stage: stage, key: key, reason: reason, detail: detail}) FROM rejects
+UNION ALL
+SELECT sample_id, 8, rowid, 'scored', to_json({score: score, value: value, label: label}) FROM scores
+UNION ALL
+SELECT sample_id, 9, rowid, 'decided',
+    to_json({curation_id: curation_id, filter: filter, keep: keep, reason: reason})
+FROM decisions
+UNION ALL
+SELECT sample_id, 10, rowid, 'indexed',
+    to_json({curation_id: curation_id, split: split, g: g, shard: shard, "offset": "offset", size: size})
+FROM shard_index
+UNION ALL
+SELECT seen_by.sample_id, 11, 0, 'trained on',
+    to_json({training_id: training_id, method: seen_by.method, loss: seen_by.loss, seed: seen_by.seed, use: use,
+        shard: shard, used: used, shard_samples: shard_samples,
+        worst_group: worst_group.group_name, accuracy: accuracy, low: low, high: high, n: n})
+FROM seen_by LEFT JOIN (SELECT * FROM worst_group WHERE stage = 'final' AND split = 'test') AS worst_group USING (training_id);

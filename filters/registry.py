@@ -1,0 +1,14 @@
+"""The filters by their key in a recipe."""
+
+from __future__ import annotations
+
+from filters.base import Filter
+from filters.clip_alignment import ClipAlignment
+from filters.grey_scale import GreyScale
+from filters.group_judge import GroupJudge
+from filters.trajectory_variance import TrajectoryVarianceLimit
+
+FILTERS: dict[str, type[Filter]] = {
+    kind.name: kind for kind in (ClipAlignment, GroupJudge, TrajectoryVarianceLimit, GreyScale)
+}
+"""Recipe key to class: ``FILTERS["clip_alignment"](min=0.2)``."""

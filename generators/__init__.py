@@ -1,0 +1,1 @@
+"""Models that make data, and the statistics followed while they sample. No Beam, no catalog."""

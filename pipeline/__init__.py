@@ -1,0 +1,1 @@
+"""The command line, the recipe, and the driver that runs the stages in order."""

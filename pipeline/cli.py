@@ -1,0 +1,220 @@
+"""The command line. Thin: it reads options, calls the driver, and prints; torch is imported by stages only."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipeline.messages import expected_errors, print_plan, print_result
+from pipeline.progress import Reporter
+from pipeline.recipe import Recipe, RecipeError, load_recipe, shipped_recipes
+
+app = typer.Typer(
+    name="fairshards", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Balanced synthetic shards from a biased dataset, a catalog of every decision, and trainers.\n\n"
+    "Example: fairshards run pocket-waterbirds",
+    rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]},
+)
+EXTRA = {"allow_extra_args": True, "ignore_unknown_options": False}
+STAGES = ("source", "generate", "curate", "train", "report")
+
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name below ./runs.")]
+Sets = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the recipe.")]
+RunnerName = Annotated[str, typer.Option("--runner", help="local, portable, flink, dataflow or prism.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Local worker processes.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="The run folder. Default: <output>/<name>.")]
+
+
+@app.command("run", context_settings=EXTRA)
+def run_command(
+    context: typer.Context, recipe: RecipeName, sets: Sets = [], runner: RunnerName = "",  # noqa: B006
+    workers: Workers = 0, until: Annotated[str, typer.Option(help="Stop after this stage.")] = "report",
+    output: Output = None, quiet: Quiet = False, debug: Debug = False,
+) -> None:
+    """Run a recipe: source, plan, generate, score, curate, train, report. Run it again to resume.
+
+    Examples:
+
+      fairshards run pocket-waterbirds
+
+      fairshards run pocket-waterbirds --set quota.per_group=50 --until curate
+
+      fairshards run my.yaml --runner flink -- --flink_master=localhost:8081
+    """
+    with expected_errors(debug):
+        _run(load_recipe(recipe, sets), context.args, runner, workers, until, output, quiet)
+
+
+@app.command("generate", context_settings=EXTRA)
+def generate_command(
+    context: typer.Context, run: RunName, runner: RunnerName = "", workers: Workers = 0, quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Generate and score what an existing run still lacks. Example: fairshards generate runs/pocket-waterbirds"""
+    _stage(context, run, runner, workers, "generate", quiet, debug)
+
+
+@app.command("curate", context_settings=EXTRA)
+def curate_command(
+    context: typer.Context, run: RunName, sets: Sets = [], runner: RunnerName = "", workers: Workers = 0,  # noqa: B006
+    quiet: Quiet = False, debug: Debug = False,
+) -> None:
+    """Decide again, for instance with another threshold; the earlier curation stays beside the new one.
+
+    Example: fairshards curate runs/pocket-waterbirds --set filters.clip_alignment.min=0.25
+    """
+    _stage(context, run, runner, workers, "curate", quiet, debug, sets)
+
+
+@app.command("train", context_settings=EXTRA)
+def train_command(
+    context: typer.Context, run: RunName, sets: Sets = [], quiet: Quiet = False, debug: Debug = False  # noqa: B006
+) -> None:
+    """Train on a run's shards. Example: fairshards train runs/pocket-waterbirds --set training.methods=[ffr]"""
+    _stage(context, run, "", 0, "train", quiet, debug, sets)
+
+
+@app.command("report")
+def report_command(run: RunName, debug: Debug = False) -> None:
+    """Write a run's report.html again. Example: fairshards report runs/pocket-waterbirds"""
+    with expected_errors(debug):
+        from pipeline.report import write_report
+        from pipeline.runfolder import open_run
+
+        folder = open_run(run)
+        Console().print(write_report(folder, _recipe_of(folder.root)))
+
+
+@app.command("plan")
+def plan_command(
+    recipe: RecipeName, sets: Sets = [], output: Output = None, debug: Debug = False  # noqa: B006
+) -> None:
+    """Show what a recipe would make, how much and how long; touches no model.
+
+    Example: fairshards plan ffr_celeba_hq --set source.bias_ratio=0.99
+    """
+    with expected_errors(debug):
+        print_plan(load_recipe(recipe, sets), output)
+
+
+@app.command("query")
+def query_command(
+    run: RunName, sql: Annotated[str, typer.Argument(metavar="SQL", help="SQL, or the name of a named query.")],
+    out: Annotated[str, typer.Option("--format", "-f", help="table, csv, json or parquet.")] = "table",
+    to: Annotated[Path | None, typer.Option("--to", help="Write to this file.")] = None, debug: Debug = False,
+) -> None:
+    """Ask a run's catalog. Read-only.
+
+    Examples:
+
+      fairshards query runs/pocket-waterbirds balance
+
+      fairshards query runs/pocket-waterbirds "SELECT reason, count(*) FROM rejects GROUP BY 1" -f csv
+    """
+    with expected_errors(debug):
+        from catalogs.query import run_query, write_result
+        from pipeline.runfolder import open_run
+
+        result = run_query(open_run(run).root, sql)
+        write_result(result, out, to)
+
+
+@app.command("explain")
+def explain_command(
+    run: RunName, sample: Annotated[str, typer.Argument(help="A sample's id, or the beginning of it.")],
+    debug: Debug = False,
+) -> None:
+    """Tell a sample's life story. Example: fairshards explain runs/pocket-waterbirds 3fa2"""
+    with expected_errors(debug):
+        from catalogs.explain import life_story, render
+        from pipeline.runfolder import open_run
+
+        render(life_story(open_run(run).root, sample), Console())
+
+
+@app.command("verify")
+def verify_command(
+    run: RunName, samples: Annotated[int, typer.Option(min=0, help="Regenerate this many samples.")] = 0,
+    clean: Annotated[bool, typer.Option("--clean", help="Delete files that no current manifest names.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Check every shard against its manifest; regenerate samples and compare pixels.
+
+    Example: fairshards verify runs/pocket-waterbirds --samples 8
+    """
+    with expected_errors(debug):
+        from pipeline.runfolder import open_run
+        from pipeline.verify import verify
+
+        folder = open_run(run)
+        sys.exit(verify(folder, _recipe_of(folder.root), samples, clean, Console()))
+
+
+@app.command("doctor")
+def doctor_command() -> None:
+    """Show versions, devices, models found, and runners that work here. Example: fairshards doctor"""
+    from pipeline.doctor import doctor
+
+    sys.exit(doctor(Console()))
+
+
+@app.command("schema")
+def schema_command() -> None:
+    """Print the recipe's JSON Schema, for editors. Example: fairshards schema > recipe.schema.json"""
+    import json
+
+    print(json.dumps(Recipe.model_json_schema(), indent=1))
+
+
+@app.command("recipes")
+def recipes_command() -> None:
+    """List the recipes that ship with fairshards. Example: fairshards recipes"""
+    for name in shipped_recipes():
+        print(name)
+
+
+def _stage(
+    context: typer.Context, run: str, runner: str, workers: int, until: str, quiet: bool, debug: bool,
+    sets: list[str] | None = None,
+) -> None:
+    with expected_errors(debug):
+        from pipeline.runfolder import open_run
+
+        folder = open_run(run)
+        recipe = load_recipe(str(folder.root / "recipe.yaml"), sets or [])
+        _run(recipe, context.args, runner, workers, until, folder.root, quiet)
+
+
+def _run(
+    recipe: Recipe, options: list[str], runner: str, workers: int, until: str, output: Path | None, quiet: bool
+) -> None:
+    if until not in STAGES:
+        raise RecipeError(f"--until {until!r}: expected one of {', '.join(STAGES)}")
+    from pipeline.driver import run
+    from pipeline.jobs import Launcher
+
+    name = runner or recipe.runner.name
+    count = workers or (recipe.runner.workers if name == "local" else 1)
+    launcher = Launcher(name, count, tuple(options))
+    result = run(recipe, launcher, Reporter(quiet=quiet), until, output)
+    print_result(recipe, result, Console())
+
+
+def _recipe_of(root: Path) -> Recipe:
+    return load_recipe(str(root / "recipe.yaml"))
+
+
+def main() -> None:
+    """Run the command line."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    app()
+
+

@@ -1,0 +1,127 @@
+"""Curation: which generated samples are kept. A pure decision over raw scores; no model, no pixels."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from catalogs.identity import TASK_DIGITS, digest
+from filters.registry import FILTERS
+from pipeline.quota import Group, Quota
+
+VERSION = "curate/1"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A generated sample with its raw scores; ``reason`` says why there is no picture, if there is none."""
+
+    sample: Mapping[str, Any]
+    scores: Mapping[str, float | None]
+    labels: Mapping[str, str | None]
+    reason: str | None = None
+
+    @property
+    def group(self) -> Group:
+        """(y, b)."""
+        return self.sample["y"], self.sample["b"]
+
+
+@dataclass
+class Decision:
+    """What the filters say of a pool, and what it still lacks."""
+
+    rows: list[Row] = field(default_factory=list)
+    passed: dict[Group, list[Candidate]] = field(default_factory=lambda: defaultdict(list))
+    thresholds: dict[str, Any] = field(default_factory=dict)
+
+    def missing(self, quotas: Mapping[Group, Quota]) -> dict[Group, int]:
+        """Return how many samples each group lacks; groups that have enough are left out."""
+        short = {group: quota.total - len(self.passed[group]) for group, quota in quotas.items()}
+        return {group: count for group, count in short.items() if count > 0}
+
+
+def decide(pool: Sequence[Candidate], settings: Mapping[str, Mapping[str, Any]]) -> Decision:
+    """Return every filter's decision on every candidate, in the recipe's order of filters.
+
+    A filter that needs a threshold from the pool (a quantile) is resolved on the candidates that passed
+    the filters before it.
+    """
+    decision = Decision()
+    alive = []
+    for candidate in pool:
+        decision.rows.append(_row(candidate, "generated", candidate.reason is None, candidate.reason))
+        if candidate.reason is None:
+            alive.append(candidate)
+    survivors = {candidate.sample["sample_id"] for candidate in alive}
+    for name, options in settings.items():
+        judge = FILTERS[name](**options)
+        if survivors:
+            judge = judge.resolve(_pooled([c for c in alive if c.sample["sample_id"] in survivors], judge.scores))
+        decision.thresholds[name] = judge.settings
+        for candidate in alive:
+            verdict = judge.decide(candidate.scores, candidate.labels, candidate.sample)
+            keep, reason = (True, None) if verdict is True else (False, verdict[1])
+            decision.rows.append(_row(candidate, name, keep, reason))
+            if not keep:
+                survivors.discard(candidate.sample["sample_id"])
+    for candidate in alive:
+        if candidate.sample["sample_id"] in survivors:
+            decision.passed[candidate.group].append(candidate)
+    return decision
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The curated set: rows in their final order, the quota's decisions, and what stayed short."""
+
+    chosen: list[tuple[str, Candidate]]
+    rows: list[Row]
+    shortfall: dict[Group, int]
+    balanced: int
+
+
+def select(decision: Decision, quotas: Mapping[Group, Quota]) -> Selection:
+    """Choose, per group and by replicate number, the balanced and the extra samples.
+
+    The balanced split holds exactly the same number of every group: the quota's m, or, where a group is
+    short, as many as the shortest group has; what that drops carries the reason "balance".
+    """
+    balanced = min(min(quota.balanced, len(decision.passed[group])) for group, quota in quotas.items())
+    chosen: list[tuple[int, Group, str, Candidate]] = []
+    rows: list[Row] = []
+    for group, quota in quotas.items():
+        ordered = sorted(decision.passed[group], key=lambda candidate: candidate.sample["replicate"])
+        for rank, candidate in enumerate(ordered):
+            if rank < balanced:
+                split = "balanced"
+            elif quota.balanced <= rank < quota.total:
+                split = "extra"
+            else:
+                rows.append(_row(candidate, "quota", False, "balance" if rank < quota.balanced else "surplus"))
+                continue
+            rows.append(_row(candidate, "quota", True, None))
+            chosen.append((rank, group, split, candidate))
+    chosen.sort(key=lambda entry: (entry[2], entry[0], entry[1]))
+    return Selection([(split, candidate) for _, _, split, candidate in chosen], rows,
+                     decision.missing(quotas), balanced)
+
+
+def curation_id(
+    settings: Mapping[str, Mapping[str, Any]], quotas: Mapping[Group, Quota], inputs: Sequence[str]
+) -> str:
+    """Return the name of a curation: 12 hex digits over filters, quotas and the manifests it decided on."""
+    wanted = [[*group, quota.balanced, quota.extra] for group, quota in sorted(quotas.items())]
+    filters = [[name, FILTERS[name].version, dict(options)] for name, options in settings.items()]
+    return digest({"version": VERSION, "filters": filters, "quotas": wanted, "inputs": list(inputs)})[:TASK_DIGITS]
+
+
+def _pooled(candidates: Sequence[Candidate], names: Sequence[str]) -> dict[str, list[float | None]]:
+    return {name: [candidate.scores.get(name) for candidate in candidates] for name in names}
+
+
+def _row(candidate: Candidate, name: str, keep: bool, reason: str | None) -> Row:
+    return {"sample_id": candidate.sample["sample_id"], "filter": name, "keep": keep, "reason": reason}

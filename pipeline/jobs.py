@@ -1,0 +1,78 @@
+"""Running Beam jobs: which runner, with which options, and what is done before and after."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from fairshards import check_installation
+
+RUNNERS = {
+    # DirectRunner would first try to download Prism; name the in-process runner instead
+    "local": "apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+    "portable": "PortableRunner",
+    "flink": "FlinkRunner",
+    "dataflow": "DataflowRunner",
+    "prism": "PrismRunner",
+}
+
+
+class RunnerError(ValueError):
+    """The runner isn't known, or can't be used as asked."""
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """How jobs are run: a runner by our name for it, local worker processes, further Beam options."""
+
+    runner: str = "local"
+    workers: int = 1
+    options: tuple[str, ...] = ()
+
+    def pipeline_options(self) -> PipelineOptions:
+        """Return Beam's options.
+
+        Raises:
+            RunnerError: unknown runner, or --workers with a runner that has its own option for that.
+        """
+        if self.runner == "dask":
+            raise RunnerError("the Dask runner loses elements of RunInference pipelines; use local, flink or dataflow")
+        if self.runner not in RUNNERS:
+            raise RunnerError(f"unknown runner {self.runner!r}; known: {', '.join(RUNNERS)}")
+        flags = [f"--runner={RUNNERS[self.runner]}", *self.options]
+        if self.workers > 1 and self.runner != "local":
+            raise RunnerError("--workers is for --runner local; give the runner's own option after --")
+        if self.workers > 1:
+            check_installation(also=(os.getcwd(),))
+            flags += ["--direct_running_mode=multi_processing", f"--direct_num_workers={self.workers}"]
+        return PipelineOptions(flags)
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads torch gets in a worker: the cores shared among local workers; None: its default."""
+        if self.runner != "local":
+            return None
+        return max(1, len(os.sched_getaffinity(0)) // self.workers)
+
+    def run(self, build: Callable[[Any], Any]) -> None:
+        """Run one job to its end; ``build`` gets the pipeline and wires it."""
+        pipeline = beam.Pipeline(options=self.pipeline_options())
+        build(pipeline)
+        pipeline.run().wait_until_finish()
+
+    def map(self, elements: Sequence[Any], *transforms: Any) -> None:
+        """Run ``Create(elements) | transforms...``; nothing at all for no elements."""
+        if not elements:
+            return
+
+        def build(pipeline: Any) -> None:
+            collection = pipeline | "Tasks" >> beam.Create(list(elements), reshuffle=False)
+            for transform in transforms:
+                collection = collection | transform
+
+        self.run(build)

@@ -1,0 +1,72 @@
+"""From the recipe's model names to what workers load: folders, fingerprints, dtype."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+from generators.model_files import fingerprint, resolve_model
+from pipeline.recipe import LabelValue, Recipe, RecipeError
+from transforms.specs import GeneratorSpec, ScorerSpec
+
+POCKET = "pocket:"
+
+
+def model_folder(name: str, revision: str | None = None, allow_pickle: bool = False) -> Path:
+    """Return the local folder of a model: ``pocket:<name>``, a folder, or a hub id (downloaded once).
+
+    Raises:
+        generators.model_files.ModelFilesError: it isn't there, has no weights, or only pickled ones.
+    """
+    if name.startswith(POCKET):
+        from pocket import checkpoint_path
+
+        return checkpoint_path(name.removeprefix(POCKET))
+    return resolve_model(name, revision, allow_pickle=allow_pickle)
+
+
+def resolve_dtype(dtype: str, device: str) -> str:
+    """Return the dtype that "auto" means on the declared device: float16 on cuda, else float32."""
+    if dtype != "auto":
+        return dtype
+    return "float16" if device == "cuda" else "float32"
+
+
+def generator_spec(recipe: Recipe, threads: int | None = None) -> GeneratorSpec:
+    """Return what workers need for the recipe's text-to-image model."""
+    settings = recipe.generator
+    folder = model_folder(settings.model, settings.revision, settings.allow_pickle)
+    dtype = resolve_dtype(settings.dtype, settings.device)
+    extra = {"scheduler": settings.scheduler, "dtype": dtype, **_versions("torch", "diffusers", "transformers")}
+    return GeneratorSpec(
+        str(folder), fingerprint(folder, extra), settings.device, dtype, settings.scheduler, settings.batch_size,
+        settings.window, settings.allow_pickle, settings.accelerator, settings.min_ram, threads,
+    )
+
+
+def scorer_spec(recipe: Recipe, threads: int | None = None) -> ScorerSpec:
+    """Return what workers need for the recipe's CLIP scorer and judge."""
+    settings = recipe.scorer
+    folder = model_folder(settings.model)
+    return ScorerSpec(
+        str(folder), fingerprint(folder, _versions("torch", "open_clip_torch")), settings.device,
+        settings.batch_size,
+        tuple(judge_prompts(value, settings.class_prompts, "class") for value in recipe.classes),
+        tuple(judge_prompts(value, settings.bias_prompts, "bias") for value in recipe.bias.values),
+        tuple(value.name for value in recipe.classes), tuple(value.name for value in recipe.bias.values),
+        grey_scale="grey_scale" in recipe.filters, threads=threads,
+    )
+
+
+def judge_prompts(value: LabelValue, templates: tuple[str, ...], field: str) -> tuple[str, ...]:
+    """Return the prompts with which the judge knows one value: its own, or the templates with its wordings."""
+    if value.judge:
+        return value.judge
+    try:
+        return tuple(t.format(**{field: word}) for t in templates for word in value.wordings)
+    except KeyError as error:
+        raise RecipeError(f"scorer.{field}_prompts: {templates} has a field {error}; known is {{{field}}}") from None
+
+
+def _versions(*distributions: str) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in distributions}

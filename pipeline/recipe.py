@@ -1,0 +1,332 @@
+"""The recipe: one YAML file that names everything a run needs, checked before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.resources
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from filters.registry import FILTERS
+
+
+class RecipeError(ValueError):
+    """The recipe can't be read or doesn't say what a recipe must say."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LabelValue(_Strict):
+    """One class, or one value of the bias attribute."""
+
+    name: str = Field(pattern=r"^[^|/]+$", description="Its name in the catalog, in groups and in reports.")
+    words: tuple[str, ...] = Field((), description="How prompts may word it; one is drawn per sample. Default: the name.")
+    labels: tuple[str, ...] = Field((), description="What the dataset writes for it. Default: the name or its number.")
+    judge: tuple[str, ...] = Field((), description="Prompts with which the CLIP judge knows it. Default: from the scorer.")
+
+    @property
+    def wordings(self) -> tuple[str, ...]:
+        """The words, or the name when there are none."""
+        return self.words or (self.name,)
+
+
+class Bias(_Strict):
+    """The bias attribute b."""
+
+    name: str = "background"
+    values: tuple[LabelValue, ...] = Field(min_length=2)
+
+
+class _Source(_Strict):
+    bias_ratio: float | None = Field(
+        None, gt=0.5, lt=1.0,
+        description="r. Pocket world: how biased it is drawn. Other sources: train and val minority groups are "
+        "sub-sampled to n_maj (1-r)/r (FFR's rule).",
+    )
+    val_min_group: int = Field(10, ge=1, description="No val group is sub-sampled below this.")
+    published_counts: Mapping[str, tuple[int, ...]] = Field(
+        default_factory=dict,
+        description="Training counts per group (class-major order) by bias ratio, for `plan` without the dataset.",
+    )
+
+
+class PocketSource(_Source):
+    """Pocket Waterbirds, rendered into the run folder."""
+
+    reader: Literal["pocket"]
+    n_train: int = Field(1000, ge=8)
+    val_min_group: int = Field(100, ge=1)
+    test_per_group: int = Field(250, ge=1)
+    seed: int | None = Field(None, description="The world's seed. Default: the recipe's.")
+
+
+class WebDatasetSource(_Source):
+    """WebDataset tars in a folder."""
+
+    reader: Literal["webdataset"]
+    path: str
+    splits: Mapping[str, str] = Field(
+        default_factory=lambda: {"train": "train-*.tar", "val": "val-*.tar", "test": "test-*.tar"}
+    )
+    class_field: str = "class"
+    bias_field: str = "background"
+
+
+class MetadataCsvSource(_Source):
+    """A folder with metadata.csv, as the official Waterbirds release."""
+
+    reader: Literal["metadata_csv"]
+    path: str
+    file_field: str = "img_filename"
+    class_field: str = "y"
+    split_field: str = "split"
+    bias_field: str = "place"
+
+
+class ImageFolderSource(_Source):
+    """A tree <split>/<class>/<bias>/*.jpg."""
+
+    reader: Literal["image_folder"]
+    path: str
+    layout: str = "split/class/bias"
+
+
+Source = Annotated[
+    PocketSource | WebDatasetSource | MetadataCsvSource | ImageFolderSource, Field(discriminator="reader")
+]
+
+
+class Prompts(_Strict):
+    """How a group becomes a prompt."""
+
+    templates: tuple[str, ...] = Field(("a photo of a {class} on {bias}",), min_length=1)
+    negative: str = ""
+
+    @model_validator(mode="after")
+    def _known_fields(self) -> Prompts:
+        for template in self.templates:
+            try:
+                template.format(**{"class": "", "bias": ""})
+            except (KeyError, IndexError, ValueError) as error:
+                raise ValueError(f"template {template!r} has a field {error}; known are {{class}} and {{bias}}") from None
+        return self
+
+
+class Generator(_Strict):
+    """The text-to-image model and its sampler."""
+
+    model: str = Field(description="A folder, a hub id, or pocket:<name>.")
+    revision: str | None = None
+    device: Literal["cpu", "cuda", "mps"] = Field("cpu", description="The *worker's* device.")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    scheduler: str | None = Field(None, description="A diffusers scheduler class; default: the model's own.")
+    steps: int = Field(50, ge=1)
+    guidance_scale: float = Field(7.5, ge=0)
+    eta: float = Field(0.0, ge=0, le=1)
+    height: int = Field(512, ge=8, multiple_of=8)
+    width: int = Field(512, ge=8, multiple_of=8)
+    batch_size: int = Field(8, ge=1)
+    window: int = Field(10, ge=2, description="k: the trajectory variance is taken over the last k steps.")
+    allow_pickle: bool = False
+    accelerator: str | None = Field(
+        None, description="Beam's accelerator hint, e.g. type:nvidia-tesla-t4;count:1;install-nvidia-driver."
+    )
+    min_ram: str | None = Field(None, description="Beam's min_ram hint, e.g. 16GB.")
+
+    @model_validator(mode="after")
+    def _window_fits(self) -> Generator:
+        if self.window > self.steps:
+            raise ValueError(f"window is {self.window}, but there are only {self.steps} steps")
+        return self
+
+
+class Quota(_Strict):
+    """How many samples to keep per (class, bias) group."""
+
+    per_group: int | None = Field(None, ge=1, description="Default: FFR's m = floor(sum(M - n) / K) (methods 1.4).")
+    usb_extra: bool = Field(False, description="Also keep what the USB baseline needs: M - n a group.")
+    surplus: float = Field(0.15, ge=0, description="Share made beyond the quota in the first round.")
+    max_rounds: int = Field(4, ge=1)
+    shard_size: int = Field(64, ge=1, description="S: a raw shard holds replicates [kS, (k+1)S) of one group.")
+    curated_shard_size: int = Field(500, ge=1)
+
+
+class Scorer(_Strict):
+    """The CLIP model that scores and judges."""
+
+    model: str = Field(description="A folder with an open_clip model, a hub name, or pocket:<name>.")
+    device: Literal["cpu", "cuda", "mps"] = "cpu"
+    batch_size: int = Field(64, ge=1)
+    class_prompts: tuple[str, ...] = ("a photo of a {class}",)
+    bias_prompts: tuple[str, ...] = ("a photo of {bias}",)
+
+
+class Training(_Strict):
+    """What is trained on the real and the curated samples."""
+
+    methods: tuple[Literal["erm", "usb", "asb", "ffr"], ...] = ("erm", "usb", "asb", "ffr")
+    losses: tuple[Literal["erm", "resample"], ...] = ("erm",)
+    seeds: tuple[int, ...] = (0,)
+    settings: Mapping[str, Any] = Field(
+        default_factory=dict, description="Fields of trainers.TrainSettings that differ from their defaults."
+    )
+
+
+class Runner(_Strict):
+    """Where Beam runs."""
+
+    name: str = "local"
+    workers: int = Field(1, ge=1)
+
+
+class Recipe(_Strict):
+    """Everything a run needs."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(0, ge=0)
+    source: Source
+    classes: tuple[LabelValue, ...] = Field(min_length=2)
+    bias: Bias
+    pairs: tuple[tuple[str, str], ...] = Field(
+        (), alias="groups", description="The (class, bias) pairs that exist. Default: all of them."
+    )
+    prompts: Prompts = Prompts()
+    generator: Generator
+    quota: Quota = Quota()
+    scorer: Scorer
+    filters: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+    training: Training = Training()
+    runner: Runner = Runner()
+    output: str = Field("runs", description="The folder of the run folders.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        for what, values in (("classes", self.classes), ("bias.values", self.bias.values)):
+            names = [value.name for value in values]
+            if len(set(names)) < len(names):
+                raise ValueError(f"{what} has a name twice: {names}")
+        for name, settings in self.filters.items():
+            if name not in FILTERS:
+                raise ValueError(f"filters has {name!r}{_nearest(name, list(FILTERS))}")
+            try:
+                FILTERS[name](**settings)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"filters.{name}: {error}") from None
+        groups = len(self.groups)
+        for ratio, counts in self.source.published_counts.items():
+            if len(counts) != groups:
+                raise ValueError(f"source.published_counts[{ratio}] has {len(counts)} counts for {groups} groups")
+        return self
+
+    @property
+    def groups(self) -> list[tuple[int, int]]:
+        """The (y, b) pairs, class-major.
+
+        Raises:
+            ValueError: ``groups`` names a class or a bias value that the recipe lacks.
+        """
+        classes = [value.name for value in self.classes]
+        values = [value.name for value in self.bias.values]
+        pairs = self.pairs or tuple((c, b) for c in classes for b in values)
+        for class_name, bias_name in pairs:
+            if class_name not in classes or bias_name not in values:
+                raise ValueError(f"groups has [{class_name}, {bias_name}]; classes are {classes}, values {values}")
+        return sorted((classes.index(c), values.index(b)) for c, b in pairs)
+
+    def group_name(self, y: int, b: int) -> str:
+        """Return "<class>|<bias>"."""
+        return f"{self.classes[y].name}|{self.bias.values[b].name}"
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Return a recipe by file name, or by the name of one that ships with fairshards.
+
+    Raises:
+        RecipeError: with every problem on a line, and the nearest known key for an unknown one.
+    """
+    text, where = _find(name)
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{where} is no YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise RecipeError(f"{where} holds {type(raw).__name__}, expected a mapping with name, source, classes, ...")
+    for override in overrides:
+        _set(raw, override)
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise RecipeError(f"{where}:\n" + "\n".join(_explain(problem) for problem in error.errors())) from None
+
+
+def shipped_recipes() -> list[str]:
+    """Return the names of the recipes that ship with fairshards."""
+    folder = importlib.resources.files("recipes")
+    return sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
+
+
+def _find(name: str) -> tuple[str, str]:
+    path = Path(name)
+    if path.is_file():
+        return path.read_text(), str(path)
+    shipped = importlib.resources.files("recipes") / f"{name.removesuffix('.yaml')}.yaml"
+    if "/" not in name and shipped.is_file():
+        return shipped.read_text(), f"recipe {name}"
+    raise RecipeError(
+        f"no recipe {name!r}: no such file{_nearest(name, shipped_recipes(), 'and none that ships: ')}"
+    )
+
+
+def _set(raw: dict[str, Any], override: str) -> None:
+    path, equals, value = override.partition("=")
+    if not equals:
+        raise RecipeError(f"--set {override!r} is not key=value, e.g. --set generator.steps=25")
+    *parents, last = path.strip().split(".")
+    place: Any = raw
+    for parent in parents:
+        place = place.setdefault(parent, {}) if isinstance(place, dict) else None
+    if not isinstance(place, dict):
+        raise RecipeError(f"--set {override!r}: {'.'.join(parents)} is no mapping")
+    place[last] = yaml.safe_load(value)
+
+
+def _explain(problem: Any) -> str:
+    known_unions = {"pocket", "webdataset", "metadata_csv", "image_folder"}
+    path = [part for part in problem["loc"] if part not in known_unions]
+    where = ".".join(str(part) for part in path) or "recipe"
+    if problem["type"] == "extra_forbidden":
+        known = _fields(problem["loc"][:-1])
+        return f"  {where}: unknown key{_nearest(str(path[-1]), known)}"
+    got = "" if problem["type"] == "missing" or isinstance(problem["input"], dict) else f" (got {problem['input']!r})"
+    return f"  {where}: {problem['msg'].removeprefix('Value error, ')}{got}"
+
+
+def _fields(location: Sequence[Any]) -> list[str]:
+    """Return the keys that are known at a place of the recipe."""
+    unions = {"pocket": PocketSource, "webdataset": WebDatasetSource, "metadata_csv": MetadataCsvSource,
+              "image_folder": ImageFolderSource}
+    model: Any = Recipe
+    for part in location:
+        if part in unions:
+            model = unions[part]
+        elif isinstance(part, str) and part in model.model_fields and part != "source":
+            model = _model_of(model.model_fields[part].annotation)
+    return sorted(model.model_fields)
+
+
+def _model_of(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(arg for arg in annotation.__args__ if isinstance(arg, type) and issubclass(arg, BaseModel))
+
+
+def _nearest(name: str, known: Sequence[str], before: str = "") -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"{hint}; {before or 'known: '}{', '.join(known)}"

@@ -1,0 +1,134 @@
+"""Check a run against its manifests, regenerate some of its samples, and collect orphans."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+
+from catalogs import manifest
+from catalogs.identity import digest
+from catalogs.manifest import ManifestError
+from pipeline.models import generator_spec
+from pipeline.recipe import Recipe
+from pipeline.runfolder import RunFolder
+from transforms.generate import LazyGenerator, regenerate
+from transforms.shards import sha256, slice_of
+from transforms.task import ShardTask
+
+TOLERANCE = 2
+"""Grey levels by which a regenerated pixel may differ on another machine (field: one level, rarely two)."""
+
+
+def verify(folder: RunFolder, recipe: Recipe, samples: int, clean: bool, console: Console) -> int:
+    """Check every current shard, regenerate ``samples`` samples, delete orphans with ``clean``.
+
+    Returns:
+        The exit code: 0 when all is as committed, 1 when something differs.
+    """
+    problems = list(check_shards(folder))
+    for problem in problems:
+        console.print(f"[red]{problem}[/]", soft_wrap=True)
+    console.print(f"{len(folder.current())} manifests and their shards checked: {len(problems)} problems")
+    if samples:
+        problems += _regenerated(folder, recipe, samples, console)
+    orphans = list(find_orphans(folder))
+    for path in orphans if clean else ():
+        path.unlink()
+    if orphans:
+        console.print(f"{len(orphans)} files that no current manifest names"
+                      + (" were deleted" if clean else "; --clean deletes them"))
+    return 1 if problems else 0
+
+
+def check_shards(folder: RunFolder) -> Iterator[str]:
+    """Yield what is wrong with the current manifests and the tars that they name."""
+    for name in folder.current():
+        try:
+            head, rows = manifest.read_rows(folder.root / name)
+        except ManifestError as error:
+            yield str(error)
+            continue
+        if head.shard:
+            yield from _check_tar((folder.root / name).parent / head.shard.name, head.shard.sha256)
+        elif head.stage == "index" and "curated" in name:
+            for shard in head.settings["shards"]:
+                yield from _check_tar((folder.root / name).parent / shard["name"], shard["sha256"])
+
+
+def _check_tar(path: Path, expected: str) -> Iterator[str]:
+    if not path.exists():
+        yield f"{path} is missing; run the recipe again to make it"
+    elif (found := sha256(path.read_bytes())) != expected:
+        yield f"{path} has checksum {found[:12]}, committed was {expected[:12]}; delete it and run the recipe again"
+
+
+def find_orphans(folder: RunFolder) -> Iterator[Path]:
+    """Yield files of earlier attempts or of superseded tasks: tars and manifests that nothing current names."""
+    wanted = {folder.root / name for name in folder.current()}
+    for name in folder.current():
+        place, head = (folder.root / name).parent, manifest.read_head(folder.root / name)
+        wanted |= {place / head.shard.name} if head.shard else set()
+        if "curated/" in name:
+            wanted |= {file for file in place.iterdir() if not file.name.startswith(".")}
+    for stage in ("source", "plan", "raw", "scores", "curated"):
+        for path in sorted((folder.root / stage).rglob("*")):
+            if path.is_file() and path not in wanted:
+                yield path
+
+
+def _regenerated(folder: RunFolder, recipe: Recipe, samples: int, console: Console) -> list[str]:
+    """Regenerate the shards of ``samples`` samples, drawn by hash, in whole padded batches, and compare pixels."""
+    lazy = LazyGenerator(generator_spec(recipe))
+    problems, worst, compared = [], 0, 0
+    for raw, wanted in _drawn(folder, samples).items():
+        head, rows = manifest.read_rows(folder.root / raw)
+        if head.fingerprint != lazy.spec.stage_fingerprint:
+            return [f"{raw} was made by another model, version or batch size than the recipe now resolves to"]
+        tar = (folder.root / "raw" / head.shard.name).read_bytes() if head.shard else b""
+        made = {result.sample_id: result for result in regenerate(_task(folder, head), lazy, wanted)}
+        for row in rows:
+            if row["sample_id"] in wanted and row["status"] == "ok":
+                stored = slice_of(tar, row["offset"], row["size"])
+                gap = _gap(stored, made[row["sample_id"]].png)
+                worst, compared = max(worst, gap), compared + 1
+                if gap > TOLERANCE:
+                    problems.append(f"sample {row['sample_id']} differs by {gap} grey levels")
+    console.print(f"{compared} samples regenerated: largest difference {worst} grey levels (tolerance {TOLERANCE})")
+    return problems
+
+
+def _drawn(folder: RunFolder, samples: int) -> dict[str, set[str]]:
+    ids = [(row["sample_id"], name) for name in folder.current() if name.startswith("raw/")
+           for row in manifest.read_rows(folder.root / name)[1]]
+    drawn: dict[str, set[str]] = {}
+    for sample, name in sorted(ids, key=lambda pair: digest(["verify", pair[0]]))[:samples]:
+        drawn.setdefault(name, set()).add(sample)
+    return drawn
+
+
+def _task(folder: RunFolder, head: manifest.Head) -> ShardTask:
+    """Return the generate task of a raw manifest: where in which plan its rows stand."""
+    for name in folder.current():
+        if name.startswith("plan/"):
+            rows = manifest.read_rows(folder.root / name)[1]
+            places = [number for number, row in enumerate(rows) if row["task"] == head.task]
+            if places:
+                return ShardTask("generate", head.task, head.task_hash, folder.path, "raw", name, places[0],
+                                 places[-1] + 1)
+    raise ManifestError(f"no current plan holds task {head.task}")
+
+
+def _gap(stored: bytes, made: bytes | None) -> int:
+    """Return the largest difference of two pictures in grey levels; 255 when one is missing."""
+    if made is None:
+        return 255
+    left, right = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.int16) for data in (stored, made))
+    return int(np.abs(left - right).max()) if left.shape == right.shape else 255
+
+
+__all__ = ["check_shards", "find_orphans", "verify"]

@@ -1,0 +1,65 @@
+"""Rendering: a scene becomes a 64x64 picture with the bird's mask, the same bytes for the same seed."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pocket.backdrop import blend, paint_backdrop, smooth_noise
+from pocket.bird import EYE, HORN, PLUMAGE, BirdMasks, draw_bird
+from pocket.captions import full_caption
+from pocket.objects import draw_object
+from pocket.scene import BACKGROUNDS, CLASSES, ObjectRates, Scene, draw_scene, stream
+
+Group = tuple[str, str]
+GROUPS: tuple[Group, ...] = tuple((name, place) for name in CLASSES for place in BACKGROUNDS)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A rendered picture: ``image`` uint8 (64, 64, 3), ``mask`` bool (64, 64) of the bird, its caption and scene."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    caption: str
+    scene: Scene
+
+
+def paint_feathers(picture: np.ndarray, scene: Scene, masks: BirdMasks, rng: np.random.Generator) -> np.ndarray:
+    """Plumage with soft mottling, a darker wing (lighter on black), then beak, legs and eye."""
+    plumage = np.array(PLUMAGE[scene.colour], np.float32)
+    mottled = plumage * (1 + 0.07 * smooth_noise(rng, 10))[..., None]
+    wing = plumage + 42 if scene.colour == "black" else plumage * 0.8
+    picture = blend(picture, np.array(HORN[scene.colour]), masks.horn)
+    picture = blend(picture, mottled, masks.body)
+    picture = blend(picture, wing, masks.wing)
+    return blend(picture, np.array(EYE[scene.colour]), masks.eye)
+
+
+def render(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+    """Picture, uint8 (64, 64, 3), and the bird's mask, bool (64, 64)."""
+    rng = stream(scene.domain, scene.seed, scene.index, "paint")
+    picture = paint_backdrop(scene, rng)
+    for cover, colour in draw_object(scene, rng):
+        picture = blend(picture, np.array(colour), cover)
+    masks = draw_bird(scene)
+    picture = paint_feathers(picture, scene, masks, rng) * scene.light
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8), masks.whole
+
+
+def render_sample(
+    domain: str, seed: int, index: int, class_name: str, background: str, rates: ObjectRates | None = None
+) -> Sample:
+    """Picture ``index`` of a domain, with mask and full caption. The same arguments give the same bytes."""
+    scene = draw_scene(domain, seed, index, class_name, background, rates)
+    image, mask = render(scene)
+    return Sample(image, mask, full_caption(scene, stream(domain, seed, index, "caption")), scene)
+
+
+def scenes(
+    domain: str, seed: int, count: int, groups: Sequence[Group] = GROUPS, rates: ObjectRates | None = None
+) -> Iterator[Sample]:
+    """``count`` samples of a domain that go through ``groups`` in turn, so that they are balanced over them."""
+    for index in range(count):
+        class_name, background = groups[index % len(groups)]
+        yield render_sample(domain, seed, index, class_name, background, rates)

@@ -1,0 +1,73 @@
+"""Training of the autoencoder: L1 on pixels and on their differences (edges), and a weak KL term."""
+
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from pocket.loop import Schedule, Training
+from pocket.models import new_vae
+from pocket.pictures import to_unit, training_images
+
+LOGS = Path(__file__).parent / "logs"
+KL_WEIGHT = 1e-3
+
+
+def edges(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Horizontal and vertical differences of neighbouring pixels."""
+    return images[..., 1:] - images[..., :-1], images[..., 1:, :] - images[..., :-1, :]
+
+
+def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
+    """L1 of pixels plus L1 of edges, so that outlines stay sharp."""
+    sides = zip(edges(output), edges(target), strict=True)
+    return (output - target).abs().mean() + sum(((a - b).abs().mean() for a, b in sides), torch.zeros(()))
+
+
+class Autoencode(nn.Module):
+    """The autoencoder's training pass as one module, so that it can be compiled."""
+
+    def __init__(self, vae: AutoencoderKL) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, images: Tensor, noise: Tensor) -> Tensor:
+        posterior = self.vae.encode(images).latent_dist
+        output = self.vae.decode(posterior.mean + posterior.std * noise).sample
+        return reconstruction_loss(output, images) + KL_WEIGHT * posterior.kl().mean() / noise[0].numel()
+
+
+def train_vae(work: Path, steps: int = 4500, batch: int = 8, pictures: int = 6000, compiled: bool = True) -> AutoencoderKL:
+    """Train (or resume) the autoencoder; returns its EMA with unit-variance ``scaling_factor``."""
+    torch.manual_seed(0)
+    images = training_images("generator", pictures, work / "pictures")
+    model = Autoencode(new_vae().to(memory_format=torch.channels_last))
+    schedule = Schedule(steps, rate=2e-3, decay=1e-4, ema=0.995)
+    training = Training("vae", model, schedule, work, LOGS / "vae.csv")
+    forward = torch.compile(model) if compiled else model
+
+    def loss(generator: torch.Generator) -> Tensor:
+        rows = torch.randint(len(images), (batch,), generator=generator)
+        pixels = to_unit(images[rows]).contiguous(memory_format=torch.channels_last)
+        if torch.rand((), generator=generator) < 0.5:
+            pixels = pixels.flip(-1)
+        noise = torch.randn(batch, 4, 16, 16, generator=generator)
+        return forward(pixels, noise)
+
+    vae = training.run(loss).vae
+    set_scaling(vae, images[:1000])
+    vae.save_pretrained(work / "vae")
+    return vae
+
+
+@torch.no_grad()
+def set_scaling(vae: AutoencoderKL, images: Tensor) -> None:
+    """Register the factor that gives the latents' means unit standard deviation."""
+    means = [vae.encode(to_unit(part)).latent_dist.mean for part in images.split(100)]
+    vae.register_to_config(scaling_factor=round(1 / torch.cat(means).std().item(), 5))
+
+
+def load_vae(work: Path) -> AutoencoderKL:
+    """The trained autoencoder of a work folder."""
+    return AutoencoderKL.from_pretrained(work / "vae").eval().requires_grad_(False)

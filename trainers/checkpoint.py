@@ -1,0 +1,90 @@
+"""Where a stage of training stands, as one safetensors file, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from catalogs.manifest import write_local
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """The validation figures at the end of an epoch (0: before the first); ``loss`` is the epoch's mean."""
+
+    epoch: int
+    loss: float | None
+    worst_group: float
+    balanced: float
+    average: float
+    groups: Mapping[str, float]
+
+
+@dataclass
+class Progress:
+    """A stage's place: the epochs behind it and the weights of the best one so far."""
+
+    history: list[EpochMetrics]
+    best: State
+
+    @property
+    def epoch(self) -> int:
+        """The last finished epoch; -1 before epoch 0 was measured."""
+        return self.history[-1].epoch if self.history else -1
+
+
+def save_checkpoint(
+    path: Path, task: str, progress: Progress, model: nn.Module, optimiser: torch.optim.Optimizer
+) -> None:
+    """Write the stage's place, the model and Adam's moments to ``path``."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in progress.best.items()}
+    for number, moments in optimiser.state_dict()["state"].items():
+        tensors |= {f"adam.{number}.{name}": tensor for name, tensor in moments.items()}
+    history = json.dumps([asdict(metrics) for metrics in progress.history])
+    write_local(path, save(contiguous(tensors), metadata={"task": task, "history": history}))
+
+
+def load_checkpoint(
+    path: Path, task: str, model: nn.Module, optimiser: torch.optim.Optimizer
+) -> Progress | None:
+    """Restore model and optimiser from ``path`` and return the place; None without a checkpoint of this task."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("task") != task:
+                return None
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (FileNotFoundError, SafetensorError):
+        return None
+    model.load_state_dict(_under("model.", tensors))
+    moments: dict[int, State] = {}
+    for name, tensor in _under("adam.", tensors).items():
+        number, moment = name.split(".")
+        moments.setdefault(int(number), {})[moment] = tensor
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+    history = [EpochMetrics(**metrics) for metrics in json.loads(metadata["history"])]
+    return Progress(history, _under("best.", tensors))
+
+
+def save_weights(path: Path, state: State, metadata: Mapping[str, str]) -> None:
+    """Write weights as safetensors; the same weights and metadata give the same bytes."""
+    write_local(path, save(contiguous(state), metadata=dict(metadata)))
+
+
+def contiguous(state: Mapping[str, Tensor]) -> State:
+    """Return a copy of the tensors on the CPU that shares no memory with the model."""
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> State:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

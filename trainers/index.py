@@ -1,0 +1,132 @@
+"""An index manifest as samples: who each one is, and where its image lies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catalogs.manifest import read_head, read_rows
+from trainers.errors import TrainerError
+
+Group = tuple[int, int]
+"""A group (y, b): class and bias attribute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One row of an index. ``shard`` is the tar's absolute path; ``offset`` and ``size`` are its image's bytes."""
+
+    sample_id: str
+    split: str
+    y: int
+    class_name: str
+    b: int
+    bias_name: str
+    group_name: str
+    g: int
+    shard: Path
+    offset: int
+    size: int
+    image_sha256: str
+
+    @property
+    def group(self) -> Group:
+        """The sample's (y, b)."""
+        return self.y, self.b
+
+
+@dataclass(frozen=True)
+class Index:
+    """The samples of one index manifest in the manifest's order, and the hash of its content."""
+
+    path: Path
+    content_sha256: str
+    samples: tuple[Sample, ...]
+
+    def of(self, *splits: str) -> tuple[Sample, ...]:
+        """Return the samples of the named splits in index order.
+
+        Raises:
+            TrainerError: there is none.
+        """
+        found = tuple(sample for sample in self.samples if sample.split in splits)
+        if not found:
+            have = sorted({sample.split for sample in self.samples})
+            raise TrainerError(f"index {self.path} has no sample of split {' or '.join(splits)}; it has {have}")
+        return found
+
+
+def read_index(path: Path, g: int) -> Index:
+    """Return the index at ``path`` (a manifest of stage "index", or its folder), checked against its hash.
+
+    ``g`` says what it must hold: 0 real samples, 1 synthetic ones.
+
+    Raises:
+        TrainerError: it is no index, an id stands in it twice, or a sample is of the other source.
+    """
+    file = index_file(path)
+    head, rows = read_rows(file)
+    if head.stage != "index":
+        raise TrainerError(f"{file} is a manifest of stage {head.stage!r}; a trainer reads one of stage 'index'")
+    samples = tuple(_sample(row, file.parent) for row in rows)
+    _check(file, samples, g)
+    return Index(file, head.content_sha256, samples)
+
+
+def index_file(path: Path) -> Path:
+    """Return the manifest's path: ``path`` itself, or ``index.parquet`` in the folder ``path``."""
+    file = path / "index.parquet" if path.is_dir() else path
+    if not file.is_file():
+        raise TrainerError(f"no index at {file}; run the stage before training (curate, for synthetic samples) first")
+    return file.absolute()
+
+
+def index_hash(path: Path) -> str:
+    """Return the content hash that the index at ``path`` was committed with, without reading its rows."""
+    return read_head(index_file(path)).content_sha256
+
+
+def group_counts(samples: Iterable[Sample], groups: Sequence[Group] = ()) -> dict[Group, int]:
+    """Return the number of samples per (y, b), in the order of (y, b); 0 for those of ``groups`` with none."""
+    counts = Counter(sample.group for sample in samples)
+    return {group: counts[group] for group in sorted(counts.keys() | set(groups))}
+
+
+def group_names(samples: Iterable[Sample]) -> dict[Group, str]:
+    """Return "<class>|<bias>" per (y, b)."""
+    return dict(sorted({sample.group: sample.group_name for sample in samples}.items()))
+
+
+def class_names(samples: Iterable[Sample]) -> tuple[str, ...]:
+    """Return the class names in the order of y.
+
+    Raises:
+        TrainerError: the labels aren't 0 .. number of classes - 1.
+    """
+    names = {sample.y: sample.class_name for sample in samples}
+    if sorted(names) != list(range(len(names))):
+        raise TrainerError(f"classes are numbered {sorted(names)}; they must be 0 to {len(names) - 1} without a gap")
+    return tuple(names[y] for y in range(len(names)))
+
+
+def _sample(row: Mapping[str, Any], folder: Path) -> Sample:
+    values = {name: row[name] for name in Sample.__slots__}
+    return Sample(**{**values, "shard": (folder / row["shard"]).resolve()})
+
+
+def _check(file: Path, samples: Sequence[Sample], g: int) -> None:
+    if not samples:
+        raise TrainerError(f"index {file} has no samples")
+    twice = [name for name, times in Counter(sample.sample_id for sample in samples).items() if times > 1]
+    if twice:
+        raise TrainerError(f"index {file} has {len(twice)} sample ids twice, first {twice[0]}")
+    wrong = [sample.sample_id for sample in samples if sample.g != g]
+    if wrong:
+        word = ("real", "synthetic")
+        raise TrainerError(
+            f"index {file} should hold only {word[g]} samples (g = {g}), but {len(wrong)} are {word[1 - g]}, "
+            f"first {wrong[0]}; were the two indexes swapped?"
+        )

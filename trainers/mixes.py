@@ -1,0 +1,123 @@
+"""Which samples a method trains on: none, USB, ASB and FFR's two stages (methods 1.4), with exact counts."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from trainers.errors import MixError
+from trainers.index import Group, Sample, group_counts, group_names
+
+BALANCED = ("balanced",)
+BALANCED_AND_EXTRA = ("balanced", "extra")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training: its name ("train", or FFR's "stage1" and "stage2") and its samples in order."""
+
+    name: str
+    samples: tuple[Sample, ...]
+
+
+def usb_counts(real: Mapping[Group, int]) -> dict[Group, int]:
+    """Return the synthetic samples per group of USB: M - n, so that every (y, b) has M samples in all."""
+    largest = max(real.values())
+    return {group: largest - count for group, count in real.items()}
+
+
+def asb_counts(real: Mapping[Group, int]) -> dict[Group, int]:
+    """Return the synthetic samples per group of ASB and of FFR's stage 1: m = floor(sum(M - n) / K) each."""
+    m = sum(usb_counts(real).values()) // len(real)
+    return dict.fromkeys(real, m)
+
+
+def build_mix(method: str, real: Sequence[Sample], synthetic: Sequence[Sample]) -> tuple[Stage, ...]:
+    """Return the stages of ``method`` over the real train split and the curated index's samples.
+
+    Raises:
+        MixError: a group is short of the count that the method needs, or what should be balanced isn't.
+    """
+    counts = group_counts(real, groups=sorted({sample.group for sample in synthetic}))
+    if method == "erm":
+        return (Stage("train", tuple(real)),)
+    if method == "balanced-real":
+        require_balance("the train split of the balanced real index", real)
+        return (Stage("train", tuple(real)),)
+    if method == "usb":
+        mixed = (*real, *take("USB", synthetic, usb_counts(counts), BALANCED_AND_EXTRA))
+        require_balance("the USB mix", mixed)
+        return (Stage("train", mixed),)
+    added = take(method.upper(), synthetic, asb_counts(counts), BALANCED)
+    require_balance(f"the synthetic part of {method.upper()}", added)
+    if method == "asb":
+        return (Stage("train", (*real, *added)),)
+    return (Stage("stage1", added), Stage("stage2", tuple(real)))
+
+
+def take(
+    name: str, synthetic: Iterable[Sample], counts: Mapping[Group, int], splits: Sequence[str]
+) -> tuple[Sample, ...]:
+    """Return the first ``counts[group]`` samples of every group in index order, out of ``splits``.
+
+    Raises:
+        MixError: a group has fewer; the message has got and expected for all groups.
+    """
+    left, chosen = dict(counts), []
+    usable = [sample for sample in synthetic if sample.split in splits]
+    for sample in usable:
+        if left.get(sample.group, 0) > 0:
+            left[sample.group] -= 1
+            chosen.append(sample)
+    if any(left.values()):
+        raise MixError(_short(name, usable, counts))
+    return tuple(chosen)
+
+
+def require_balance(what: str, samples: Sequence[Sample]) -> None:
+    """Raise MixError unless every (y, b) of ``samples`` has the same count and every class meets every bias."""
+    counts = group_counts(samples)
+    expected = len({y for y, _ in counts}) * len({b for _, b in counts})
+    if len(set(counts.values())) != 1 or len(counts) != expected:
+        raise MixError(f"{what} should be balanced over (class, bias) groups, but it has {_table(samples, counts)}")
+
+
+def mutual_information(pairs: Iterable[tuple[Hashable, Hashable]]) -> float:
+    """Return the plug-in mutual information of the pairs' two sides, in bits (methods 1.7)."""
+    joint = Counter(pairs)
+    total = sum(joint.values())
+    left: Counter[Hashable] = Counter()
+    right: Counter[Hashable] = Counter()
+    for (one, other), count in joint.items():
+        left[one] += count
+        right[other] += count
+    terms = (n / total * math.log2(n * total / (left[one] * right[other])) for (one, other), n in joint.items())
+    return max(0.0, math.fsum(terms))
+
+
+def shortcut_bits(samples: Sequence[Sample]) -> dict[str, float]:
+    """Return I(Y;B) and I(Y;(B,G)) of a stage's samples in bits, rounded to 1e-6."""
+    return {
+        "I(Y;B)": round(mutual_information((sample.y, sample.b) for sample in samples), 6),
+        "I(Y;(B,G))": round(mutual_information((sample.y, (sample.b, sample.g)) for sample in samples), 6),
+    }
+
+
+def _table(samples: Sequence[Sample], counts: Mapping[Group, int]) -> str:
+    names = group_names(samples)
+    return ", ".join(f"{names.get(group, str(group))} {count}" for group, count in counts.items())
+
+
+def _short(name: str, usable: Sequence[Sample], counts: Mapping[Group, int]) -> str:
+    got, names = group_counts(usable), group_names(usable)
+    lines = [
+        f"{names.get(group, str(group))}: got {got.get(group, 0)}, expected {count}"
+        + (" (short)" if got.get(group, 0) < count else "")
+        for group, count in counts.items()
+    ]
+    return (
+        f"{name} needs more synthetic samples than the curated index holds: {'; '.join(lines)}. "
+        "Raise the quota (or the number of refill rounds) in the recipe and run curation again"
+    )

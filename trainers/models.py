@@ -1,0 +1,105 @@
+"""Classifiers: a small convolutional net for the pocket world, and any timm backbone by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import timm
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from trainers.errors import TrainerError
+
+POCKET = "pocket-convnet"
+TIMM = "timm:"
+WIDTHS = (24, 48, 96, 128)
+
+
+class Classifier(nn.Module):
+    """A network with its normalisation: uint8 [B, 3, S, S] images to float logits [B, classes].
+
+    Mean and deviation are saved with the weights, so that a loaded model can't meet other ones.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network((images.float() / 255 - self.mean) / self.std)
+        return logits
+
+
+def build_model(
+    name: str, classes: int, weights: str | None = None, pretrained: bool = False
+) -> Classifier:
+    """Return the model ``name`` with a new head for ``classes``; torch's seed decides its fresh weights.
+
+    ``name`` is "pocket-convnet" or "timm:<backbone>". ``weights`` is a folder with a timm
+    ``model.safetensors`` whose head may have another size; ``pretrained`` downloads timm's own.
+
+    Raises:
+        TrainerError: no such model, or the folder's weights aren't those of this backbone.
+    """
+    if name == POCKET:
+        if weights or pretrained:
+            raise TrainerError(f"{POCKET} starts from fresh weights; unset weights and pretrained")
+        return Classifier(pocket_convnet(classes), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    if not name.startswith(TIMM) or not timm.is_model(name.removeprefix(TIMM)):
+        raise TrainerError(f"no model {name!r}; it must be {POCKET!r} or 'timm:' and a timm name such as timm:resnet50")
+    network = timm.create_model(name.removeprefix(TIMM), pretrained=pretrained, num_classes=classes)
+    if weights:
+        load_backbone(network, Path(weights))
+    return Classifier(network, tuple(network.default_cfg["mean"]), tuple(network.default_cfg["std"]))
+
+
+def pocket_convnet(classes: int) -> nn.Sequential:
+    """Return four strided convolutions with batch normalisation, mean pooling and a linear head."""
+    blocks: list[nn.Module] = []
+    for wide_in, wide_out in zip((3, *WIDTHS), WIDTHS, strict=False):
+        convolution = nn.Conv2d(wide_in, wide_out, 3, stride=2, padding=1, bias=False)
+        blocks += [convolution, nn.BatchNorm2d(wide_out), nn.ReLU()]
+    return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTHS[-1], classes))
+
+
+def weights_file(folder: Path) -> Path:
+    """Return ``model.safetensors`` in ``folder``. Pickled checkpoints run code when they load: never read.
+
+    Raises:
+        TrainerError: it isn't there.
+    """
+    file = folder / "model.safetensors"
+    if not file.is_file():
+        have = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else "no such folder"
+        raise TrainerError(f"no weights at {file} (found: {have}); pickled checkpoints (.pt, .bin) are not read")
+    return file
+
+
+def load_backbone(network: nn.Module, folder: Path) -> None:
+    """Load the folder's weights into ``network``, its head excepted when the sizes differ.
+
+    Raises:
+        TrainerError: a tensor beside the head is missing, unknown or of another shape.
+    """
+    own, given = network.state_dict(), load_file(weights_file(folder))
+    head = _head_prefix(network)
+    fitting = {name: tensor for name, tensor in given.items() if name in own and own[name].shape == tensor.shape}
+    missing = [name for name in own if name not in fitting and not name.startswith(head)]
+    unknown = [name for name in given if name not in fitting and not name.startswith(head)]
+    if missing or unknown:
+        raise TrainerError(
+            f"weights in {folder} aren't this backbone's: {len(missing)} tensors missing or of another shape "
+            f"(first {missing[:1]}), {len(unknown)} unknown (first {unknown[:1]})"
+        )
+    network.load_state_dict(fitting, strict=False)
+
+
+def _head_prefix(network: nn.Module) -> str:
+    names = network.default_cfg["classifier"]  # type: ignore[index, operator]
+    return str(names if isinstance(names, str) else names[0]) + "."

@@ -1,0 +1,96 @@
+"""What decides a training, as frozen dataclasses. Imports no torch, so that a recipe can hold these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from trainers.errors import TrainerError
+
+METHODS = ("erm", "usb", "asb", "ffr", "balanced-real")
+LOSSES = ("erm", "resample")
+PRECISIONS = ("auto", "float32", "bfloat16")
+# Settings that change how fast a training is, never what it gives: they are not part of its identity.
+_SPEED = ("workers", "cache_bytes")
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """One stage of training with Adam at a constant learning rate (methods 1.5).
+
+    ``epochs`` are passes of N draws, N the stage's number of samples. ``freeze_bn`` keeps the model in
+    evaluation mode while it trains, so that batch statistics don't move.
+    """
+
+    epochs: int = 12
+    lr: float = 1e-3
+    weight_decay: float = 1e-5
+    batch_size: int = 64
+    freeze_bn: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "lr", "batch_size"):
+            if getattr(self, name) <= 0:
+                raise TrainerError(f"{name} is {getattr(self, name)}; it must be above 0")
+        if self.weight_decay < 0:
+            raise TrainerError(f"weight_decay is {self.weight_decay}; it must be 0 or more")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """One training: its method (which samples), its loss (how they are drawn), its model and stages.
+
+    ``method``: "erm" (real only; "none" in the tables), "usb", "asb", "ffr", or the reference row
+    "balanced-real" (a real index whose train split is balanced). ``loss``: "erm" draws uniformly,
+    "resample" with weight 1/frequency of the group. ``main`` is the one stage of every method but FFR, and
+    FFR's stage 2; ``pretrain`` is FFR's stage 1. ``weights`` is a folder with ``model.safetensors`` for a
+    timm backbone. ``device`` is "auto" or a torch device; ``precision`` "auto" means bfloat16 autocast on
+    CUDA where it is supported and float32 elsewhere. ``cache_bytes`` bounds the images held in memory.
+    """
+
+    method: str
+    loss: str = "erm"
+    seed: int = 0
+    model: str = "pocket-convnet"
+    weights: str | None = None
+    pretrained: bool = False
+    image_size: int = 64
+    main: StageSettings = field(default_factory=StageSettings)
+    pretrain: StageSettings = field(default_factory=StageSettings)
+    device: str = "auto"
+    precision: str = "auto"
+    workers: int = 0
+    cache_bytes: int = 2 << 30
+
+    def __post_init__(self) -> None:
+        _one_of("method", self.method, METHODS)
+        _one_of("loss", self.loss, LOSSES)
+        _one_of("precision", self.precision, PRECISIONS)
+        if self.image_size <= 0:
+            raise TrainerError(f"image_size is {self.image_size}; it must be above 0")
+        if self.weights and self.pretrained:
+            raise TrainerError("weights and pretrained are both set; a model starts from one of them")
+
+    @property
+    def needs_synthetic(self) -> bool:
+        """Whether the method trains on synthetic samples."""
+        return self.method in ("usb", "asb", "ffr")
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that decide the result: no speed settings, and stage 1 for FFR alone."""
+        values = {name: value for name, value in asdict(self).items() if name not in _SPEED}
+        if self.method != "ffr":
+            values.pop("pretrain")
+        return values
+
+
+def settings_from(values: Mapping[str, Any]) -> TrainSettings:
+    """Return the settings that ``identity()`` or ``dataclasses.asdict`` wrote."""
+    stages = {name: StageSettings(**values[name]) for name in ("main", "pretrain") if name in values}
+    return TrainSettings(**{**values, **stages})
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise TrainerError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")

@@ -1,0 +1,119 @@
+"""Score: CLIP alignment and group judge of every generated sample, a task per raw shard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+
+from catalogs import manifest
+from catalogs.identity import task_hash
+from fairshards import check_installation
+from filters.clip_scorer import ClipScorer, ScoreRequest
+from transforms import commit, storage
+from transforms.shards import slice_of
+from transforms.specs import ScorerSpec, resource_hints
+from transforms.task import ShardTask, TaskRecord
+
+
+def score_task_of(made: TaskRecord, spec: ScorerSpec) -> ShardTask:
+    """Return the score task of a generated shard; it reads the same plan rows and the raw manifest."""
+    hashed = task_hash("score", spec.stage_fingerprint, [made.task.task_hash], [made.content_sha256])
+    return replace(made.task, stage="score", folder="scores", task_hash=hashed)
+
+
+class LazyScorer:
+    """Loads the CLIP model when a task needs it."""
+
+    def __init__(self, spec: ScorerSpec) -> None:
+        self.spec = spec
+        self._scorer: ClipScorer | None = None
+
+    @property
+    def scorer(self) -> ClipScorer:
+        """The loaded scorer."""
+        if self._scorer is None:
+            if self.spec.threads:
+                import torch
+
+                torch.set_num_threads(self.spec.threads)
+            self._scorer = ClipScorer.load(
+                self.spec.model, device=self.spec.device, batch_size=self.spec.batch_size,
+                class_prompts=self.spec.class_prompts, bias_prompts=self.spec.bias_prompts,
+                class_names=self.spec.class_names, bias_names=self.spec.bias_names,
+                grey_scale=self.spec.grey_scale,
+            )
+        return self._scorer
+
+
+def score_task(made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
+    """Score and commit the samples of one raw shard; a finished task is only looked up."""
+    task = score_task_of(made, lazy.spec)
+    found = commit.find(task)
+    if found:
+        return found
+    started = time.time()
+    head, raw = manifest.read_rows(storage.read(storage.join(task.run, made.manifest)))
+    plan = {row["sample_id"]: row for row in commit.read_task_rows(task)}
+    good = [row for row in raw if row["status"] == "ok"]
+    tar = storage.read(storage.join(task.run, made.task.folder, head.shard.name)) if head.shard else b""
+    images = [slice_of(tar, row["offset"], row["size"]) for row in good]
+    results = lazy.scorer.score(images, [_request(plan[row["sample_id"]]) for row in good])
+    rows = [{"sample_id": row["sample_id"], **score} for row, scores in zip(good, results, strict=True)
+            for score in map(_score_row, scores)]
+    return commit.commit(
+        task, rows, fingerprint=lazy.spec.stage_fingerprint, inputs=[made.content_sha256],
+        attempt=commit.attempt(started, samples=len(good), device=lazy.spec.device),
+    )
+
+
+def _request(row: Mapping[str, Any]) -> ScoreRequest:
+    return ScoreRequest(row["sample_id"], row["prompt"], row["y"], row["b"])
+
+
+def _score_row(score: Any) -> dict[str, Any]:
+    names = ("score", "value", "label", "status", "reason", "detail")
+    return {name: getattr(score, name) for name in names}
+
+
+class ScorerHandler(ModelHandler[TaskRecord, TaskRecord, LazyScorer]):  # type: ignore[misc]
+    """Runs the scorer on the records of raw shards, one at a time."""
+
+    def __init__(self, spec: ScorerSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def load_model(self) -> LazyScorer:
+        """Return the model's holder."""
+        check_installation()
+        return LazyScorer(self.spec)
+
+    def run_inference(
+        self, batch: Sequence[Any], model: LazyScorer, inference_args: dict[str, Any] | None = None
+    ) -> Iterable[TaskRecord]:
+        """Score the one shard that the batch is."""
+        assert isinstance(batch, TaskRecord)
+        return [score_task(batch, model)]
+
+    def get_resource_hints(self) -> dict[str, Any]:
+        """Return the hints for the workers of this stage."""
+        return resource_hints(self.spec.device, self.spec.accelerator, self.spec.min_ram)
+
+
+@dataclass(frozen=True)
+class Score(beam.PTransform):  # type: ignore[misc]
+    """PCollection[TaskRecord] of raw shards -> PCollection[TaskRecord] of their score manifests."""
+
+    spec: ScorerSpec
+
+    def expand(self, made: Any) -> Any:
+        """Wire the step; the Reshuffle lets this stage have other workers than the generator."""
+        return (
+            made
+            | "Spread the shards" >> beam.Reshuffle()
+            | "Score" >> RunInference(ScorerHandler(self.spec).with_no_batching())
+        )

@@ -1,0 +1,19 @@
+"""Readers of real datasets. One interface (``base.py``); a further reader is one small file."""
+
+from __future__ import annotations
+
+from transforms.sources.base import SourceError, SourceItem, SourceProblem, SourceReader, SourceUnit
+from transforms.sources.image_folder import ImageFolderReader
+from transforms.sources.metadata_csv import MetadataCsvReader
+from transforms.sources.webdataset import WebDatasetReader
+
+READERS: dict[str, type[SourceReader]] = {
+    "webdataset": WebDatasetReader,
+    "metadata_csv": MetadataCsvReader,
+    "image_folder": ImageFolderReader,
+}
+
+__all__ = [
+    "READERS", "ImageFolderReader", "MetadataCsvReader", "SourceError", "SourceItem", "SourceProblem",
+    "SourceReader", "SourceUnit", "WebDatasetReader",
+]

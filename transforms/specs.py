@@ -1,0 +1,68 @@
+"""What travels to the workers so that they can load a model. Plain values; imports no model library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from catalogs.identity import digest
+
+GENERATE_VERSION = "generate/1"
+SCORE_VERSION = "score/1"
+
+
+@dataclass(frozen=True)
+class GeneratorSpec:
+    """What a worker needs to load the generator. ``fingerprint`` is the model's (weights, scheduler, dtype)."""
+
+    folder: str
+    fingerprint: str
+    device: str
+    dtype: str
+    scheduler: str | None
+    batch_size: int
+    window: int
+    allow_pickle: bool = False
+    accelerator: str | None = None
+    min_ram: str | None = None
+    threads: int | None = None
+
+    @property
+    def stage_fingerprint(self) -> str:
+        """What else decides a task's bytes: the stage's version, the batch shape, the trajectory window."""
+        return digest({"version": GENERATE_VERSION, "model": self.fingerprint, "batch": self.batch_size, "window": self.window})
+
+
+@dataclass(frozen=True)
+class ScorerSpec:
+    """What a worker needs to load the CLIP scorer. ``class_prompts[y]`` are the wordings of class y."""
+
+    model: str
+    fingerprint: str
+    device: str
+    batch_size: int
+    class_prompts: tuple[tuple[str, ...], ...]
+    bias_prompts: tuple[tuple[str, ...], ...]
+    class_names: tuple[str, ...]
+    bias_names: tuple[str, ...]
+    grey_scale: bool = False
+    accelerator: str | None = None
+    min_ram: str | None = None
+    threads: int | None = None
+
+    @property
+    def stage_fingerprint(self) -> str:
+        """What decides a task's scores: the stage's version, the model, the prompts, the batch shape."""
+        return digest(
+            {"version": SCORE_VERSION, "model": self.fingerprint, "batch": self.batch_size,
+             "classes": [list(words) for words in self.class_prompts],
+             "bias": [list(words) for words in self.bias_prompts],
+             "names": [list(self.class_names), list(self.bias_names)], "grey_scale": self.grey_scale}
+        )
+
+
+def resource_hints(device: str, accelerator: str | None, min_ram: str | None) -> dict[str, Any]:
+    """Return Beam resource hints: the accelerator of a model that doesn't run on a CPU, and memory."""
+    default = "type:nvidia-tesla-t4;count:1;install-nvidia-driver" if device == "cuda" else None
+    hints = {"accelerator": accelerator or default, "min_ram": min_ram}
+    return {name: value for name, value in hints.items() if value}

@@ -1,0 +1,71 @@
+"""Reading and publishing files where the run folder lies, local or not, through Beam's FileSystems."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+
+def is_local(path: str) -> bool:
+    """Tell whether ``path`` is on this machine's file system (it has no ``scheme://``)."""
+    return "://" not in path
+
+
+def join(root: str, *parts: str) -> str:
+    """Return ``root`` and ``parts`` as one path of the root's file system."""
+    return str(FileSystems.join(root, *parts)) if parts else root
+
+
+def exists(path: str) -> bool:
+    """Tell whether a file is there."""
+    return os.path.exists(path) if is_local(path) else bool(FileSystems.exists(path))
+
+
+def read(path: str) -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if is_local(path):
+        return Path(path).read_bytes()
+    if not FileSystems.exists(path):
+        raise FileNotFoundError(path)
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        return bytes(file.read())
+
+
+def publish(path: str, data: bytes) -> None:
+    """Write a file so that a reader sees all of it or nothing.
+
+    On a file system: a temporary name, fsync, rename. On an object store an object appears when its
+    upload is closed, which is the same promise.
+
+    Raises:
+        OSError: the disk is full or can't be written; nothing is left under the final name.
+    """
+    if not is_local(path):
+        with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            file.write(data)
+        return
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(temporary, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(temporary, final)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def matching(pattern: str) -> list[str]:
+    """Return the paths that match a glob pattern, sorted."""
+    results = FileSystems.match([pattern])
+    return sorted(entry.path for entry in results[0].metadata_list)
