@@ -6,6 +6,7 @@ same rows again, and so does a ``sync`` after a writer was killed at any moment.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable
@@ -59,16 +60,16 @@ class Catalog:
         """
         root = Path(run_dir).resolve()
         path = root / CATALOG
-        if mode == "write":
-            _prepare(path, wait)
-        con = connection.connect(path, mode == "read", wait)
+        if mode == "read":
+            return cls(root, mode, _connect(path, True, wait))
+        if not path.exists():
+            connection.create(path)
         try:
-            with connection.explained(path):
-                connection.require_version(con, path)
-        except BaseException:
-            con.close()
-            raise
-        return cls(root, mode, con)
+            return cls(root, mode, _connect(path, False, wait))
+        except CatalogOutdated:
+            connection.delete(path)
+            connection.create(path)
+            return cls(root, mode, _connect(path, False, wait))
 
     def __enter__(self) -> Catalog:
         return self
@@ -109,7 +110,8 @@ class Catalog:
     def is_current(self, names: Iterable[str]) -> bool:
         """Return whether the catalog holds the manifests of these names, all checked, and no others."""
         rows = self.con.execute("SELECT path, checked FROM ingested").fetchall()
-        return {row[0] for row in rows} == {self._name(name) for name in names} and all(row[1] for row in rows)
+        wanted = {self._name(name) for name in names}
+        return {row[0] for row in rows} == wanted and all(row[1] for row in rows)
 
     def _known(self) -> set[str]:
         return {row[0] for row in self.con.execute("SELECT manifest FROM ingested").fetchall()}
@@ -119,11 +121,11 @@ class Catalog:
 
         Which of two sources with one id is the duplicate depends on all source manifests in their order.
         """
-        held = {row[0]: row for row in self.con.execute("SELECT manifest, path, stage FROM ingested").fetchall()}
+        held = self.con.execute("SELECT manifest, path, stage FROM ingested").fetchall()
         wanted = {manifest.manifest: manifest.name for manifest in listed}
-        stale = [manifest for manifest, path, _ in held.values() if wanted.get(manifest) != path]
+        stale = [manifest for manifest, path, _ in held if wanted.get(manifest) != path]
         sources = {manifest.manifest for manifest in listed if manifest.head.stage == "source"}
-        held_sources = {manifest for manifest, _, stage in held.values() if stage == "source"}
+        held_sources = {manifest for manifest, _, stage in held if stage == "source"}
         if sources != held_sources or held_sources & set(stale):
             stale += sorted(held_sources - set(stale))
         return stale
@@ -144,7 +146,9 @@ def current_manifests(run_dir: str | Path) -> list[str]:
     try:
         return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))["manifests"]]
     except FileNotFoundError:
-        raise CatalogMissing(f"{run_dir} is no run folder: it has no {RUN_JSON}; `fairshards run` makes one") from None
+        raise CatalogMissing(
+            f"{run_dir} is no run folder: it has no {RUN_JSON}; `fairshards run` makes one"
+        ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise CatalogMissing(f"{path} can't be read: {error!r}; run again to write it anew") from error
 
@@ -177,17 +181,15 @@ def rebuild(run_dir: str | Path, progress: Progress | None = None) -> SyncReport
         CatalogBusy: another process holds it.
     """
     names, path = current_manifests(run_dir), Path(run_dir).resolve() / CATALOG
-    try:
+    with contextlib.suppress(CatalogMissing, CatalogUnreadable):
         connection.connect(path, read_only=False).close()
-    except (CatalogMissing, CatalogUnreadable):
-        pass
     connection.delete(path)
     with Catalog.open(run_dir, "write") as catalog:
         return catalog.sync(names, progress)
 
 
 def dump(con: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[Any, ...]]]:
-    """Return every table's rows, sorted, to compare two catalogs; attempts, which may differ, are left out."""
+    """Return every table's rows, sorted, to compare two catalogs; attempts may differ and are left out."""
     tables = [table for table in ingest.manifest_tables(con) if table != "task_attempts"]
     return {table: con.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall() for table in tables}
 
@@ -197,22 +199,16 @@ def _in_order(listed: list[ingest.Listed]) -> list[ingest.Listed]:
     return sorted(listed, key=lambda manifest: manifest.name)
 
 
-def _prepare(path: Path, wait: float) -> None:
-    """Make the catalog where it is missing, and replace one that another version made."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection.create(path)
-        return
-    con = connection.connect(path, read_only=False, wait=wait)
+def _connect(path: Path, read_only: bool, wait: float) -> duckdb.DuckDBPyConnection:
+    """Return a connection to a catalog that these SQL files made."""
+    con = connection.connect(path, read_only, wait)
     try:
         with connection.explained(path):
             connection.require_version(con, path)
-    except CatalogOutdated:
+    except BaseException:
         con.close()
-        connection.delete(path)
-        connection.create(path)
-    finally:
-        con.close()
+        raise
+    return con
 
 
 __all__ = ["CATALOG", "RUN_JSON", "Catalog", "CatalogBusy", "SyncReport", "current_manifests", "dump",

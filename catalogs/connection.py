@@ -21,7 +21,8 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 }
 _MAGIC = slice(8, 12)
 _DAMAGED = ("corrupt", "checksum", "not a valid duckdb", "could not read enough bytes", "version number",
-            "deserializ", "serialization error", "fatal error", "internal error")  # fmt: skip
+            "replaying wal", "deserializ", "serialization error", "fatal error", "internal error")
+_UNWRITABLE = ("no space left", "disk quota", "file too large", "could not write", "input/output error")
 
 
 def connect(path: Path, read_only: bool, wait: float = 0.0) -> duckdb.DuckDBPyConnection:
@@ -49,17 +50,20 @@ def create(path: Path) -> None:
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with duckdb.connect(str(temporary), config=CONFIG) as con:
             for statement in statements.schema_statements():
                 con.execute(statement)
             con.execute("INSERT INTO catalog_info VALUES ($1)", [statements.schema_version()])
+            con.execute("CHECKPOINT")  # closing does it too, but swallows a full disk
         if not path.exists():
             _wal(path).unlink(missing_ok=True)  # left by a catalog that was deleted
         _publish(temporary, path)
-    except OSError as error:
-        raise CatalogError(f"can't make the catalog {path}: {error}") from error
+    except (OSError, duckdb.Error) as error:
+        raise CatalogError(f"can't make the catalog {path}: {_first_line(error)}") from error
     finally:
         temporary.unlink(missing_ok=True)
+        _wal(temporary).unlink(missing_ok=True)
 
 
 def delete(path: Path) -> None:
@@ -99,6 +103,9 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
+        if unwritable(error):
+            why = f"{_first_line(error)}. What was ingested before stays; make room and run again"
+            raise CatalogError(f"can't write {path}: {why}") from error
         if damaged(error):
             raise unreadable(path, _first_line(error)) from error
         raise
@@ -107,6 +114,11 @@ def explained(path: Path) -> Iterator[None]:
 def damaged(error: duckdb.Error) -> bool:
     """Return whether DuckDB says that the file's content is broken."""
     return any(word in str(error).lower() for word in _DAMAGED)
+
+
+def unwritable(error: duckdb.Error) -> bool:
+    """Return whether DuckDB says that the disk doesn't take what it writes."""
+    return any(word in str(error).lower() for word in _UNWRITABLE)
 
 
 def unreadable(path: Path, why: str) -> CatalogUnreadable:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -11,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from catalogs import statements
+from catalogs import connection, statements
 from catalogs.identity import canonical_json
 from catalogs.manifest import Head, ManifestError, read_attempt, read_head
+from catalogs.schemas import SCHEMAS
 
 # What may be there once only, per stage: (table, columns).
 UNIQUE: dict[str, tuple[tuple[str, str], ...]] = {
@@ -30,7 +32,7 @@ UNIQUE: dict[str, tuple[tuple[str, str], ...]] = {
 
 @dataclass(frozen=True)
 class Listed:
-    """A manifest that the catalog must reflect: its name (relative to the run folder), path, head, attempt."""
+    """A manifest that the catalog must reflect; ``name`` is its path relative to the run folder."""
 
     name: str
     path: Path
@@ -71,15 +73,19 @@ def ingest(con: duckdb.DuckDBPyConnection, listed: Listed) -> int:
         ManifestError: its rows can't be read, or lack a column.
     """
     with _transaction(con):
-        _set_variables(con, listed)
+        con.execute("SET VARIABLE head = $1", [_head(listed)])
         try:
-            con.execute(statements.read("ingest/manifest"))
-            con.execute(statements.read(f"ingest/{listed.head.stage}"))
-        except (duckdb.DataError, duckdb.ProgrammingError, duckdb.OperationalError) as error:
+            for name in ("manifest", *(["shards"] if _shards(listed.head) else []), listed.head.stage):
+                con.execute(statements.read(f"ingest/{name}"))
+        except duckdb.Error as error:
+            if connection.unwritable(error) or (connection.damaged(error) and _readable(listed.path)):
+                raise  # the catalog's fault, not the manifest's
             raise ManifestError(
                 f"manifest {listed.name} can't be ingested: {error}; delete the file and run again"
             ) from error
-        count = con.execute("SELECT row_count FROM ingested WHERE manifest = $1", [listed.manifest]).fetchone()
+        count = con.execute(
+            "SELECT row_count FROM ingested WHERE manifest = $1", [listed.manifest]
+        ).fetchone()
     return int(count[0]) if count else 0
 
 
@@ -104,7 +110,7 @@ def manifest_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
 def check_unique(con: duckdb.DuckDBPyConnection) -> None:
     """Check that what is new repeats no id, and mark it as checked.
 
-    A manifest that repeats one is removed again, so that the catalog stays usable.
+    A manifest that repeats an older one's, or its own, is removed again, so that the catalog stays usable.
 
     Raises:
         ManifestError: an id is there twice; both manifests are named.
@@ -125,12 +131,12 @@ def _check_table(con: duckdb.DuckDBPyConnection, table: str, columns: str) -> No
         return
     same = " AND ".join(f"{column} IS NOT DISTINCT FROM ?" for column in columns.split(", "))
     holders = con.execute(
-        f"SELECT DISTINCT checked, path, manifest FROM {table} JOIN ingested USING (manifest) WHERE {same} "
+        f"SELECT path, manifest FROM ingested WHERE manifest IN (SELECT manifest FROM {table} WHERE {same}) "
         "ORDER BY checked DESC, path",
         list(twice),
     ).fetchall()
-    remove(con, [manifest for checked, _, manifest in holders if not checked])
-    where = " and ".join(path for _, path, _ in holders)
+    remove(con, [manifest for _, manifest in holders[1:] or holders])
+    where = " and ".join(path for path, _ in holders)
     what = ", ".join(f"{column} {value}" for column, value in zip(columns.split(", "), twice, strict=True))
     raise ManifestError(
         f"{what} is there twice in {table}: in {where}"
@@ -144,25 +150,46 @@ def _read(run_dir: Path, name: str) -> Listed:
     if not path.is_file():
         raise ManifestError(f"{name} is listed, but there is no file {path}; run the stage again")
     head = read_head(path)
-    if head.stage not in statements.names("ingest") or head.stage == "manifest":
+    if head.stage not in SCHEMAS:
         raise ManifestError(f"{name} is of stage {head.stage!r}, which this catalog doesn't know")
     return Listed(name, path, head, read_attempt(path))
 
 
-def _set_variables(con: duckdb.DuckDBPyConnection, listed: Listed) -> None:
+def _readable(path: Path) -> bool:
+    try:
+        pq.read_table(path)
+    except (pa.ArrowException, OSError):
+        return False
+    return True
+
+
+def _head(listed: Listed) -> dict[str, Any]:
+    """Return what the ingest SQL reads as ``getvariable('head')``."""
     head = listed.head
-    shards = [asdict(head.shard)] if head.shard else []
-    if head.stage == "index":
-        shards += [dict(shard) for shard in head.settings.get("shards", ())]
-    values: dict[str, Any] = {
+    return {
         "path": _literal(listed.path), "name": listed.name, "folder": listed.name.rpartition("/")[0],
         "manifest": head.content_sha256, "stage": head.stage, "task": head.task, "task_hash": head.task_hash,
         "fingerprint": head.fingerprint, "inputs": list(head.inputs),
-        "settings": canonical_json(dict(head.settings)), "shards": json.dumps(shards),
-        "attempt": json.dumps(listed.attempt),
-    }  # fmt: skip
-    for name, value in values.items():
-        con.execute(f"SET VARIABLE {name} = $1", [value])
+        "settings": canonical_json(dict(head.settings)), "shards": _shards(head),
+        "attempt": _attempt(listed.attempt),
+    }
+
+
+def _shards(head: Head) -> list[dict[str, Any]]:
+    """Return the tars that a manifest names: its own, or those of an index, from its settings."""
+    if head.stage != "index":
+        return [asdict(head.shard)] if head.shard else []
+    named = [asdict(head.shard)] if head.shard else head.settings.get("shards", [])
+    return [{name: shard.get(name) for name in ("name", "sha256", "bytes", "samples")} for shard in named]
+
+
+def _attempt(said: dict[str, Any]) -> dict[str, Any]:
+    numbers = {name: _number(said.get(name)) for name in ("pid", "started", "seconds", "samples")}
+    return {**numbers, "host": str(said.get("host", "")), "details": canonical_json(said)}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _literal(path: Path) -> str:

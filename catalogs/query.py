@@ -1,26 +1,108 @@
-"""Questions to a catalog: SQL or a named query, read-only, with the answer as table, CSV, JSON or Parquet."""
+"""Questions to a run's catalog: SQL, or a query by name; read-only, on a catalog made current first."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-FORMATS = ("table", "csv", "json", "parquet")
+import duckdb
+
+from catalogs import connection, statements
+from catalogs.catalog import CATALOG, Catalog, ensure_current
+from catalogs.errors import QueryError
+from catalogs.formats import FORMATS, write_result
+
+Answer = tuple[list[str], list[tuple[Any, ...]]]
 
 
 def named_queries() -> dict[str, str]:
-    """Return the named queries: name -> the question it answers."""
-    raise NotImplementedError
+    """Return the named queries, each with the question that it answers."""
+    return {name: statements.question(f"queries/{name}") for name in statements.names("queries")}
 
 
 def run_query(
-    run_dir: str | Path, sql_or_name: str, params: Mapping[str, Any] | None = None
-) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Raises QueryError, CatalogError. A missing or stale catalog is made from run.json first."""
-    raise NotImplementedError
+    run_dir: str | Path, sql_or_name: str, params: Mapping[str, Any] | None = None, wait: float = 10.0
+) -> Answer:
+    """Return the columns' names, each once, and the rows that answer a named query or SQL.
+
+    ``params`` are the query's ``$name`` parameters. A catalog that is missing or behind run.json is made
+    current first; ``wait`` is how many seconds to try while another process holds it.
+
+    Raises:
+        QueryError: no such named query, wrong SQL or parameters, or a query that would write.
+        CatalogError: the catalog can't be opened; ManifestError: nor made from the manifests.
+    """
+    sql, values = _resolve(sql_or_name.strip(), dict(params or {}))
+    ensure_current(run_dir, wait)
+    with Catalog.open(run_dir, "read", wait) as catalog, connection.explained(Path(run_dir) / CATALOG):
+        return answer(catalog.con, sql, values)
 
 
-def write_result(columns: Sequence[str], rows: Sequence[Sequence[Any]], format: str, stream: IO[Any]) -> None:
-    """Write to a text stream (table, csv, json) or a binary one (parquet; ``.buffer`` of a text one)."""
-    raise NotImplementedError
+def answer(con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] | None = None) -> Answer:
+    """Return the columns and rows of ``sql`` on an open connection.
+
+    Raises:
+        QueryError: the SQL is wrong, or would write.
+    """
+    try:
+        result = con.execute(sql, dict(params) if params else None)
+        if result.description is None:
+            return [], []
+        return _distinct([column[0] for column in result.description]), result.fetchall()
+    except duckdb.Error as error:
+        if connection.damaged(error):
+            raise
+        raise _explain(error) from error
+
+
+def _resolve(text: str, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the SQL of a named query with its defaults filled in, or ``text`` itself where it is SQL."""
+    if not text:
+        raise QueryError(f"the query is empty; give SQL, or one of: {', '.join(named_queries())}")
+    if not re.fullmatch(r"[\w-]+", text):
+        return text, params
+    if text not in named_queries():
+        raise _unknown(text)
+    defaults = statements.defaults(f"queries/{text}")
+    unknown = sorted(set(params) - set(defaults))
+    if unknown:
+        known = ", ".join(f"{name} (default {value})" for name, value in defaults.items()) or "none"
+        raise QueryError(f"query {text!r} has no parameter {', '.join(unknown)}; it has: {known}")
+    return statements.read(f"queries/{text}"), {**defaults, **params}
+
+
+def _unknown(name: str) -> QueryError:
+    known = list(named_queries())
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return QueryError(
+        f'no query is named {name!r}{hint} Known: {", ".join(known)}. For a table write "FROM {name}"'
+    )
+
+
+def _explain(error: duckdb.Error) -> QueryError:
+    text = str(error)
+    if "read-only" in text:
+        return QueryError(
+            "this query would write, but `fairshards query` only reads: the catalog is made from the run's "
+            f"manifests alone, so that whatever else is written to it would be lost ({text.splitlines()[0]})"
+        )
+    return QueryError(f"the query failed: {text}")
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Return the names with a number after those that are there already: a, a_2."""
+    taken: list[str] = []
+    for name in names:
+        number, fresh = 1, name
+        while fresh in taken:
+            number += 1
+            fresh = f"{name}_{number}"
+        taken.append(fresh)
+    return taken
+
+
+__all__ = ["FORMATS", "Answer", "answer", "named_queries", "run_query", "write_result"]

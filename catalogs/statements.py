@@ -30,7 +30,7 @@ def question(name: str) -> str:
 
 def defaults(name: str) -> dict[str, str]:
     """Return a query's parameters with their defaults, from its lines "-- default: name = value"."""
-    lines = [line.removeprefix("-- default:") for line in read(name).splitlines() if line.startswith("-- default:")]
+    lines = [line.partition(":")[2] for line in read(name).splitlines() if line.startswith("-- default:")]
     return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
 
 

@@ -1,0 +1,157 @@
+"""Raw scores of generated pictures: CLIP alignment, the zero-shot group judge, grey-scale difference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from filters import clip_alignment, grey_scale, group_judge
+from filters.clip_model import ClipModel, Embedding
+from generators.images import BadImage, decode_image
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+TEMPERATURE = 100.0
+"""Cosines are multiplied by it before the softmax, as in CLIP's zero-shot classification."""
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """What a picture was meant to show: its prompt, class number ``y`` and bias value ``b``."""
+
+    sample_id: str
+    prompt: str
+    y: int
+    b: int
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One score of one sample, as the manifest stores it.
+
+    ``value`` is None for a reject. ``label`` is the judge's answer, where the score has one. ``status`` is "ok" or
+    "reject"; a reject carries a ``reason`` ("unreadable_image", "not_finite") and a ``detail``.
+    """
+
+    sample_id: str
+    score: str
+    value: float | None
+    label: str | None = None
+    status: Literal["ok", "reject"] = "ok"
+    reason: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The judge's possible answers to one question: names, and their (n, d) text embeddings."""
+
+    names: tuple[str, ...]
+    embeddings: Embedding
+
+    def judge(self, image: Embedding, intended: int) -> tuple[float, str]:
+        """Return the probability of the intended answer and the name of the likeliest one.
+
+        Raises:
+            IndexError: there is no answer of that number.
+        """
+        logits = TEMPERATURE * (self.embeddings.astype(np.float64) @ image.astype(np.float64))
+        weights = np.exp(logits - logits.max())
+        return float(weights[intended] / weights.sum()), self.names[int(logits.argmax())]
+
+
+class ClipScorer:
+    """Scores pictures against their prompts and their intended groups.
+
+    Score rows of a sample, always in this order: ``clip_alignment`` (cosine with the prompt), ``judge_class`` and
+    ``judge_bias`` (probability of the intended value; the label is the likeliest one) and, when it was
+    asked for, ``grey_scale``.
+    """
+
+    def __init__(self, clip: ClipModel, classes: Answers, biases: Answers, grey: bool = False) -> None:
+        self.clip = clip
+        self.classes = classes
+        self.biases = biases
+        self.grey = grey
+
+    @classmethod
+    def load(
+        cls, model: str | Path, *, class_prompts: Sequence[Sequence[str]], bias_prompts: Sequence[Sequence[str]],
+        class_names: Sequence[str], bias_names: Sequence[str], device: str = "auto", batch_size: int = 32,
+        grey_scale: bool = False, allow_pickle: bool = False,
+    ) -> Self:
+        """Load the CLIP model and embed the judge's prompts; ``class_prompts[y]`` are the wordings of class y.
+
+        Raises:
+            ModelFilesError: see ``ClipModel.load``.
+            ValueError: names and prompts differ in number, or a value has no prompt.
+        """
+        clip = ClipModel.load(model, device=device, batch_size=batch_size, allow_pickle=allow_pickle)
+        return cls(clip, _answers(clip, class_names, class_prompts), _answers(clip, bias_names, bias_prompts), grey_scale)
+
+    def score(
+        self, images: Sequence[bytes | npt.NDArray[np.uint8] | Image.Image], rows: Sequence[ScoreRequest]
+    ) -> list[list[ScoreRow]]:
+        """Return the score rows of each picture, in order; the same list always gives the same numbers.
+
+        Args:
+            images: Encoded pictures, (height, width, 3) uint8 arrays, or PIL pictures.
+            rows: What each of them was meant to show.
+
+        Raises:
+            ValueError: ``images`` and ``rows`` differ in number.
+        """
+        opened = [_open(image) for image, _ in zip(images, rows, strict=True)]
+        good = [index for index, image in enumerate(opened) if not isinstance(image, BadImage)]
+        made = dict(zip(good, self.clip.embed_images([opened[index] for index in good]), strict=True))
+        return [
+            list(self._score_rows(image, made[index], row)) if index in made else self._unreadable(image, row)
+            for index, (image, row) in enumerate(zip(opened, rows, strict=True))
+        ]
+
+    def _score_rows(self, image: Image.Image, embedding: Embedding, row: ScoreRequest) -> Iterator[ScoreRow]:
+        cosine = float(np.dot(self.clip.embed_text(row.prompt).astype(np.float64), embedding.astype(np.float64)))
+        yield _checked(row.sample_id, clip_alignment.SCORE, cosine)
+        yield _checked(row.sample_id, group_judge.CLASS_SCORE, *self.classes.judge(embedding, row.y))
+        yield _checked(row.sample_id, group_judge.BIAS_SCORE, *self.biases.judge(embedding, row.b))
+        if self.grey:
+            yield _checked(row.sample_id, grey_scale.SCORE, grey_scale.grey_difference(np.asarray(image)))
+
+    def _unreadable(self, error: Any, row: ScoreRequest) -> list[ScoreRow]:
+        names = [clip_alignment.SCORE, group_judge.CLASS_SCORE, group_judge.BIAS_SCORE]
+        names += [grey_scale.SCORE] if self.grey else []
+        return [ScoreRow(row.sample_id, name, None, None, "reject", "unreadable_image", str(error)) for name in names]
+
+
+def _answers(clip: ClipModel, names: Sequence[str], prompts: Sequence[Sequence[str]]) -> Answers:
+    if len(names) != len(prompts) or not names or not all(prompts):
+        raise ValueError(f"the judge needs at least one prompt for each of {list(names)}, got {list(prompts)}")
+    return Answers(tuple(names), np.stack([clip.embed_wordings(wordings) for wordings in prompts]))
+
+
+def _open(image: bytes | npt.NDArray[np.uint8] | Image.Image) -> Any:
+    """Return the RGB picture, or the ``BadImage`` that says why there is none."""
+    if isinstance(image, bytes):
+        try:
+            return decode_image(image)
+        except BadImage as error:
+            return error
+    if isinstance(image, np.ndarray):
+        from PIL import Image as pillow
+
+        return pillow.fromarray(image)
+    return image.convert("RGB")
+
+
+def _checked(sample_id: str, score: str, value: float, label: str | None = None) -> ScoreRow:
+    """Return the row, or a reject for a value that no manifest can hold."""
+    if math.isfinite(value):
+        return ScoreRow(sample_id, score, value, label)
+    return ScoreRow(sample_id, score, None, None, "reject", "not_finite", f"the model gave {value}")

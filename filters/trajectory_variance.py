@@ -15,16 +15,17 @@ SCORE = "trajectory_variance"
 def quantile_threshold(values: Sequence[float | None], quantile: float) -> float:
     """Return the smallest pool value that at least ``quantile`` of the finite values don't exceed.
 
-    "Keep the N lowest" of the paper's code, as a threshold: 0.96 keeps 96% of the pool, ties included.
+    "Keep the N lowest" of the paper's code, as a threshold: 0.96 keeps 96% of the pool, ties included. It is
+    0 for a pool without a finite value, which keeps nothing that moved at all.
 
     Raises:
-        ValueError: ``quantile`` isn't in (0, 1], or no value is finite.
+        ValueError: ``quantile`` isn't in (0, 1].
     """
     if not 0 < quantile <= 1:
         raise ValueError(f"trajectory_variance.quantile is {quantile}; it lies in (0, 1]")
     finite = sorted(significant(value) for value in values if value is not None and math.isfinite(value))
     if not finite:
-        raise ValueError("trajectory_variance.quantile needs a pool with values; no sample has a variance")
+        return 0.0
     rank = math.ceil(round(quantile * len(finite), 9))
     return finite[rank - 1]
 

@@ -15,15 +15,18 @@ from pathlib import Path
 from typing import Any, Self
 
 from generators.finite import FiniteRows
+from generators.isolation import run_rows
 from generators.loading import accepted_arguments, load_pipeline, resolve_device, weights_dtype
 from generators.model_files import resolve_model
 from generators.pixels import RawPicture, finish, rejected
 from generators.precision import resolve_dtype
 from generators.requests import Batch, ImageRequest, ImageResult, batches
-from generators.isolation import run_rows
 from generators.trajectory import TrajectoryVariance
 
 __all__ = ["ImageRequest", "ImageResult", "TextToImage"]
+
+FLAGS = ("nsfw_content_detected", "nsfw_detected", "watermark_detected")
+"""Where pipelines report the pictures that their safety checkers blackened (the latter two: DeepFloyd IF)."""
 
 
 class TextToImage:
@@ -112,7 +115,7 @@ class TextToImage:
             "height": first.height,
             "width": first.width,
             "eta": first.eta,
-            "output_type": "pt",
+            "output_type": "np",
         }
         if first.negative_prompt:
             negatives = [request.negative_prompt for request in requests]
@@ -147,13 +150,15 @@ def _pictures(
     output: Any, count: int, finite: list[bool], variances: Sequence[float | None]
 ) -> list[RawPicture]:
     """Return the first ``count`` rows of a pipeline's output; the rest is padding."""
-    import torch
-
-    images = output.images if isinstance(output.images, torch.Tensor) else torch.stack(list(output.images))
-    pixels = images[:count].permute(0, 2, 3, 1).float().cpu().numpy()
-    flags = getattr(output, "nsfw_content_detected", None) or [False] * count
+    flagged = [any(flags) for flags in zip(*(_flags(output, name, count) for name in FLAGS), strict=True)]
     return [
-        RawPicture(pixels[row], finite[row] if finite else True, bool(flags[row]),
+        RawPicture(output.images[row], finite[row] if finite else True, flagged[row],
                    variances[row] if variances else None)
         for row in range(count)
     ]
+
+
+def _flags(output: Any, name: str, count: int) -> list[bool]:
+    """Return what a safety checker says of each picture; a pipeline without one says nothing."""
+    found = getattr(output, name, None)
+    return [False] * count if found is None else [bool(flag) for flag in found[:count]]

@@ -48,7 +48,7 @@ def decide(pool: Sequence[Candidate], settings: Mapping[str, Mapping[str, Any]])
     """Return every filter's decision on every candidate, in the recipe's order of filters.
 
     A filter that needs a threshold from the pool (a quantile) is resolved on the candidates that passed
-    the filters before it.
+    the filters before it (on all, when none did).
     """
     decision = Decision()
     alive = []
@@ -59,8 +59,9 @@ def decide(pool: Sequence[Candidate], settings: Mapping[str, Mapping[str, Any]])
     survivors = {candidate.sample["sample_id"] for candidate in alive}
     for name, options in settings.items():
         judge = FILTERS[name](**options)
-        if survivors:
-            judge = judge.resolve(_pooled([c for c in alive if c.sample["sample_id"] in survivors], judge.scores))
+        if alive:
+            reference = [c for c in alive if c.sample["sample_id"] in survivors] or alive
+            judge = judge.resolve(_pooled(reference, judge.scores))
         decision.thresholds[name] = judge.settings
         for candidate in alive:
             verdict = judge.decide(candidate.scores, candidate.labels, candidate.sample)

@@ -21,8 +21,8 @@ def main() -> None:
 
 
 @app.command()
-def vae(work: Work = DEFAULT_WORK, steps: int = 4500, threads: Threads = 2) -> None:
-    """Autoencoder (f=4). Example: python -m pocket.train vae --steps 4500"""
+def vae(work: Work = DEFAULT_WORK, steps: int = 5000, threads: Threads = 2) -> None:
+    """Autoencoder (f=4). Example: python -m pocket.train vae --steps 5000"""
     from pocket.train_vae import train_vae
 
     torch.set_num_threads(threads)

@@ -26,7 +26,7 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 class Autoencode(nn.Module):
-    """The autoencoder's training pass as one module, so that it can be compiled."""
+    """The autoencoder's training pass as one module."""
 
     def __init__(self, vae: AutoencoderKL) -> None:
         super().__init__()
@@ -38,14 +38,13 @@ class Autoencode(nn.Module):
         return reconstruction_loss(output, images) + KL_WEIGHT * posterior.kl().mean() / noise[0].numel()
 
 
-def train_vae(work: Path, steps: int = 4500, batch: int = 8, pictures: int = 6000, compiled: bool = True) -> AutoencoderKL:
+def train_vae(work: Path, steps: int = 5000, batch: int = 4, pictures: int = 6000) -> AutoencoderKL:
     """Train (or resume) the autoencoder; returns its EMA with unit-variance ``scaling_factor``."""
     torch.manual_seed(0)
     images = training_images("generator", pictures, work / "pictures")
     model = Autoencode(new_vae().to(memory_format=torch.channels_last))
-    schedule = Schedule(steps, rate=2e-3, decay=1e-4, ema=0.995)
+    schedule = Schedule(steps, rate=1.5e-3, decay=1e-4, ema=0.995)
     training = Training("vae", model, schedule, work, LOGS / "vae.csv")
-    forward = torch.compile(model) if compiled else model
 
     def loss(generator: torch.Generator) -> Tensor:
         rows = torch.randint(len(images), (batch,), generator=generator)
@@ -53,7 +52,8 @@ def train_vae(work: Path, steps: int = 4500, batch: int = 8, pictures: int = 600
         if torch.rand((), generator=generator) < 0.5:
             pixels = pixels.flip(-1)
         noise = torch.randn(batch, 4, 16, 16, generator=generator)
-        return forward(pixels, noise)
+        value: Tensor = model(pixels, noise)
+        return value
 
     vae = training.run(loss).vae
     set_scaling(vae, images[:1000])

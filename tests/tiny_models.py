@@ -1,7 +1,8 @@
-"""Tiny but real checkpoints in the libraries' own formats, untrained and seeded, for tests that must be quick.
+"""Tiny but real checkpoints in the libraries' own formats, untrained and seeded, for quick tests.
 
-``write_tiny_diffusion`` writes what ``AutoPipelineForText2Image.from_pretrained`` reads, and
-``write_tiny_clip`` what open_clip reads from ``local-dir:``. Both take about a second and 1 to 4 MB.
+``write_tiny_diffusion`` (latent) and ``write_tiny_pixel_diffusion`` write what
+``AutoPipelineForText2Image.from_pretrained`` reads, and ``write_tiny_clip`` what open_clip reads from
+``local-dir:``. Each takes about a second once the libraries are imported, and 1 to 4 MB.
 """
 
 from __future__ import annotations
@@ -25,12 +26,38 @@ def write_tiny_diffusion(folder: Path | str, *, seed: int = 0, **scheduler_confi
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         unet, vae, text_encoder = _unet(), _vae(), _text_encoder()
-    config = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False,
-              "set_alpha_to_one": False, "steps_offset": 1, **scheduler_config}
+    config = {
+        "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False,
+        "set_alpha_to_one": False, "steps_offset": 1, **scheduler_config,
+    }
     pipeline = StableDiffusionPipeline(
         vae=vae, text_encoder=text_encoder, tokenizer=tiny_tokenizer(), unet=unet,
         scheduler=DDIMScheduler(**config), safety_checker=None, feature_extractor=None,
         requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(str(folder), safe_serialization=True)
+    return Path(folder)
+
+
+def write_tiny_pixel_diffusion(folder: Path | str, *, seed: int = 0) -> Path:
+    """Write an ``IFPipeline`` folder, which samples 32x32 pixels with a learned variance, and return it."""
+    import torch
+    from diffusers import DDPMScheduler, IFPipeline
+    from transformers import T5Config, T5EncoderModel, T5Tokenizer
+
+    letters = [(letter, -2.0) for letter in "abcdefghijklmnopqrstuvwxyz"]
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -10.0), ("\u2581", -1.0)]
+    tokenizer = T5Tokenizer(vocab=[*special, *letters], extra_ids=0)
+    config = T5Config(vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet, text_encoder = _pixel_unet(), T5EncoderModel(config)
+    scheduler = DDPMScheduler(
+        variance_type="learned_range", beta_schedule="squaredcos_cap_v2", thresholding=True
+    )
+    pipeline = IFPipeline(
+        tokenizer=tokenizer, text_encoder=text_encoder, unet=unet, scheduler=scheduler, safety_checker=None,
+        feature_extractor=None, watermarker=None, requires_safety_checker=False,
     )
     pipeline.save_pretrained(str(folder), safe_serialization=True)
     return Path(folder)
@@ -66,7 +93,8 @@ def tiny_tokenizer() -> Any:
 
     symbols = _byte_symbols()
     words = [*symbols, *(symbol + "</w>" for symbol in symbols), "<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(vocab={word: index for index, word in enumerate(words)}, merges=[], model_max_length=77)
+    vocabulary = {word: index for index, word in enumerate(words)}
+    return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=77)
 
 
 def _byte_symbols() -> list[str]:
@@ -83,6 +111,17 @@ def _unet() -> Any:
         sample_size=IMAGE_SIZE // 2, in_channels=4, out_channels=4, block_out_channels=(32, 32),
         layers_per_block=1, norm_num_groups=8, attention_head_dim=8, cross_attention_dim=32,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+    )
+
+
+def _pixel_unet() -> Any:
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(
+        sample_size=IMAGE_SIZE, in_channels=3, out_channels=6, block_out_channels=(16, 16), layers_per_block=1,
+        norm_num_groups=4, attention_head_dim=8, cross_attention_dim=16, encoder_hid_dim=16,
+        encoder_hid_dim_type="text_proj", down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
     )
 

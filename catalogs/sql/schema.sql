@@ -116,6 +116,6 @@ CREATE TABLE task_attempts (
 
 -- The path from the run folder of a tar that a manifest names from its own folder.
 CREATE MACRO run_path(shard) AS CASE
-    WHEN shard LIKE '/%' OR shard LIKE '%://%' OR getvariable('folder') = '' THEN shard
-    ELSE regexp_replace(getvariable('folder') || '/' || shard, '[^/]+/\.\./', '')
+    WHEN shard LIKE '/%' OR shard LIKE '%://%' OR getvariable('head').folder = '' THEN shard
+    ELSE regexp_replace(getvariable('head').folder || '/' || shard, '[^/]+/\.\./', '')
 END;

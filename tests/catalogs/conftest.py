@@ -1,32 +1,60 @@
-"""Fixtures: a small run folder of real manifests (``small_run``), and an empty catalog."""
+"""Fixtures: a small run folder of real manifests (``small_run``) with its catalog, and an empty catalog."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 from small_run import Run, build
 
 from catalogs import statements
+from catalogs.catalog import Catalog, dump
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole small run, made once; copy it before you change it."""
-    return build(tmp_path_factory.mktemp("built") / "tiny").path
+def built(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A whole small run with its catalog, made once; only read it."""
+    run = build(tmp_path_factory.mktemp("built") / "tiny")
+    with Catalog.open(run.path, "write") as catalog:
+        catalog.sync(run.names)
+    return run
+
+
+@pytest.fixture(scope="session")
+def expected(built: Run) -> dict[str, list[tuple[Any, ...]]]:
+    """What a catalog of the small run holds."""
+    with Catalog.open(built.path) as catalog:
+        return dump(catalog.con)
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """A whole small run of the test's own."""
-    return build(tmp_path / "tiny")
+def run(built: Run, tmp_path: Path) -> Run:
+    """A copy of the small run with its catalog, the test's own."""
+    shutil.copytree(built.path, tmp_path / "tiny")
+    return Run(tmp_path / "tiny", list(built.names))
+
+
+@pytest.fixture
+def bare(run: Run) -> Run:
+    """A copy of the small run without a catalog, the test's own."""
+    (run.path / "catalog.duckdb").unlink()
+    return run
+
+
+@pytest.fixture
+def con(built: Run) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The small run's catalog, read-only."""
+    with Catalog.open(built.path) as catalog:
+        yield catalog.con
 
 
 @pytest.fixture
 def empty() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A catalog with all tables and views and no rows, in memory."""
+    """All tables and views and no rows, in memory and writable."""
     with duckdb.connect() as con:
         for statement in statements.schema_statements():
             con.execute(statement)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from catalogs.identity import digest
 from catalogs.manifest import Head, Shard, encode, write_local
+from catalogs.schemas import SCHEMAS
 
 CLASSES, BIASES = ("landbird", "waterbird"), ("land", "water")
 CURATION = "c0ffee000001"
@@ -23,13 +25,14 @@ def ident(*parts: Any) -> str:
 
 def group(y: int, b: int) -> dict[str, Any]:
     """Return the group columns of (y, b)."""
-    return {"y": y, "class_name": CLASSES[y], "b": b, "bias_name": BIASES[b], "group_name": f"{CLASSES[y]}|{BIASES[b]}"}
+    name, bias = CLASSES[y], BIASES[b]
+    return {"y": y, "class_name": name, "b": b, "bias_name": bias, "group_name": f"{name}|{bias}"}
 
 
 def place(shard: str, number: int) -> dict[str, Any]:
     """Return the place columns of the picture ``number`` of a tar."""
-    return {"shard": shard, "offset": 1536 * number + 512, "size": 700 + number, "image_sha256": digest([shard, number]),
-            "width": 64, "height": 64}  # fmt: skip
+    return {"shard": shard, "offset": 1536 * number + 512, "size": 700 + number,
+            "image_sha256": digest([shard, number]), "width": 64, "height": 64}
 
 
 @dataclass
@@ -40,9 +43,9 @@ class Run:
     names: list[str]
 
     def write(
-        self, name: str, stage: str, rows: Sequence[Mapping[str, Any]], *, listed: bool = True, task: str = "",
-        settings: Mapping[str, Any] | None = None, shard: Shard | None = None, inputs: Sequence[str] = (),
-        attempt: Mapping[str, Any] | None = None,
+        self, name: str, stage: str, rows: Sequence[Mapping[str, Any]], *, listed: bool = True,
+        task: str = "", settings: Mapping[str, Any] | None = None, shard: Shard | None = None,
+        inputs: Sequence[str] = (), attempt: Mapping[str, Any] | None = None,
     ) -> Head:
         """Commit a manifest as a stage does, and list it."""
         task = task or Path(name).stem
@@ -60,18 +63,18 @@ class Run:
         write_local(self.path / "run.json", json.dumps({"manifests": self.names}).encode())
 
 
-def source_rows(unit: int, splits: Sequence[str] = ("train", "train", "train", "val", "test")) -> list[dict[str, Any]]:
+def source_rows(unit: int) -> list[dict[str, Any]]:
     """Return a source unit's rows: most waterbirds on water; the first key of every unit is the same."""
-    shard = f"source-{unit:05d}.tar"
+    shard, splits = f"source-{unit:05d}.tar", ("train", "train", "train", "val", "test")
     keys = ["shared", *(f"u{unit}-{number}" for number in range(1, len(splits)))]
     groups = [(0, 0), (1, 1), (1, 0) if unit else (1, 1), (0, 0), (1, 1)]
     rows = [
         {"source_id": ident("source", key), "dataset": "birds", "split": split, "key": key, **group(*which),
          **place(shard, number), "caption": f"a bird {number}", "metadata": "{}", "status": "ok"}
-        for number, (key, split, which) in enumerate(zip(keys, splits, groups, strict=False))
-    ]  # fmt: skip
+        for number, (key, split, which) in enumerate(zip(keys, splits, groups, strict=True))
+    ]
     rows.append({"source_id": ident("bad", unit), "dataset": "birds", "split": "train", "key": f"bad.{unit}",
-                 "status": "reject", "reason": "truncated", "detail": "the file ends early"})  # fmt: skip
+                 "status": "reject", "reason": "truncated", "detail": "the file ends early"})
     return rows
 
 
@@ -84,18 +87,18 @@ def plan_rows(y: int, b: int, count: int, seed: int = 0) -> list[dict[str, Any]]
          "height": 64, "width": 64, "eta": 0.0, "generator": "pocket", "generator_fingerprint": "f" * 64,
          "settings": "{}"}
         for replicate in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def raw_rows(plan: Sequence[Mapping[str, Any]], shard: str, bad: int | None = None) -> list[dict[str, Any]]:
     """Return the generate rows of a plan; the replicate ``bad`` is a reject."""
+    broken = {"status": "reject", "reason": "nan_image", "detail": "the model returned NaN"}
     return [
-        {"sample_id": row["sample_id"], "status": "reject", "reason": "nan_image", "detail": "the model returned NaN"}
-        if row["replicate"] == bad
+        {"sample_id": row["sample_id"], **broken} if row["replicate"] == bad
         else {"sample_id": row["sample_id"], **place(shard, number), "status": "ok",
               "trajectory_variance": 0.01 * (number + 1)}
         for number, row in enumerate(plan)
-    ]  # fmt: skip
+    ]
 
 
 def score_rows(raw: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -112,48 +115,50 @@ def curate(
     run: Run, plan: Sequence[Mapping[str, Any]], raw: Sequence[Mapping[str, Any]], quota: int,
     curation: str = CURATION, threshold: int = 1,
 ) -> Head:
-    """Commit a curation that drops replicates below ``threshold``, keeps ``quota`` a group; return its index."""
-    places = {row["sample_id"]: row for row in raw}
-    decisions, index, kept = [], [], dict[str, int]()
+    """Commit a curation that drops replicates below ``threshold`` and keeps ``quota`` a group."""
+    good = {row["sample_id"] for row in raw if row["status"] == "ok"}
+    decisions, index, kept = [], [], Counter[str]()
     for row in plan:
         sample = {"curation_id": curation, "sample_id": row["sample_id"]}
-        good = places[row["sample_id"]]["status"] == "ok"
-        decisions.append({**sample, "filter": "generated", "keep": good, "reason": None if good else "nan_image"})
-        if not good:
-            continue
-        passes = row["replicate"] >= threshold
-        decisions.append({**sample, "filter": "clip_alignment", "keep": passes, "reason": None if passes else "low"})
-        if not passes:
-            continue
-        fits = kept.get(row["group_name"], 0) < quota
-        decisions.append({**sample, "filter": "quota", "keep": fits, "reason": None if fits else "surplus"})
-        if fits:
-            kept[row["group_name"]] = kept.get(row["group_name"], 0) + 1
-            facts = {name: row[name] for name in ("y", "class_name", "b", "bias_name", "group_name")}
-            index.append({**sample, "split": "balanced", **facts, "g": 1, **place("balanced-000000.tar", len(index))})
-    settings = {"quota": {name: {"balanced": quota, "extra": 0} for name in kept}, "filters": {"clip_alignment": {}}}
+        passed = {"generated": row["sample_id"] in good, "clip_alignment": row["replicate"] >= threshold,
+                  "quota": kept[row["group_name"]] < quota}
+        reasons = {"generated": "nan_image", "clip_alignment": "low", "quota": "surplus"}
+        for name, keep in passed.items():
+            reason = None if keep else reasons[name]
+            decisions.append({**sample, "filter": name, "keep": keep, "reason": reason})
+            if not keep:
+                break
+        else:
+            kept[row["group_name"]] += 1
+            index.append({**sample, "split": "balanced", **group(row["y"], row["b"]), "g": 1,
+                          **place("balanced-000000.tar", len(index))})
+    settings = {"quota": {name: {"balanced": quota, "extra": 0} for name in kept}}
     run.write(f"curated/{curation}/decisions.parquet", "decide", decisions, settings=settings)
     tar = {"name": "balanced-000000.tar", "sha256": digest(curation), "bytes": 9000, "samples": len(index)}
     return run.write(f"curated/{curation}/index.parquet", "index", index, settings={"shards": [tar]})
 
 
-def train(run: Run, name: str, method: str, inputs: Sequence[Head], right: Sequence[int], **shard: Any) -> Head:
+def train(
+    run: Run, name: str, method: str, inputs: Sequence[Head], right: Sequence[int], **shard: Any
+) -> Head:
     """Commit a training whose test groups have 10 pictures and ``right`` correct answers each."""
     rows = [
         {"training_id": name, "stage": "final", "split": "test", **group(y, b), "n": 10, "correct": correct,
          "accuracy": correct / 10, "low": max(0.0, correct / 10 - 0.2), "high": min(1.0, correct / 10 + 0.2)}
         for (y, b), correct in zip(((0, 0), (0, 1), (1, 0), (1, 1)), right, strict=True)
-    ]  # fmt: skip
+    ]
     settings = {"method": method, "loss": "erm", "seed": 0, "selection": "worst group on val",
-                "settings": {"model": "pocket-convnet"}, "shards": [shard] if shard else []}  # fmt: skip
+                "settings": {"model": "pocket-convnet"}, "shards": [shard] if shard else []}
     hashes = [head.content_sha256 for head in inputs]
-    return run.write(f"training/{name}/metrics.parquet", "train", rows, task=name, settings=settings, inputs=hashes)
+    path = f"training/{name}/metrics.parquet"
+    return run.write(path, "train", rows, task=name, settings=settings, inputs=hashes)
 
 
 def build(path: Path) -> Run:
-    """Write a whole small run: 2 source units, 4 groups of 4 samples, a curation with 2 a group, 2 trainings."""
+    """Write a small run: 2 source units, 4 groups of 4 samples, a curation with 2 a group, 2 trainings."""
     run = Run(path, [])
-    run.write("run.parquet", "run", [{"run_id": "r1", "name": "tiny", "seed": 0, "recipe": "name: tiny", "versions": "{}"}])
+    row = {"run_id": "r1", "name": "tiny", "seed": 0, "recipe": "seed: 0", "versions": "{}"}
+    run.write("run.parquet", "run", [row])
     sources = [source_rows(unit) for unit in range(2)]
     for unit, rows in enumerate(sources):
         tar = Shard(f"source-{unit:05d}.tar", digest(["source tar", unit]), 20_000, 5)
@@ -170,18 +175,17 @@ def build(path: Path) -> Run:
         run.write(f"scores/{task}.parquet", "score", score_rows(rows), attempt={"seconds": 0.5})
         raw += rows
     made = curate(run, plan, raw, quota=2)
-    train(run, "aaaa00000001", "erm", [real], (9, 3, 2, 10),
-          use="train", shard="source/source-00000.tar", g=0, sha256=digest(["source tar", 0]), samples=3)  # fmt: skip
+    train(run, "aaaa00000001", "erm", [real], (9, 3, 2, 10), use="train", g=0, samples=3,
+          shard="source/source-00000.tar", sha256=digest(["source tar", 0]))
     train(run, "bbbb00000002", "ffr", [real, made], (9, 8, 7, 9), use="stage1", g=1, samples=8,
-          shard=f"curated/{CURATION}/balanced-000000.tar", sha256=digest(CURATION))  # fmt: skip
+          shard=f"curated/{CURATION}/balanced-000000.tar", sha256=digest(CURATION))
     return run
 
 
 def index_rows(sources: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """Return the source index: the usable rows, one of each id."""
-    names = ("split", "y", "class_name", "b", "bias_name", "group_name", "shard", "offset", "size", "image_sha256",
-             "width", "height")  # fmt: skip
     good: dict[str, dict[str, Any]] = {}
     for row in (row for rows in sources for row in rows if row["status"] == "ok"):
-        good.setdefault(row["source_id"], {"sample_id": row["source_id"], "g": 0, **{n: row[n] for n in names}})
+        facts = {name: row[name] for name in SCHEMAS["index"].names if name in row}
+        good.setdefault(row["source_id"], {"sample_id": row["source_id"], "g": 0, **facts})
     return list(good.values())

@@ -1,19 +1,10 @@
--- Which manifest is this, which shard does it publish, and who made it when? (every stage, before its own rows)
+-- Which manifest is this, and who made it when? (every stage, before its own rows)
 INSERT INTO ingested
-SELECT getvariable('manifest'), getvariable('name'), getvariable('stage'), getvariable('task'),
-    getvariable('task_hash'), getvariable('fingerprint'), getvariable('inputs')::VARCHAR[],
-    getvariable('settings')::JSON, count(*), false
-FROM read_parquet(getvariable('path'));
-
-INSERT INTO shards
-SELECT run_path(s.name), s.sha256, s.bytes, s.samples, getvariable('stage'), getvariable('manifest')
-FROM (
-    SELECT unnest(from_json(getvariable('shards'),
-        '[{"name": "VARCHAR", "sha256": "VARCHAR", "bytes": "BIGINT", "samples": "BIGINT"}]')) AS s
-);
+SELECT h.manifest, h.name, h.stage, h.task, h.task_hash, h.fingerprint, h.inputs::VARCHAR[], h.settings::JSON,
+    (SELECT count(*) FROM read_parquet(getvariable('head').path)), false
+FROM (SELECT getvariable('head') AS h);
 
 INSERT INTO task_attempts
-SELECT getvariable('stage'), getvariable('task'), a ->> '$.host', (a ->> '$.pid')::BIGINT,
-    make_timestamp((((a ->> '$.started')::DOUBLE) * 1e6)::BIGINT), (a ->> '$.seconds')::DOUBLE,
-    (a ->> '$.samples')::BIGINT, a, getvariable('manifest')
-FROM (SELECT getvariable('attempt')::JSON AS a);
+SELECT h.stage, h.task, h.attempt.host, h.attempt.pid, make_timestamp((h.attempt.started * 1e6)::BIGINT),
+    h.attempt.seconds, h.attempt.samples, h.attempt.details::JSON, h.manifest
+FROM (SELECT getvariable('head') AS h);

@@ -1,3 +1,3 @@
 -- How balanced are the groups before filtering, and after it, in each curation?
-SELECT curation_id, group_name, real_train, planned, generated, accepted, kept, share_before, share_after
+SELECT curation_id, group_name, real_train AS real, generated, accepted, kept, share_before AS before, share_after AS after
 FROM group_balance ORDER BY curation_id, y, b;

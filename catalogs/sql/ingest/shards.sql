@@ -1,0 +1,5 @@
+-- Which tars does this manifest publish? (every stage that publishes any)
+INSERT INTO shards
+SELECT run_path(shard.name), shard.sha256, shard.bytes, shard.samples, getvariable('head').stage,
+    getvariable('head').manifest
+FROM (SELECT unnest(getvariable('head').shards) AS shard);

@@ -1,0 +1,142 @@
+"""A life story as text for a terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from catalogs.explain import LifeStory
+
+Facts = dict[str, Any]
+Line = tuple[str, str]
+_SUFFIXES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp"}
+
+
+def render(story: LifeStory, console: Console) -> None:
+    """Print a story: one block a step, with commands that take the picture out of its tar."""
+    console.print(Text(f"{story.sample_id}  {story.kind}  {story.group_name or ''}".rstrip(), style="bold"))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="cyan")
+    table.add_column(overflow="fold")
+    for label, text in lines(story):
+        table.add_row(Text(label), Text(text))
+    console.print(table)
+
+
+def lines(story: LifeStory) -> Iterator[Line]:
+    """Yield (label, text) pairs; a label is empty where the line goes on with what stands above."""
+    yield from _origin(story)
+    for facts in story.of("generated"):
+        yield "generated", f"{_place(facts)}, {facts['width']}x{facts['height']} pixels"
+        yield "", f"trajectory variance {_number(facts['trajectory_variance'])}"
+        yield "picture", extract_command(story, facts)
+    for facts in story.of("rejected"):
+        yield "rejected", f"by stage {facts['stage']}: {facts['reason']}. {facts['detail'] or ''}".rstrip()
+    for facts in story.of("scored"):
+        answer = f", judged {facts['label']!r}" if facts["label"] is not None else ""
+        yield "scored", f"{facts['score']} {_number(facts['value'])}{answer}"
+    yield from _curations(story)
+    for facts in story.of("trained on"):
+        yield from _training(facts)
+
+
+def extract_command(story: LifeStory, facts: Facts) -> str:
+    """Return a shell command that takes the image's bytes out of the tar, which isn't read as a tar."""
+    shard = facts["shard"]
+    if shard is None:
+        return "none"
+    if "://" in shard:
+        return f"bytes {facts['offset']} to {facts['offset'] + facts['size'] - 1} of {shard}"
+    path = story.run_dir / shard
+    name = f"{story.sample_id}.{_suffix(path, facts['offset'])}"
+    return f"tail -c +{facts['offset'] + 1} {shlex.quote(str(path))} | head -c {facts['size']} > {name}"
+
+
+def _origin(story: LifeStory) -> Iterator[Line]:
+    for facts in story.of("source"):
+        yield "source", f"{facts['dataset']}, split {facts['split']}, key {facts['key']}"
+        yield "", f"caption {facts['caption']!r}" if facts["caption"] else "no caption"
+        yield "", _place(facts)
+        yield "picture", extract_command(story, facts)
+    for facts in story.of("captioned"):
+        yield "captioned", f"{facts['caption']!r} by {facts['captioner']}"
+    for facts in story.of("phrase"):
+        yield "phrase", f"{facts['kind']} {facts['phrase']!r}"
+    for facts in story.of("edited"):
+        outcome = "the prediction changed" if facts["hit"] else "no change"
+        yield "edited", f"{facts['kind']} {facts['phrase']!r}: {outcome}"
+    for facts in story.of("planned"):
+        yield from _plan(facts)
+
+
+def _plan(facts: Facts) -> Iterator[Line]:
+    yield "planned", f"round {facts['round']}, task {facts['task']}, replicate {facts['replicate']}"
+    yield "prompt", repr(facts["prompt"])
+    if facts["negative_prompt"]:
+        yield "negative", repr(facts["negative_prompt"])
+    yield "sampler", (
+        f"{facts['steps']} steps, guidance {_number(facts['guidance_scale'])}, eta {_number(facts['eta'])}, "
+        f"noise seed {facts['noise_seed']}"
+    )
+    yield "model", f"{facts['generator']}, fingerprint {facts['generator_fingerprint']}"
+
+
+def _curations(story: LifeStory) -> Iterator[Line]:
+    places = {facts["curation_id"]: facts for facts in story.of("indexed")}
+    decided: dict[str, list[Facts]] = {}
+    for facts in story.of("decided"):
+        decided.setdefault(facts["curation_id"], []).append(facts)
+    for curation, decisions in decided.items():
+        lost = [facts for facts in decisions if not facts["keep"]]
+        yield f"curation {curation}", "kept" if not lost else "not kept: " + ", ".join(map(_verdict, lost))
+        yield "", "filters: " + ", ".join(map(_verdict, decisions))
+    for curation, facts in places.items():
+        label = f"curated {curation}" if facts["g"] else "indexed"
+        yield label, f"split {facts['split']}, {_place(facts)}"
+
+
+def _verdict(facts: Facts) -> str:
+    return f"{facts['filter']} {'accepts' if facts['keep'] else 'rejects (' + str(facts['reason']) + ')'}"
+
+
+def _training(facts: Facts) -> Iterator[Line]:
+    certain = facts["used"] == facts["shard_samples"]
+    used = "all" if certain else f"{facts['used']} (this one perhaps)"
+    yield (
+        f"training {facts['training_id']}",
+        f"{facts['method']}, loss {facts['loss']}, seed {facts['seed']}, as {facts['use']}: "
+        f"used {used} of the {facts['shard_samples']} samples in {facts['shard']}",
+    )
+    if facts["worst_group"]:
+        yield "", (
+            f"its worst group on test: {facts['worst_group']} at {facts['accuracy']:.1%} "
+            f"({facts['low']:.1%} to {facts['high']:.1%}, n = {facts['n']})"
+        )
+
+
+def _place(facts: Facts) -> str:
+    if not facts["shard"]:
+        return "no place"
+    return f"{facts['shard']} at byte {facts['offset']}, {facts['size']} bytes"
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.6g}"
+
+
+def _suffix(path: Path, offset: int) -> str:
+    """Return the picture's file suffix by its first bytes; png where the tar isn't at hand."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            head = file.read(4)
+    except OSError:
+        return "png"
+    return next((suffix for magic, suffix in _SUFFIXES.items() if head.startswith(magic)), "png")

@@ -1,0 +1,52 @@
+"""Tiny real checkpoints for the generators' tests, written once a session."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from generators.text_to_image import ImageRequest, TextToImage
+from tests.tiny_models import write_tiny_diffusion, write_tiny_pixel_diffusion
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A StableDiffusionPipeline folder; read only."""
+    return write_tiny_diffusion(tmp_path_factory.mktemp("tiny") / "diffusion")
+
+
+@pytest.fixture(scope="session")
+def pixel_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An IFPipeline folder, which samples pixels; read only."""
+    return write_tiny_pixel_diffusion(tmp_path_factory.mktemp("tiny") / "pixel")
+
+
+@pytest.fixture
+def own_folder(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny folder that a test may change."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+
+
+@pytest.fixture(scope="session")
+def model(tiny_folder: Path) -> TextToImage:
+    """The tiny model, loaded; tests leave it as they found it."""
+    return TextToImage.load(tiny_folder, device="cpu")
+
+
+def requests(count: int, **changes: object) -> list[ImageRequest]:
+    """Return ``count`` requests with their own prompts and seeds."""
+    settings: dict[str, object] = {
+        "negative_prompt": "", "guidance_scale": 3.0, "steps": 4, "height": 32, "width": 32, "window": 2,
+    }
+    return [
+        ImageRequest(f"{index:032x}", 1000 + index, f"a photo of bird {index}", **{**settings, **changes})  # type: ignore[arg-type]
+        for index in range(count)
+    ]

@@ -1,0 +1,64 @@
+"""Recipes: what ships loads, and what is wrong is said with the nearest known key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.recipe import Recipe, RecipeError, load_recipe, shipped_recipes
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_shipped_recipe_loads(name: str) -> None:
+    assert load_recipe(name).name == name
+
+
+@pytest.mark.parametrize(("override", "message"), [
+    ("generator.stepps=3", r"generator\.stepps: unknown key \(did you mean 'steps'\?\)"),
+    ("source.n_trian=3", r"source\.n_trian: unknown key \(did you mean 'n_train'\?\)"),
+    ("qota.per_group=3", r"qota: unknown key \(did you mean 'quota'\?\)"),
+    ("filters={clip_alignement: {min: 0.2}}", r"'clip_alignement' \(did you mean 'clip_alignment'\?\)"),
+    ("filters={clip_alignment: {mim: 0.2}}", r"filters\.clip_alignment.*mim"),
+    ("filters={trajectory_variance: {quantile: 3}}", r"quantile is 3"),
+    ("generator.window=99", r"window is 99, but there are only 20 steps"),
+    ("generator.steps=many", r"generator\.steps.*'many'"),
+    ("prompts.templates=['a {colour} bird']", r"colour.*known are \{class\} and \{bias\}"),
+    ("classes=[{name: a}, {name: a}]", r"classes has a name twice"),
+    ("groups=[[landbird, sea]]", r"groups has \[landbird, sea\]"),
+    ("source={reader: zip, path: x}", r"zip"),
+    ("name=a/b", r"name"),
+    ("no-equals-sign", r"not key=value"),
+])
+def test_mistakes_are_named(override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe("pocket-waterbirds", [override])
+
+
+def test_an_unknown_recipe_names_the_nearest() -> None:
+    with pytest.raises(RecipeError, match=r"did you mean 'pocket-waterbirds'"):
+        load_recipe("pocket-waterbird")
+
+
+def test_a_file_that_is_no_recipe(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("- a\n- list\n")
+    with pytest.raises(RecipeError, match="expected a mapping"):
+        load_recipe(str(tmp_path / "r.yaml"))
+    (tmp_path / "r.yaml").write_text("a: [1")
+    with pytest.raises(RecipeError, match="no YAML"):
+        load_recipe(str(tmp_path / "r.yaml"))
+
+
+def test_the_json_schema_knows_every_key() -> None:
+    schema = json.dumps(Recipe.model_json_schema())
+    assert all(f'"{name}"' in schema for name in ("bias_ratio", "guidance_scale", "usb_extra", "groups"))
+
+
+def test_a_resolved_recipe_loads_again(tmp_path: Path) -> None:
+    import yaml
+
+    for name in shipped_recipes():
+        recipe = load_recipe(name)
+        (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True)))
+        assert load_recipe(str(tmp_path / "r.yaml")) == recipe
