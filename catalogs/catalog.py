@@ -19,6 +19,7 @@ import duckdb
 
 from catalogs import connection, ingest
 from catalogs.errors import CatalogBusy, CatalogMissing, CatalogOutdated, CatalogUnreadable
+from catalogs.manifest import ManifestError, read_head
 
 CATALOG = "catalog.duckdb"
 RUN_JSON = "run.json"
@@ -108,10 +109,20 @@ class Catalog:
         return SyncReport(len(todo), len(stale), len(listed) - len(todo), rows)
 
     def is_current(self, names: Iterable[str]) -> bool:
-        """Return whether the catalog holds the manifests of these names, all checked, and no others."""
-        rows = self.con.execute("SELECT path, checked FROM ingested").fetchall()
-        wanted = {self._name(name) for name in names}
-        return {row[0] for row in rows} == wanted and all(row[1] for row in rows)
+        """Return whether the catalog holds the manifests of these names, as they are now, and no others.
+
+        Only those that were written since the catalog was are opened.
+        """
+        rows = self.con.execute("SELECT path, manifest, checked FROM ingested").fetchall()
+        held = {path: manifest for path, manifest, _ in rows}
+        if held.keys() != {self._name(name) for name in names} or not all(row[2] for row in rows):
+            return False
+        written = (self.run_dir / CATALOG).stat().st_mtime_ns
+        try:
+            newer = [path for path in held if (self.run_dir / path).stat().st_mtime_ns >= written]
+            return all(read_head(self.run_dir / path).content_sha256 == held[path] for path in newer)
+        except (OSError, ManifestError):
+            return False
 
     def _known(self) -> set[str]:
         return {row[0] for row in self.con.execute("SELECT manifest FROM ingested").fetchall()}
@@ -189,9 +200,14 @@ def rebuild(run_dir: str | Path, progress: Progress | None = None) -> SyncReport
 
 
 def dump(con: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[Any, ...]]]:
-    """Return every table's rows, sorted, to compare two catalogs; attempts may differ and are left out."""
+    """Return every table's rows and the view ``samples``'s, sorted, to compare two catalogs.
+
+    Attempts may differ and are left out.
+    """
     tables = [table for table in ingest.manifest_tables(con) if table != "task_attempts"]
-    return {table: con.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall() for table in tables}
+    return {
+        table: con.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall() for table in [*tables, "samples"]
+    }
 
 
 def _in_order(listed: list[ingest.Listed]) -> list[ingest.Listed]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,7 @@ RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file, 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name below ./runs.")]
 Sets = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the recipe.")]
 RunnerName = Annotated[str, typer.Option("--runner", help="local, portable, flink, dataflow or prism.")]
-Workers = Annotated[int, typer.Option("--workers", min=1, help="Local worker processes.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Local worker processes.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The run folder. Default: <output>/<name>.")]
@@ -36,7 +37,7 @@ Output = Annotated[Path | None, typer.Option("--output", "-o", help="The run fol
 @app.command("run", context_settings=EXTRA)
 def run_command(
     context: typer.Context, recipe: RecipeName, sets: Sets = [], runner: RunnerName = "",  # noqa: B006
-    workers: Workers = 0, until: Annotated[str, typer.Option(help="Stop after this stage.")] = "report",
+    workers: Workers = None, until: Annotated[str, typer.Option(help="Stop after this stage.")] = "report",
     output: Output = None, quiet: Quiet = False, debug: Debug = False,
 ) -> None:
     """Run a recipe: source, plan, generate, score, curate, train, report. Run it again to resume.
@@ -55,7 +56,7 @@ def run_command(
 
 @app.command("generate", context_settings=EXTRA)
 def generate_command(
-    context: typer.Context, run: RunName, runner: RunnerName = "", workers: Workers = 0, quiet: Quiet = False,
+    context: typer.Context, run: RunName, runner: RunnerName = "", workers: Workers = None, quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Generate and score what an existing run still lacks. Example: fairshards generate runs/pocket-waterbirds"""
@@ -64,7 +65,7 @@ def generate_command(
 
 @app.command("curate", context_settings=EXTRA)
 def curate_command(
-    context: typer.Context, run: RunName, sets: Sets = [], runner: RunnerName = "", workers: Workers = 0,  # noqa: B006
+    context: typer.Context, run: RunName, sets: Sets = [], runner: RunnerName = "", workers: Workers = None,  # noqa: B006
     quiet: Quiet = False, debug: Debug = False,
 ) -> None:
     """Decide again, for instance with another threshold; the earlier curation stays beside the new one.
@@ -79,7 +80,7 @@ def train_command(
     context: typer.Context, run: RunName, sets: Sets = [], quiet: Quiet = False, debug: Debug = False  # noqa: B006
 ) -> None:
     """Train on a run's shards. Example: fairshards train runs/pocket-waterbirds --set training.methods=[ffr]"""
-    _stage(context, run, "", 0, "train", quiet, debug, sets)
+    _stage(context, run, "", None, "train", quiet, debug, sets)
 
 
 @app.command("report")
@@ -120,11 +121,14 @@ def query_command(
       fairshards query runs/pocket-waterbirds "SELECT reason, count(*) FROM rejects GROUP BY 1" -f csv
     """
     with expected_errors(debug):
-        from catalogs.query import run_query, write_result
+        from catalogs.formats import write_result
+        from catalogs.query import run_query
         from pipeline.runfolder import open_run
 
-        result = run_query(open_run(run).root, sql)
-        write_result(result, out, to)
+        columns, rows = run_query(open_run(run).root, sql)
+        binary = out == "parquet"
+        with open(to, "wb" if binary else "w") if to else nullcontext(sys.stdout) as stream:
+            write_result(columns, rows, out, stream)
 
 
 @app.command("explain")
@@ -134,7 +138,8 @@ def explain_command(
 ) -> None:
     """Tell a sample's life story. Example: fairshards explain runs/pocket-waterbirds 3fa2"""
     with expected_errors(debug):
-        from catalogs.explain import life_story, render
+        from catalogs.explain import life_story
+        from catalogs.story import render
         from pipeline.runfolder import open_run
 
         render(life_story(open_run(run).root, sample), Console())
@@ -182,7 +187,7 @@ def recipes_command() -> None:
 
 
 def _stage(
-    context: typer.Context, run: str, runner: str, workers: int, until: str, quiet: bool, debug: bool,
+    context: typer.Context, run: str, runner: str, workers: int | None, until: str, quiet: bool, debug: bool,
     sets: list[str] | None = None,
 ) -> None:
     with expected_errors(debug):
@@ -194,7 +199,7 @@ def _stage(
 
 
 def _run(
-    recipe: Recipe, options: list[str], runner: str, workers: int, until: str, output: Path | None, quiet: bool
+    recipe: Recipe, options: list[str], runner: str, workers: int | None, until: str, output: Path | None, quiet: bool
 ) -> None:
     if until not in STAGES:
         raise RecipeError(f"--until {until!r}: expected one of {', '.join(STAGES)}")

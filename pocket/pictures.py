@@ -1,5 +1,6 @@
 """Rendered training sets, cached as .npy in the work folder: balanced over the four groups, 30% with an object."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,9 @@ def _chunk(domain: str, number: int, cache: Path) -> np.ndarray:
         first = number * CHUNK
         images = np.stack([render(training_scene(domain, index))[0] for index in range(first, first + CHUNK)])
         cache.mkdir(parents=True, exist_ok=True)
-        np.save(path.with_suffix(".tmp.npy"), images)
-        path.with_suffix(".tmp.npy").replace(path)
+        fresh = path.with_suffix(f".{os.getpid()}.npy")
+        np.save(fresh, images)
+        fresh.replace(path)
     return np.load(path)
 
 

@@ -29,5 +29,49 @@ def vae(work: Work = DEFAULT_WORK, steps: int = 5000, threads: Threads = 2) -> N
     train_vae(work, steps)
 
 
+@app.command()
+def oracle(work: Work = DEFAULT_WORK, steps: int = 1000, threads: Threads = 2) -> None:
+    """Class and background classifier. Example: python -m pocket.train oracle"""
+    from pocket.train_oracle import train_oracle
+
+    torch.set_num_threads(threads)
+    train_oracle(work, steps)
+
+
+@app.command()
+def clip(work: Work = DEFAULT_WORK, steps: int = 1000, threads: Threads = 2) -> None:
+    """Contrastive model; needs the autoencoder. Example: python -m pocket.train clip --steps 1000"""
+    from pocket.train_clip import train_clip
+
+    torch.set_num_threads(threads)
+    train_clip(work, steps)
+
+
+@app.command()
+def diffusion(work: Work = DEFAULT_WORK, steps: int = 4000, threads: Threads = 2) -> None:
+    """Denoiser and text encoder; needs autoencoder and oracle. Example: python -m pocket.train diffusion --steps 4000"""
+    from pocket.train_diffusion import train_diffusion
+
+    torch.set_num_threads(threads)
+    train_diffusion(work, steps)
+
+
+@app.command()
+def evaluate(work: Work = DEFAULT_WORK, each: int = 100, threads: Threads = 2) -> None:
+    """Measure the goals on the committed checkpoints. Example: python -m pocket.train evaluate --each 100"""
+    from pocket.evaluate import evaluate, table
+
+    torch.set_num_threads(threads)
+    typer.echo(table(evaluate(work, each)))
+
+
+@app.command()
+def untrained() -> None:
+    """Write folders with random weights, for code that can't wait. Example: python -m pocket.train untrained"""
+    from pocket.export import export_untrained
+
+    export_untrained()
+
+
 if __name__ == "__main__":
     app()

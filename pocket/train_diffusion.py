@@ -95,9 +95,7 @@ def v_loss(model: nn.Module, latents: Tensor, tokens: Tensor, generator: torch.G
     return mse_loss(model(noisy, times, tokens), scheduler.get_velocity(latents, noise, times))
 
 
-def train_diffusion(
-    work: Path, steps: int = 4800, batch: int = 64, chunks: int = 10, rate: float = 1e-3
-) -> None:
+def train_diffusion(work: Path, steps: int = 4000, batch: int = 64, chunks: int = 8, rate: float = 1e-3) -> None:
     """Train (or resume) the denoiser; exports ``pocket-diffusion`` with its EMA at every check and at the end."""
     torch.manual_seed(0)
     tokenizer, vae = new_tokenizer(), load_vae(work)

@@ -57,7 +57,7 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, task: str, model: nn.Module, optimiser: torch.optim.Optimizer
 ) -> Progress | None:
-    """Restore model and optimiser from ``path`` and return the place; None without a checkpoint of this task."""
+    """Restore model and optimiser from ``path`` and return the place; None where it has none of this task."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -17,7 +17,7 @@ Group = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row of an index. ``shard`` is the tar's absolute path; ``offset`` and ``size`` are its image's bytes."""
+    """One row of an index; its image is ``size`` bytes at ``offset`` of the tar ``shard`` (absolute)."""
 
     sample_id: str
     split: str
@@ -55,7 +55,8 @@ class Index:
         found = tuple(sample for sample in self.samples if sample.split in splits)
         if not found:
             have = sorted({sample.split for sample in self.samples})
-            raise TrainerError(f"index {self.path} has no sample of split {' or '.join(splits)}; it has {have}")
+            wanted = " or ".join(splits)
+            raise TrainerError(f"index {self.path} has no sample of split {wanted}; it has {have}")
         return found
 
 
@@ -70,7 +71,7 @@ def read_index(path: Path, g: int) -> Index:
     file = index_file(path)
     head, rows = read_rows(file)
     if head.stage != "index":
-        raise TrainerError(f"{file} is a manifest of stage {head.stage!r}; a trainer reads one of stage 'index'")
+        raise TrainerError(f"{file} is a manifest of stage {head.stage!r}; trainers read stage 'index'")
     samples = tuple(_sample(row, file.parent) for row in rows)
     _check(file, samples, g)
     return Index(file, head.content_sha256, samples)
@@ -80,7 +81,7 @@ def index_file(path: Path) -> Path:
     """Return the manifest's path: ``path`` itself, or ``index.parquet`` in the folder ``path``."""
     file = path / "index.parquet" if path.is_dir() else path
     if not file.is_file():
-        raise TrainerError(f"no index at {file}; run the stage before training (curate, for synthetic samples) first")
+        raise TrainerError(f"no index at {file}; run the stage that writes it (source or curate) first")
     return file.absolute()
 
 
@@ -90,7 +91,7 @@ def index_hash(path: Path) -> str:
 
 
 def group_counts(samples: Iterable[Sample], groups: Sequence[Group] = ()) -> dict[Group, int]:
-    """Return the number of samples per (y, b), in the order of (y, b); 0 for those of ``groups`` with none."""
+    """Return the number of samples per (y, b), in that order; 0 for those of ``groups`` with none."""
     counts = Counter(sample.group for sample in samples)
     return {group: counts[group] for group in sorted(counts.keys() | set(groups))}
 
@@ -108,7 +109,7 @@ def class_names(samples: Iterable[Sample]) -> tuple[str, ...]:
     """
     names = {sample.y: sample.class_name for sample in samples}
     if sorted(names) != list(range(len(names))):
-        raise TrainerError(f"classes are numbered {sorted(names)}; they must be 0 to {len(names) - 1} without a gap")
+        raise TrainerError(f"classes are numbered {sorted(names)}; expected 0 to {len(names) - 1}, no gap")
     return tuple(names[y] for y in range(len(names)))
 
 

@@ -7,6 +7,7 @@ import io
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import webdataset as wds
@@ -37,7 +38,7 @@ class CachedPictures(Dataset[Tensor]):
 
 
 class ShardPictures(Dataset[Tensor]):
-    """Images read by (shard, offset, size): uint8 [3, H, W] each. Weighted draws need no pass over the tars."""
+    """Images read by (shard, offset, size), uint8 [3, H, W] each: weighted draws need no pass over tars."""
 
     def __init__(self, samples: Sequence[Sample], image_size: int) -> None:
         self.samples, self.image_size = samples, image_size
@@ -84,7 +85,9 @@ def stream_images(samples: Sequence[Sample], image_size: int) -> Tensor:
     return images
 
 
-def _arrivals(shard: Path, samples: Sequence[Sample], positions: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+def _arrivals(
+    shard: Path, samples: Sequence[Sample], positions: Sequence[int]
+) -> Iterator[tuple[int, bytes]]:
     """Yield (position, image bytes) of one shard; an image is known by its SHA-256, whatever its key."""
     waiting: dict[str, list[int]] = defaultdict(list)
     for position in reversed(positions):
@@ -129,19 +132,19 @@ def read_bytes(sample: Sample) -> bytes:
     found = hashlib.sha256(data).hexdigest()
     if found != sample.image_sha256:
         raise ShardError(
-            f"shard {sample.shard}: bytes {sample.offset} to {sample.offset + sample.size} should be the image of "
-            f"{sample.sample_id} (SHA-256 {sample.image_sha256[:12]}), got {len(data)} bytes with {found[:12]}"
+            f"shard {sample.shard}: the {sample.size} bytes at {sample.offset} should be the image of "
+            f"{sample.sample_id} (SHA-256 {sample.image_sha256[:12]}); got {len(data)} bytes ({found[:12]})"
         )
     return data
 
 
 def decode(data: bytes, image_size: int, sample: Sample) -> Tensor:
-    """Return the image as uint8 [3, S, S]: RGB, resized (bilinear, not cropped) only where its size differs."""
+    """Return the image as uint8 [3, S, S]: RGB, resized (bilinear, no crop) only where its size differs."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             picture = image.convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ShardError(f"shard {sample.shard}: the image of {sample.sample_id} can't be decoded: {error}") from error
+        raise ShardError(f"shard {sample.shard}: can't decode {sample.sample_id}: {error}") from error
     if picture.size != (image_size, image_size):
         picture = picture.resize((image_size, image_size), Image.Resampling.BILINEAR)
     pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
@@ -152,13 +155,15 @@ def batches(
     pictures: Pictures, order: Tensor, batch_size: int, device: torch.device, workers: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield (images uint8 [B, 3, S, S] on ``device``, their positions int64 [B]) in the given order."""
-    parts = [part.tolist() for part in order.split(batch_size)]
+    parts = [part.tolist() for part in torch.split(order, batch_size)]
+    pin = device.type == "cuda"
     loader: DataLoader[Tensor] = DataLoader(
-        pictures, batch_sampler=parts, collate_fn=_as_is, num_workers=workers, pin_memory=device.type == "cuda"
+        pictures, batch_sampler=parts, collate_fn=_as_is, num_workers=workers, pin_memory=pin
     )
     for part, images in zip(parts, loader, strict=True):
         yield images.to(device, non_blocking=True), torch.as_tensor(part)
 
 
-def _as_is(images: Tensor) -> Tensor:
+def _as_is(images: Any) -> Any:
+    """The pictures come as whole batches already."""
     return images

@@ -77,11 +77,11 @@ def take(
 
 
 def require_balance(what: str, samples: Sequence[Sample]) -> None:
-    """Raise MixError unless every (y, b) of ``samples`` has the same count and every class meets every bias."""
+    """Raise MixError unless every class meets every bias value in ``samples``, the same number of times."""
     counts = group_counts(samples)
     expected = len({y for y, _ in counts}) * len({b for _, b in counts})
     if len(set(counts.values())) != 1 or len(counts) != expected:
-        raise MixError(f"{what} should be balanced over (class, bias) groups, but it has {_table(samples, counts)}")
+        raise MixError(f"{what} should be balanced over (class, bias); it has {_table(samples, counts)}")
 
 
 def mutual_information(pairs: Iterable[tuple[Hashable, Hashable]]) -> float:
@@ -93,7 +93,7 @@ def mutual_information(pairs: Iterable[tuple[Hashable, Hashable]]) -> float:
     for (one, other), count in joint.items():
         left[one] += count
         right[other] += count
-    terms = (n / total * math.log2(n * total / (left[one] * right[other])) for (one, other), n in joint.items())
+    terms = [n / total * math.log2(n * total / (left[one] * right[two])) for (one, two), n in joint.items()]
     return max(0.0, math.fsum(terms))
 
 

@@ -17,19 +17,20 @@ import torch
 
 from catalogs.identity import TASK_DIGITS, task_hash
 from catalogs.manifest import Head, encode, read_head, write_local
-from trainers.checkpoint import EpochMetrics
 from trainers.errors import TrainerError
 from trainers.evaluate import GroupAccuracy
 from trainers.index import Sample, group_counts, group_names
 from trainers.mixes import Stage, shortcut_bits
 from trainers.models import weights_file
 from trainers.settings import TrainSettings
+from trainers.train import StageResult
 
 VERSION = "train-1"
 """Bumped when the trainers' results change for the same settings and indexes."""
 
 FINAL = "final"
-MANIFEST, SETTINGS, MODEL, STAGE1 = "metrics.parquet", "settings.json", "model.safetensors", "stage1.safetensors"
+MANIFEST, SETTINGS = "metrics.parquet", "settings.json"
+MODEL, STAGE1 = "model.safetensors", "stage1.safetensors"
 
 
 @dataclass(frozen=True)
@@ -94,18 +95,16 @@ def commit(
     write_local(folder / MANIFEST, data)
 
 
-def stage_record(
-    stage: Stage, drawn: str, history: Sequence[EpochMetrics], selected: EpochMetrics
-) -> dict[str, Any]:
+def stage_record(stage: Stage, draws: str, result: StageResult) -> dict[str, Any]:
     """Return what the manifest says of one stage: its groups, its shortcut in bits, its epochs."""
     names = group_names(stage.samples)
     return {
         "samples": {names[group]: count for group, count in group_counts(stage.samples).items()},
         "synthetic": sum(sample.g for sample in stage.samples),
         "mutual_information_bits": shortcut_bits(stage.samples),
-        "draws": drawn,
-        "selected_epoch": selected.epoch,
-        "history": [asdict(metrics) for metrics in history],
+        "draws": draws,
+        "selected_epoch": result.selected.epoch,
+        "history": [asdict(metrics) for metrics in result.history],
     }
 
 

@@ -21,7 +21,7 @@ def resample_order(group_ids: Tensor, generator: torch.Generator) -> Tensor:
     A draw takes a group uniformly, then one of its members uniformly: the same distribution as one
     weighted draw, exact for groups of one sample and without a limit on N.
     """
-    groups, counts = group_ids.unique(return_counts=True)
+    groups, counts = torch.unique(group_ids, return_counts=True)
     members = torch.argsort(group_ids, stable=True)
     starts = counts.cumsum(0) - counts
     chosen = torch.randint(len(groups), (len(group_ids),), generator=generator)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
 from catalogs.identity import digest
+
+_FILLING: Any = torch.utils.deterministic
 
 
 def part_seed(seed: int, *part: str | int) -> int:
@@ -26,13 +29,16 @@ def seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
     """
     cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     algorithms = torch.are_deterministic_algorithms_enabled()
+    fill = _FILLING.fill_uninitialized_memory
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         torch.use_deterministic_algorithms(True, warn_only=True)
+        _FILLING.fill_uninitialized_memory = False  # filling costs time and changes no result here
         torch.manual_seed(seed)
         try:
             yield torch.Generator().manual_seed(seed)
         finally:
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
             torch.use_deterministic_algorithms(algorithms, warn_only=warn_only)
+            _FILLING.fill_uninitialized_memory = fill

@@ -18,7 +18,10 @@ from trainers.samplers import resample_order, uniform_order
 from trainers.seeding import part_seed, seeded
 from trainers.settings import StageSettings
 
-SELECTION = "worst-group accuracy on real validation at the end of an epoch >= 1; ties by balanced accuracy, then the earliest"
+SELECTION = (
+    "worst-group accuracy on real validation at the end of an epoch >= 1; ties by balanced accuracy, "
+    "then the earliest"
+)
 
 ProgressCallback = Callable[[str, int, int, Mapping[str, float]], None]
 """Called as (stage, epoch, epochs, metrics) after every epoch."""
@@ -65,12 +68,13 @@ def train_stage(run: StageRun, model: nn.Module, progress: ProgressCallback | No
     """
     # ---- set up, or take up where a killed training stood -------------------------------------------
     model.to(run.device)
-    optimiser = torch.optim.Adam(model.parameters(), lr=run.settings.lr, weight_decay=run.settings.weight_decay)
+    settings = run.settings
+    optimiser = torch.optim.Adam(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     place = load_checkpoint(run.checkpoint, run.task, model, optimiser) or Progress([], {})
     if place.epoch < 0:
         place.history.append(measure(run, model, epoch=0, loss=None))
     # ---- epochs ------------------------------------------------------------------------------------
-    for epoch in range(place.epoch + 1, run.settings.epochs + 1):
+    for epoch in range(place.epoch + 1, settings.epochs + 1):
         with seeded(part_seed(run.seed, run.name, epoch), run.device) as generator:
             loss = train_epoch(run, model, optimiser, draw(run, generator))
         place.history.append(measure(run, model, epoch, loss))
@@ -78,7 +82,7 @@ def train_stage(run: StageRun, model: nn.Module, progress: ProgressCallback | No
             place.best = contiguous(model.state_dict())
         save_checkpoint(run.checkpoint, run.task, place, model, optimiser)
         if progress:
-            progress(run.name, epoch, run.settings.epochs, _figures(place.history[-1]))
+            progress(run.name, epoch, settings.epochs, _figures(place.history[-1]))
     # ---- keep the selected epoch --------------------------------------------------------------------
     model.load_state_dict(place.best)
     return StageResult(tuple(place.history), select(place.history), place.best)
@@ -89,7 +93,8 @@ def train_epoch(run: StageRun, model: nn.Module, optimiser: torch.optim.Optimize
     model.train(not run.settings.freeze_bn)
     labels = torch.tensor([sample.y for sample in run.train.samples])
     total = torch.zeros((), device=run.device, dtype=torch.float64)
-    for images, positions in batches(run.train.pictures, order, run.settings.batch_size, run.device, run.workers):
+    size = run.settings.batch_size
+    for images, positions in batches(run.train.pictures, order, size, run.device, run.workers):
         with autocast(run.device, run.precision):
             loss = cross_entropy(model(images).float(), labels[positions].to(run.device))
         optimiser.zero_grad(set_to_none=True)

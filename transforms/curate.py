@@ -87,7 +87,7 @@ def _sample(row: Mapping[str, Any], members: Mapping[str, bytes]) -> ShardSample
     return ShardSample(row["sample_id"], members["png"], "png", row["y"], facts, members["txt"].decode())
 
 
-@dataclass(frozen=True)
+@dataclass
 class WriteCurated(beam.PTransform):  # type: ignore[misc]
     """PCollection[ShardTask] -> PCollection[TaskRecord]; commits one curated shard a task."""
 

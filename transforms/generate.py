@@ -127,7 +127,7 @@ class GeneratorHandler(ModelHandler[ShardTask, TaskRecord, LazyGenerator]):  # t
         return resource_hints(self.spec.device, self.spec.accelerator, self.spec.min_ram)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Generate(beam.PTransform):  # type: ignore[misc]
     """PCollection[ShardTask] -> PCollection[TaskRecord]; commits one raw shard a task."""
 

@@ -104,7 +104,7 @@ class ScorerHandler(ModelHandler[TaskRecord, TaskRecord, LazyScorer]):  # type: 
         return resource_hints(self.spec.device, self.spec.accelerator, self.spec.min_ram)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Score(beam.PTransform):  # type: ignore[misc]
     """PCollection[TaskRecord] of raw shards -> PCollection[TaskRecord] of their score manifests."""
 

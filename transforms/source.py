@@ -155,7 +155,7 @@ def _json(metadata: Mapping[str, Any]) -> str:
         return "{}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class IngestSource(beam.PTransform):  # type: ignore[misc]
     """PCollection[SourceTask] -> PCollection[TaskRecord]; commits one source shard a unit."""
 

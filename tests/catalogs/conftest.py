@@ -9,10 +9,10 @@ from typing import Any
 
 import duckdb
 import pytest
-from small_run import Run, build
 
 from catalogs import statements
 from catalogs.catalog import Catalog, dump
+from tests.catalogs.small_run import Run, build
 
 
 @pytest.fixture(scope="session")

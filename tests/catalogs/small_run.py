@@ -31,8 +31,14 @@ def group(y: int, b: int) -> dict[str, Any]:
 
 def place(shard: str, number: int) -> dict[str, Any]:
     """Return the place columns of the picture ``number`` of a tar."""
-    return {"shard": shard, "offset": 1536 * number + 512, "size": 700 + number,
-            "image_sha256": digest([shard, number]), "width": 64, "height": 64}
+    return {
+        "shard": shard,
+        "offset": 1536 * number + 512,
+        "size": 700 + number,
+        "image_sha256": digest([shard, number]),
+        "width": 64,
+        "height": 64,
+    }
 
 
 @dataclass
@@ -43,9 +49,17 @@ class Run:
     names: list[str]
 
     def write(
-        self, name: str, stage: str, rows: Sequence[Mapping[str, Any]], *, listed: bool = True,
-        task: str = "", settings: Mapping[str, Any] | None = None, shard: Shard | None = None,
-        inputs: Sequence[str] = (), attempt: Mapping[str, Any] | None = None,
+        self,
+        name: str,
+        stage: str,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        listed: bool = True,
+        task: str = "",
+        settings: Mapping[str, Any] | None = None,
+        shard: Shard | None = None,
+        inputs: Sequence[str] = (),
+        attempt: Mapping[str, Any] | None = None,
     ) -> Head:
         """Commit a manifest as a stage does, and list it."""
         task = task or Path(name).stem
@@ -69,23 +83,55 @@ def source_rows(unit: int) -> list[dict[str, Any]]:
     keys = ["shared", *(f"u{unit}-{number}" for number in range(1, len(splits)))]
     groups = [(0, 0), (1, 1), (1, 0) if unit else (1, 1), (0, 0), (1, 1)]
     rows = [
-        {"source_id": ident("source", key), "dataset": "birds", "split": split, "key": key, **group(*which),
-         **place(shard, number), "caption": f"a bird {number}", "metadata": "{}", "status": "ok"}
+        {
+            "source_id": ident("source", key),
+            "dataset": "birds",
+            "split": split,
+            "key": key,
+            **group(*which),
+            **place(shard, number),
+            "caption": f"a bird {number}",
+            "metadata": "{}",
+            "status": "ok",
+        }
         for number, (key, split, which) in enumerate(zip(keys, splits, groups, strict=True))
     ]
-    rows.append({"source_id": ident("bad", unit), "dataset": "birds", "split": "train", "key": f"bad.{unit}",
-                 "status": "reject", "reason": "truncated", "detail": "the file ends early"})
+    rows.append(
+        {
+            "source_id": ident("bad", unit),
+            "dataset": "birds",
+            "split": "train",
+            "key": f"bad.{unit}",
+            "status": "reject",
+            "reason": "truncated",
+            "detail": "the file ends early",
+        }
+    )
     return rows
 
 
 def plan_rows(y: int, b: int, count: int, seed: int = 0) -> list[dict[str, Any]]:
     """Return the plan of one shard of a group."""
     return [
-        {"sample_id": ident("sample", y, b, replicate, seed), "noise_seed": 100 * y + 10 * b + replicate,
-         "kind": "text-to-image", "round": 0, "task": f"{y}{b}-{seed}", "replicate": replicate, **group(y, b),
-         "prompt": f"a {CLASSES[y]} on {BIASES[b]}", "negative_prompt": "", "guidance_scale": 7.5, "steps": 4,
-         "height": 64, "width": 64, "eta": 0.0, "generator": "pocket", "generator_fingerprint": "f" * 64,
-         "settings": "{}"}
+        {
+            "sample_id": ident("sample", y, b, replicate, seed),
+            "noise_seed": 100 * y + 10 * b + replicate,
+            "kind": "text-to-image",
+            "round": 0,
+            "task": f"{y}{b}-{seed}",
+            "replicate": replicate,
+            **group(y, b),
+            "prompt": f"a {CLASSES[y]} on {BIASES[b]}",
+            "negative_prompt": "",
+            "guidance_scale": 7.5,
+            "steps": 4,
+            "height": 64,
+            "width": 64,
+            "eta": 0.0,
+            "generator": "pocket",
+            "generator_fingerprint": "f" * 64,
+            "settings": "{}",
+        }
         for replicate in range(count)
     ]
 
@@ -94,9 +140,14 @@ def raw_rows(plan: Sequence[Mapping[str, Any]], shard: str, bad: int | None = No
     """Return the generate rows of a plan; the replicate ``bad`` is a reject."""
     broken = {"status": "reject", "reason": "nan_image", "detail": "the model returned NaN"}
     return [
-        {"sample_id": row["sample_id"], **broken} if row["replicate"] == bad
-        else {"sample_id": row["sample_id"], **place(shard, number), "status": "ok",
-              "trajectory_variance": 0.01 * (number + 1)}
+        {"sample_id": row["sample_id"], **broken}
+        if row["replicate"] == bad
+        else {
+            "sample_id": row["sample_id"],
+            **place(shard, number),
+            "status": "ok",
+            "trajectory_variance": 0.01 * (number + 1),
+        }
         for number, row in enumerate(plan)
     ]
 
@@ -112,16 +163,23 @@ def score_rows(raw: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def curate(
-    run: Run, plan: Sequence[Mapping[str, Any]], raw: Sequence[Mapping[str, Any]], quota: int,
-    curation: str = CURATION, threshold: int = 1,
+    run: Run,
+    plan: Sequence[Mapping[str, Any]],
+    raw: Sequence[Mapping[str, Any]],
+    quota: int,
+    curation: str = CURATION,
+    threshold: int = 1,
 ) -> Head:
     """Commit a curation that drops replicates below ``threshold`` and keeps ``quota`` a group."""
     good = {row["sample_id"] for row in raw if row["status"] == "ok"}
     decisions, index, kept = [], [], Counter[str]()
     for row in plan:
         sample = {"curation_id": curation, "sample_id": row["sample_id"]}
-        passed = {"generated": row["sample_id"] in good, "clip_alignment": row["replicate"] >= threshold,
-                  "quota": kept[row["group_name"]] < quota}
+        passed = {
+            "generated": row["sample_id"] in good,
+            "clip_alignment": row["replicate"] >= threshold,
+            "quota": kept[row["group_name"]] < quota,
+        }
         reasons = {"generated": "nan_image", "clip_alignment": "low", "quota": "surplus"}
         for name, keep in passed.items():
             reason = None if keep else reasons[name]
@@ -130,9 +188,16 @@ def curate(
                 break
         else:
             kept[row["group_name"]] += 1
-            index.append({**sample, "split": "balanced", **group(row["y"], row["b"]), "g": 1,
-                          **place("balanced-000000.tar", len(index))})
-    settings = {"quota": {name: {"balanced": quota, "extra": 0} for name in kept}}
+            index.append(
+                {
+                    **sample,
+                    "split": "balanced",
+                    **group(row["y"], row["b"]),
+                    "g": 1,
+                    **place("balanced-000000.tar", len(index)),
+                }
+            )
+    settings = {"quotas": [{**group(y, b), "balanced": quota, "extra": 0} for y in (0, 1) for b in (0, 1)]}
     run.write(f"curated/{curation}/decisions.parquet", "decide", decisions, settings=settings)
     tar = {"name": "balanced-000000.tar", "sha256": digest(curation), "bytes": 9000, "samples": len(index)}
     return run.write(f"curated/{curation}/index.parquet", "index", index, settings={"shards": [tar]})
@@ -143,12 +208,27 @@ def train(
 ) -> Head:
     """Commit a training whose test groups have 10 pictures and ``right`` correct answers each."""
     rows = [
-        {"training_id": name, "stage": "final", "split": "test", **group(y, b), "n": 10, "correct": correct,
-         "accuracy": correct / 10, "low": max(0.0, correct / 10 - 0.2), "high": min(1.0, correct / 10 + 0.2)}
+        {
+            "training_id": name,
+            "stage": "final",
+            "split": "test",
+            **group(y, b),
+            "n": 10,
+            "correct": correct,
+            "accuracy": correct / 10,
+            "low": max(0.0, correct / 10 - 0.2),
+            "high": min(1.0, correct / 10 + 0.2),
+        }
         for (y, b), correct in zip(((0, 0), (0, 1), (1, 0), (1, 1)), right, strict=True)
     ]
-    settings = {"method": method, "loss": "erm", "seed": 0, "selection": "worst group on val",
-                "settings": {"model": "pocket-convnet"}, "shards": [shard] if shard else []}
+    settings = {
+        "method": method,
+        "loss": "erm",
+        "seed": 0,
+        "selection": "worst group on val",
+        "settings": {"model": "pocket-convnet"},
+        "shards": [shard] if shard else [],
+    }
     hashes = [head.content_sha256 for head in inputs]
     path = f"training/{name}/metrics.parquet"
     return run.write(path, "train", rows, task=name, settings=settings, inputs=hashes)
@@ -175,10 +255,30 @@ def build(path: Path) -> Run:
         run.write(f"scores/{task}.parquet", "score", score_rows(rows), attempt={"seconds": 0.5})
         raw += rows
     made = curate(run, plan, raw, quota=2)
-    train(run, "aaaa00000001", "erm", [real], (9, 3, 2, 10), use="train", g=0, samples=3,
-          shard="source/source-00000.tar", sha256=digest(["source tar", 0]))
-    train(run, "bbbb00000002", "ffr", [real, made], (9, 8, 7, 9), use="stage1", g=1, samples=8,
-          shard=f"curated/{CURATION}/balanced-000000.tar", sha256=digest(CURATION))
+    train(
+        run,
+        "aaaa00000001",
+        "erm",
+        [real],
+        (9, 3, 2, 10),
+        use="train",
+        g=0,
+        samples=3,
+        shard="source/source-00000.tar",
+        sha256=digest(["source tar", 0]),
+    )
+    train(
+        run,
+        "bbbb00000002",
+        "ffr",
+        [real, made],
+        (9, 8, 7, 9),
+        use="stage1",
+        g=1,
+        samples=8,
+        shard=f"curated/{CURATION}/balanced-000000.tar",
+        sha256=digest(CURATION),
+    )
     return run
 
 

@@ -10,17 +10,43 @@ from typing import Any
 
 import duckdb
 import pytest
-from small_run import CURATION, Run, curate, ident, plan_rows, raw_rows, score_rows, source_rows
 
 from catalogs import connection, statements
 from catalogs.catalog import CATALOG, Catalog, SyncReport, current_manifests, dump, ensure_current, rebuild
 from catalogs.errors import CatalogBusy, CatalogError, CatalogMissing, CatalogOutdated, CatalogUnreadable
 from catalogs.manifest import ManifestError
+from tests.catalogs.small_run import (
+    CURATION,
+    Run,
+    curate,
+    ident,
+    plan_rows,
+    raw_rows,
+    score_rows,
+    source_rows,
+)
 
 TABLES = {
-    "runs", "sources", "captions", "phrases", "edits", "spurious_features", "calibrations", "plan", "generated",
-    "scores", "decisions", "curations", "shard_index", "shards", "rejects", "training_runs", "training_shards",
-    "group_metrics", "ingested", "task_attempts",
+    "runs",
+    "sources",
+    "captions",
+    "phrases",
+    "edits",
+    "spurious_features",
+    "calibrations",
+    "plan",
+    "generated",
+    "scores",
+    "decisions",
+    "curations",
+    "shard_index",
+    "shards",
+    "rejects",
+    "training_runs",
+    "training_shards",
+    "group_metrics",
+    "ingested",
+    "task_attempts",
 }
 Dump = dict[str, list[tuple[Any, ...]]]
 
@@ -41,8 +67,12 @@ def rows(run: Run, sql: str) -> list[tuple[Any, ...]]:
 
 def test_every_row_of_every_table_names_its_manifest(empty: duckdb.DuckDBPyConnection) -> None:
     tables = {row[0] for row in empty.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-    carrying = {row[0] for row in empty.execute(
-        "SELECT table_name FROM duckdb_columns() WHERE column_name = 'manifest' AND NOT is_nullable").fetchall()}
+    carrying = {
+        row[0]
+        for row in empty.execute(
+            "SELECT table_name FROM duckdb_columns() WHERE column_name = 'manifest' AND NOT is_nullable"
+        ).fetchall()
+    }
     assert tables == TABLES | {"catalog_info"}
     assert carrying >= TABLES
 
@@ -110,7 +140,9 @@ def test_a_superseded_manifest_takes_its_rows_along(run: Run) -> None:
     kept = [name for name in run.names if CURATION not in name and not name.startswith("training")]
     report, after = sync(run, kept)
     assert report.removed == len(run.names) - len(kept)
-    assert after["decisions"] == after["curations"] == after["group_metrics"] == after["training_shards"] == []
+    assert (
+        after["decisions"] == after["curations"] == after["group_metrics"] == after["training_shards"] == []
+    )
     assert all(row[-2] != "index" for row in after["shards"])
     assert rows(run, "SELECT count(*) FROM task_attempts") == [(len(kept),)]
 
@@ -130,7 +162,9 @@ def test_a_second_curation_stands_beside_the_first(run: Run) -> None:
     curate(run, plan, raw, quota=1, curation="c0ffee000002", threshold=2)
     sync(run)
     assert rows(run, "SELECT curation_id, sum(kept) FROM group_balance GROUP BY 1 ORDER BY 1") == [
-        (CURATION, 8), ("c0ffee000002", 4)]
+        (CURATION, 8),
+        ("c0ffee000002", 4),
+    ]
 
 
 # ---- ids and duplicates ------------------------------------------------------------------------------
@@ -157,8 +191,12 @@ def test_each_stages_own_ids_are_unique(run: Run, name: str) -> None:
     copies: dict[str, list[dict[str, Any]]] = {
         "plan": plan,
         "score": score_rows(raw_rows(plan, "x.tar")),
-        "decide": [{"curation_id": CURATION, "sample_id": plan[0]["sample_id"], "filter": "quota", "keep": True}],
-        "index": [{"curation_id": CURATION, "sample_id": ident("sample", 0, 0, 1, 0), "g": 1, "shard": "z.tar"}],
+        "decide": [
+            {"curation_id": CURATION, "sample_id": plan[0]["sample_id"], "filter": "quota", "keep": True}
+        ],
+        "index": [
+            {"curation_id": CURATION, "sample_id": ident("sample", 0, 0, 1, 0), "g": 1, "shard": "z.tar"}
+        ],
         "train": [{"training_id": "aaaa00000001", "stage": "final", "split": "test", "y": 0, "b": 0, "n": 1}],
     }
     run.write(f"other/{name}.parquet", name, copies[name], task="aaaa00000001")
@@ -190,8 +228,11 @@ def test_a_source_id_twice_in_one_shard_and_a_reject_of_the_same_id(run: Run) ->
     _, found = sync(run)
     keys = [(row[2], row[3]) for row in found["rejects"] if row[2] in ("u2-1", "u2-2", "shared")]
     assert sorted(keys) == [
-        ("shared", "duplicate_key"), ("shared", "duplicate_key"), ("u2-1", "corrupt_image"),
-        ("u2-2", "duplicate_key")]
+        ("shared", "duplicate_key"),
+        ("shared", "duplicate_key"),
+        ("u2-1", "corrupt_image"),
+        ("u2-2", "duplicate_key"),
+    ]
     assert rows(run, "SELECT count(*) FROM sources WHERE key IN ('u2-1', 'u2-2')") == [(2,)]
 
 
@@ -290,10 +331,16 @@ def test_a_full_disk_is_said_and_the_next_sync_goes_on(run: Run, expected: Dump)
         "try: ensure_current(sys.argv[1])\n"
         "except Exception as error: print(type(error).__name__, error)\n"
     )
-    plan = [dict(row, prompt=row["sample_id"] * 40) for seed in range(1, 40) for row in plan_rows(0, 0, 30, seed)]
+    plan = [
+        dict(row, prompt=row["sample_id"] * 40) for seed in range(1, 40) for row in plan_rows(0, 0, 30, seed)
+    ]
     run.write("plan/long.parquet", "plan", plan)
-    done = subprocess.run([sys.executable, "-c", child, str(run.path), "900000", *sys.path],
-                          capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", child, str(run.path), "900000", *sys.path],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.startswith("CatalogError can't"), done.stdout + done.stderr
     assert "too large" in done.stdout
     assert not [file for file in run.path.iterdir() if file.name.startswith(".catalog")]
@@ -318,11 +365,17 @@ def test_run_json_that_cant_be_read(run: Run) -> None:
             current_manifests(run.path)
 
 
-def test_ensure_current_makes_and_then_only_reads(bare: Run, expected: Dump, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ensure_current_makes_and_then_only_reads(
+    bare: Run, expected: Dump, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ensure_current(bare.path)
     modes: list[bool] = []
     connect = connection.connect
-    monkeypatch.setattr(connection, "connect", lambda path, read_only, wait=0: (modes.append(read_only), connect(path, read_only))[1])
+    monkeypatch.setattr(
+        connection,
+        "connect",
+        lambda path, read_only, wait=0: (modes.append(read_only), connect(path, read_only))[1],
+    )
     ensure_current(bare.path)
     assert modes == [True]
     bare.names.pop()
@@ -359,8 +412,12 @@ def hold(run: Run) -> Any:
     children: list[subprocess.Popen[str]] = []
 
     def start(mode: str) -> subprocess.Popen[str]:
-        child = subprocess.Popen([sys.executable, "-c", HOLDER, str(run.path), mode, *sys.path],
-                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(run.path), mode, *sys.path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         children.append(child)
         assert child.stdout is not None
         assert child.stdout.readline() == "held\n"
@@ -376,8 +433,10 @@ def hold(run: Run) -> Any:
 def test_a_second_writer_and_a_reader_are_told_the_holders_pid(run: Run, hold: Any) -> None:
     child = hold("write")
     for mode in ("write", "read"):
-        with pytest.raises(CatalogBusy, match=rf"held by process {child.pid}\b") as caught, \
-                Catalog.open(run.path, mode):  # type: ignore[arg-type]
+        with (
+            pytest.raises(CatalogBusy, match=rf"held by process {child.pid}\b") as caught,
+            Catalog.open(run.path, mode),
+        ):  # type: ignore[arg-type]
             pass
         assert caught.value.pid == child.pid
     with pytest.raises(CatalogBusy):
@@ -395,7 +454,11 @@ def test_readers_share_the_file_and_keep_a_writer_out(run: Run, hold: Any) -> No
 
 
 def test_both_modes_in_one_process(run: Run) -> None:
-    with Catalog.open(run.path, "write"), pytest.raises(CatalogBusy, match="in this process"), Catalog.open(run.path):
+    with (
+        Catalog.open(run.path, "write"),
+        pytest.raises(CatalogBusy, match="in this process"),
+        Catalog.open(run.path),
+    ):
         pass
 
 

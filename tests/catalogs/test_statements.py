@@ -7,7 +7,10 @@ import pytest
 from catalogs import statements
 from catalogs.schemas import SCHEMAS
 
-FILES = ["schema", *(f"{folder}/{name}" for folder in ("ingest", "views", "queries") for name in statements.names(folder))]
+FILES = [
+    "schema",
+    *(f"{folder}/{name}" for folder in ("ingest", "views", "queries") for name in statements.names(folder)),
+]
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from generators.text_to_image import ImageRequest, TextToImage
+from generators.text_to_image import TextToImage
 from tests.tiny_models import write_tiny_diffusion, write_tiny_pixel_diffusion
 
 
@@ -39,14 +39,3 @@ def own_folder(tiny_folder: Path, tmp_path: Path) -> Path:
 def model(tiny_folder: Path) -> TextToImage:
     """The tiny model, loaded; tests leave it as they found it."""
     return TextToImage.load(tiny_folder, device="cpu")
-
-
-def requests(count: int, **changes: object) -> list[ImageRequest]:
-    """Return ``count`` requests with their own prompts and seeds."""
-    settings: dict[str, object] = {
-        "negative_prompt": "", "guidance_scale": 3.0, "steps": 4, "height": 32, "width": 32, "window": 2,
-    }
-    return [
-        ImageRequest(f"{index:032x}", 1000 + index, f"a photo of bird {index}", **{**settings, **changes})  # type: ignore[arg-type]
-        for index in range(count)
-    ]

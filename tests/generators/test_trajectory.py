@@ -7,6 +7,7 @@ is right only if it reads the same x0 out of what passes through ``step``.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ import torch
 from generators.predicted_x0 import predicted_x0
 from generators.text_to_image import TextToImage
 from generators.trajectory import TrajectoryVariance
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers with NumPy 2
 
 SHAPE = (3, 4, 8, 8)
 STEPS = 12
@@ -54,10 +57,13 @@ class MadeUpModel:
 def variance_preserving(scheduler: Any, interpolate_log: bool = False) -> Noise:
     """(alpha, sigma) of a model trained on the scheduler's betas, between timesteps as k-diffusion does it."""
     kept = scheduler.alphas_cumprod.double().numpy()
-    sigmas = ((1 - kept) / kept) ** 0.5
+    with np.errstate(divide="ignore"):
+        sigmas = ((1 - kept) / kept) ** 0.5
     steps = np.arange(len(sigmas))
 
     def level(timestep: float) -> tuple[float, float]:
+        if timestep.is_integer():  # also where a zero terminal SNR makes sigma infinite
+            return float(kept[int(timestep)] ** 0.5), float((1 - kept[int(timestep)]) ** 0.5)
         values = np.log(sigmas) if interpolate_log else sigmas
         sigma = float(np.interp(timestep, steps, values))
         sigma = float(np.exp(sigma)) if interpolate_log else sigma
@@ -87,8 +93,9 @@ def run(scheduler: Any, model: MadeUpModel, window: int | None, **extra: Any) ->
     if window:
         follower.__enter__()
     for timestep in scheduler.timesteps:
-        scaled = scheduler.scale_model_input(sample, timestep) if hasattr(scheduler, "scale_model_input") else sample
-        returned.append(scheduler.step(model(scaled, timestep), timestep, sample, **extra, return_dict=False))
+        scale = getattr(scheduler, "scale_model_input", lambda sample, timestep: sample)
+        output = model(scale(sample, timestep), timestep)
+        returned.append(scheduler.step(output, timestep, sample, **extra, return_dict=False))
         sample = returned[-1][0]
     if window:
         follower.__exit__(None, None, None)
@@ -294,7 +301,7 @@ def test_inside_a_pipeline_with_guidance(model: TextToImage, guidance: float) ->
         stored.append((result[1] if isinstance(result, tuple) else result.pred_original_sample).numpy().copy())
         return result
 
-    store.__signature__ = __import__("inspect").signature(step)  # type: ignore[attr-defined]
+    store.__signature__ = inspect.signature(step)  # type: ignore[attr-defined]
     pipeline.scheduler.step = store
     try:
         with torch.inference_mode(), TrajectoryVariance(pipeline.scheduler, 3) as follower:

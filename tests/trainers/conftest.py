@@ -75,7 +75,8 @@ def write_index(folder: Path, pictures: Iterable[Picture], per_shard: int = 64) 
         by_split.setdefault(picture.split, []).append((number, picture))
     for split, numbered in by_split.items():
         for part in range(0, len(numbered), per_shard):
-            rows += _write_tar(folder / f"{split}-{part // per_shard:04d}.tar", numbered[part : part + per_shard])
+            name = f"{split}-{part // per_shard:04d}.tar"
+            rows += _write_tar(folder / name, numbered[part : part + per_shard])
     rows.sort(key=lambda row: row.pop("number"))
     head = Head("index", "test", digest([row["sample_id"] for row in rows]))
     data, _ = encode(head, rows, {})
@@ -91,7 +92,8 @@ def _write_tar(path: Path, numbered: list[tuple[int, Picture]]) -> list[dict[str
             Image.fromarray(picture.image).save(sink, {"jpg": "JPEG"}.get(picture.suffix, "PNG"))
             key = digest([path.name, str(path.parent), number])[:32]
             texts = {"cls": str(picture.y), "json": json.dumps({"b": picture.b}), "txt": "a shape"}
-            members = {picture.suffix: sink.getvalue(), **{name: text.encode() for name, text in texts.items()}}
+            members = {picture.suffix: sink.getvalue()}
+            members |= {name: text.encode() for name, text in texts.items()}
             for suffix, data in members.items():
                 info = tarfile.TarInfo(f"{key}.{suffix}")
                 info.size = len(data)

@@ -16,7 +16,9 @@ bits AS (
         sum(n / total * log2(n::DOUBLE * total / (n_y::DOUBLE * n_bg))) AS i_y_bg
     FROM joint GROUP BY curation_id, mix
 )
-SELECT sizes.*, greatest(i_y_b, 0) AS i_y_b_bits, greatest(i_y_bg, 0) AS i_y_bg_bits
+SELECT sizes.*,
+    CASE WHEN i_y_b > 0 THEN i_y_b WHEN i_y_b <= 0 THEN 0 END AS i_y_b_bits,
+    CASE WHEN i_y_bg > 0 THEN i_y_bg WHEN i_y_bg <= 0 THEN 0 END AS i_y_bg_bits
 FROM (
     SELECT curation_id, mix, coalesce(sum(n) FILTER (WHERE g = 0), 0) AS real,
         coalesce(sum(n) FILTER (WHERE g = 1), 0) AS synthetic, sum(missing) AS missing

@@ -1,21 +1,12 @@
 -- Which groups have fewer kept samples than their quota, and by how many?
--- The quota is the curation's own: settings.quota is {group: {"balanced": n, "extra": n}}, {group: n} or n. NULL: unknown.
+-- The quota is the curation's own, balanced and extra samples together; NULL where its settings don't tell it.
 CREATE VIEW shortfall AS
 WITH said AS (
-    SELECT curation_id, group_name,
-        CASE json_type(settings, '$.quota')
-            WHEN 'OBJECT' THEN CAST(settings -> '$.quota' AS MAP(VARCHAR, JSON))[group_name]
-            ELSE settings -> '$.quota'
-        END AS quota
-    FROM curations CROSS JOIN groups
-),
-quotas AS (
-    SELECT curation_id, group_name,
-        CASE json_type(quota)
-            WHEN 'OBJECT' THEN (quota ->> '$.balanced')::BIGINT + coalesce((quota ->> '$.extra')::BIGINT, 0)
-            ELSE TRY_CAST(quota ->> '$' AS BIGINT)
-        END AS quota
-    FROM said
+    SELECT curation_id, unnest(from_json(settings -> '$.quotas',
+        '[{"y": "BIGINT", "b": "BIGINT", "balanced": "BIGINT", "extra": "BIGINT"}]'), recursive := true)
+    FROM curations
 )
-SELECT curation_id, y, b, group_name, quota, generated, accepted, kept, greatest(quota - kept, 0) AS shortfall
-FROM group_balance JOIN quotas USING (curation_id, group_name);
+SELECT curation_id, y, b, group_name, balanced + coalesce(extra, 0) AS quota, generated, accepted, kept,
+    CASE WHEN quota > kept THEN quota - kept WHEN quota <= kept THEN 0 END AS shortfall
+FROM group_balance LEFT JOIN said USING (curation_id, y, b)
+WHERE curation_id IS NOT NULL;

@@ -1,0 +1,139 @@
+"""Decisions at the edges of their thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import numpy as np
+import pytest
+
+from filters.base import Verdict, rounded, significant
+from filters.clip_alignment import ClipAlignment
+from filters.grey_scale import GreyScale, grey_difference
+from filters.group_judge import GroupJudge
+from filters.registry import FILTERS
+from filters.trajectory_variance import TrajectoryVarianceLimit, quantile_threshold
+
+SAMPLE = {"class_name": "landbird", "bias_name": "water"}
+RIGHT = {"judge_class": "landbird", "judge_bias": "water"}
+SURE = {"judge_class": 0.9, "judge_bias": 0.8}
+
+
+def test_the_registry_holds_every_filter_under_its_name() -> None:
+    assert set(FILTERS) == {"clip_alignment", "group_judge", "trajectory_variance", "grey_scale"}
+    assert all(kind.name == name and kind.scores and kind.version for name, kind in FILTERS.items())
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [(0.2, True), (0.19996, True), (0.19995, True), (0.19994, (False, "alignment")), (-1.0, (False, "alignment")),
+     (0.9, True)],
+)
+def test_clip_alignment_at_its_edge(value: float, verdict: Verdict) -> None:
+    assert ClipAlignment(min=0.2).decide({"clip_alignment": value}, {}, SAMPLE) == verdict
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [("clip_alignment", {"min": 0.2}), ("group_judge", {}), ("trajectory_variance", {"max": 1.0}),
+     ("grey_scale", {"min": 5.7})],
+)
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
+def test_without_a_score_nothing_is_kept(kind: str, settings: dict[str, Any], value: float | None) -> None:
+    chosen = FILTERS[kind](**settings)
+    assert chosen.decide({}, {}, SAMPLE) == (False, f"{kind}: not scored")
+    assert chosen.decide(dict.fromkeys(chosen.scores, value), RIGHT, SAMPLE) == (False, f"{kind}: not scored")
+
+
+@pytest.mark.parametrize(
+    ("labels", "verdict"),
+    [(RIGHT, True), ({**RIGHT, "judge_class": "waterbird"}, (False, "class")),
+     ({**RIGHT, "judge_bias": "land"}, (False, "bias")),
+     ({"judge_class": "waterbird", "judge_bias": "land"}, (False, "class")),
+     ({"judge_bias": "water"}, (False, "class"))],
+)
+def test_the_group_judge_wants_the_intended_group(labels: dict[str, str], verdict: Verdict) -> None:
+    assert GroupJudge().decide(SURE, labels, SAMPLE) == verdict
+
+
+@pytest.mark.parametrize(
+    ("minimum", "scores", "verdict"),
+    [(0.8, SURE, True), (0.85, SURE, (False, "bias_unsure")), (0.95, SURE, (False, "class_unsure")),
+     (0.8, {**SURE, "judge_bias": 0.79996}, True), (0.8, {**SURE, "judge_bias": 0.79994}, (False, "bias_unsure"))],
+)
+def test_the_group_judge_can_ask_for_more(minimum: float, scores: dict[str, float | None], verdict: Verdict) -> None:
+    assert GroupJudge(min_probability=minimum).decide(scores, RIGHT, SAMPLE) == verdict
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-9])
+def test_trajectory_variance_at_its_edge_on_any_scale(scale: float) -> None:
+    limit = TrajectoryVarianceLimit(max=0.02 * scale)
+    decide = [limit.decide({"trajectory_variance": value * scale}, {}, SAMPLE) for value in (0.02, 0.0200049, 0.02002)]
+    assert decide == [True, True, (False, "trajectory")]
+
+
+def test_the_quantile_is_resolved_from_the_pool() -> None:
+    pool = [None, float("nan"), *np.random.default_rng(0).permutation(np.arange(1, 101) / 1000).tolist()]
+    limit = TrajectoryVarianceLimit(quantile=0.96)
+    with pytest.raises(ValueError, match="not resolved"):
+        limit.decide({"trajectory_variance": 0.01}, {}, SAMPLE)
+    resolved = limit.resolve({"trajectory_variance": pool})
+    assert resolved.threshold == 0.096
+    kept = [resolved.decide({"trajectory_variance": value}, {}, SAMPLE) is True for value in pool]
+    assert sum(kept) == 96
+
+
+def test_the_lower_of_both_limits_counts() -> None:
+    limit = TrajectoryVarianceLimit(max=0.05, quantile=1.0).resolve({"trajectory_variance": [0.01, 0.09]})
+    assert limit.decide({"trajectory_variance": 0.05}, {}, SAMPLE) is True
+    assert limit.decide({"trajectory_variance": 0.06}, {}, SAMPLE) == (False, "trajectory")
+
+
+def test_ties_at_the_threshold_are_all_kept_and_an_empty_pool_keeps_nothing() -> None:
+    assert quantile_threshold([1.0, 2.0, 2.0, 2.0], 0.5) == 2.0
+    empty = TrajectoryVarianceLimit(quantile=0.5).resolve({})
+    assert empty.decide({"trajectory_variance": 1e-12}, {}, SAMPLE) == (False, "trajectory")
+
+
+def test_a_filter_without_a_quantile_resolves_to_itself() -> None:
+    limit = TrajectoryVarianceLimit(max=1.0)
+    assert limit.resolve({}) is limit
+    judge = GroupJudge()
+    assert judge.resolve({}) is judge
+
+
+def test_grey_scale_is_ffrs_rule_per_pixel() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
+    pixels[..., 0] //= 2
+    sums = pixels.reshape(-1, 3).astype(np.int64).sum(axis=0)
+    assert grey_difference(pixels) == pytest.approx(abs(sums.mean() - sums[0]) / 512**2)
+    grey = np.repeat(pixels[..., :1], 3, axis=2)
+    assert grey_difference(grey) == 0
+    faces = GreyScale(min=1_500_000 / 512**2)
+    assert faces.decide({"grey_scale": grey_difference(pixels)}, {}, SAMPLE) is True
+    assert faces.decide({"grey_scale": 0.0}, {}, SAMPLE) == (False, "grey")
+    assert GreyScale(min=5.722).decide({"grey_scale": 5.722}, {}, SAMPLE) is True
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [("clip_alignment", {"min": 1.5}), ("group_judge", {"min_probability": -0.1}), ("trajectory_variance", {}),
+     ("trajectory_variance", {"max": -1.0}), ("trajectory_variance", {"quantile": 0.0}), ("grey_scale", {"min": 300})],
+)
+def test_settings_out_of_range_are_errors_that_name_the_setting(kind: str, settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=kind):
+        FILTERS[kind](**settings)
+
+
+def test_settings_name_what_decides_and_a_filter_is_frozen() -> None:
+    chosen = ClipAlignment(min=0.2)
+    assert chosen.settings == {"name": "clip_alignment", "version": "1", "min": 0.2}
+    with pytest.raises(FrozenInstanceError):
+        chosen.min = 0.1  # type: ignore[misc]
+
+
+def test_rounding() -> None:
+    assert rounded(0.123449) == 0.1234
+    assert significant(1.23456e-7) == 1.235e-7
+    assert significant(0.0) == 0.0
