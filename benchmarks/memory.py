@@ -1,6 +1,6 @@
 """Peak memory of generate + score + curate at 10 times the samples, against the small run. Goal: at most 1.1.
 
-    python -m benchmarks.memory
+python -m benchmarks.memory
 """
 
 from __future__ import annotations
@@ -21,11 +21,31 @@ def peak_mib(samples_per_group: int, folder: Path, steps: int) -> float:
 
     The run is a process of its own below a small one that only waits, so that ``ru_maxrss`` is the run's.
     """
-    run = ["run", "pocket-waterbirds", "--until", "curate", "-q", "-o", str(folder / f"run-{samples_per_group}"),
-           "--set", f"quota.per_group={samples_per_group}", "--set", "quota.usb_extra=false", "--set", "quota.surplus=0",
-           "--set", "filters={}", "--set", f"generator.steps={steps}", "--set", "generator.window=2"]
-    code = (f"import resource, subprocess, sys; subprocess.run([sys.executable, '-m', 'fairshards', *{run!r}], check=True, "
-            "stdout=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
+    run = [
+        "run",
+        "pocket-waterbirds",
+        "--until",
+        "curate",
+        "-q",
+        "-o",
+        str(folder / f"run-{samples_per_group}"),
+        "--set",
+        f"quota.per_group={samples_per_group}",
+        "--set",
+        "quota.usb_extra=false",
+        "--set",
+        "quota.surplus=0",
+        "--set",
+        "filters={}",
+        "--set",
+        f"generator.steps={steps}",
+        "--set",
+        "generator.window=2",
+    ]
+    code = (
+        f"import resource, subprocess, sys; subprocess.run([sys.executable, '-m', 'fairshards', *{run!r}], check=True, "
+        "stdout=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return int(done.stdout.split()[-1]) / 1024
 

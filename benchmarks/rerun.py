@@ -1,6 +1,6 @@
 """A second run of a finished recipe: nothing is generated, in under 15 seconds.
 
-    python -m benchmarks.rerun pocket-waterbirds
+python -m benchmarks.rerun pocket-waterbirds
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ def main(
         found = re.search(r"(\d+) generated in this run", done.stdout)
         generated.append(int(found.group(1)) if found else -1)
     median = sorted(seconds)[len(seconds) // 2]
-    print(f"second run of {recipe}: {median:.1f} s (goal: under {GOAL:.0f} s; all: "
-          f"{', '.join(f'{s:.1f}' for s in seconds)}), generated {generated}")
+    print(
+        f"second run of {recipe}: {median:.1f} s (goal: under {GOAL:.0f} s; all: "
+        f"{', '.join(f'{s:.1f}' for s in seconds)}), generated {generated}"
+    )
     sys.exit(median >= GOAL or any(generated))
 
 

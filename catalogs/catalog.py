@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,24 +17,12 @@ from typing import Any, Literal
 import duckdb
 
 from catalogs import connection, ingest
-from catalogs.errors import CatalogBusy, CatalogMissing, CatalogOutdated, CatalogUnreadable
-from catalogs.manifest import ManifestError, read_head
+from catalogs.errors import CatalogMissing, CatalogOutdated, CatalogUnreadable
+from catalogs.sync import Progress, SyncReport, is_current, name_in, sync
 
 CATALOG = "catalog.duckdb"
 RUN_JSON = "run.json"
 Mode = Literal["read", "write"]
-Progress = Callable[[int, int], None]
-"""Called as (manifests done, manifests in all) after each manifest that is ingested."""
-
-
-@dataclass(frozen=True)
-class SyncReport:
-    """What a sync did: manifests ingested, removed, and left as they were; rows that were ingested."""
-
-    ingested: int
-    removed: int
-    unchanged: int
-    rows: int
 
 
 @dataclass
@@ -94,57 +81,15 @@ class Catalog:
             ManifestError: a manifest can't be read (then nothing is changed), or repeats an id that another
                 has (then both are named, and the newer one is left out).
         """
-        listed = ingest.read_listed(self.run_dir, [self._name(path) for path in manifest_paths])
+        names = [name_in(self.run_dir, path) for path in manifest_paths]
+        listed = ingest.read_listed(self.run_dir, names)
         with connection.explained(self.run_dir / CATALOG):
-            stale = self._stale(listed)
-            ingest.remove(self.con, stale)
-            known = self._known()
-            todo = [manifest for manifest in _in_order(listed) if manifest.manifest not in known]
-            rows = 0
-            for done, manifest in enumerate(todo, start=1):
-                rows += ingest.ingest(self.con, manifest)
-                if progress:
-                    progress(done, len(todo))
-            ingest.check_unique(self.con)
-        return SyncReport(len(todo), len(stale), len(listed) - len(todo), rows)
+            return sync(self.con, listed, progress)
 
     def is_current(self, names: Iterable[str]) -> bool:
-        """Return whether the catalog holds the manifests of these names, as they are now, and no others.
-
-        Only those that were written since the catalog was are opened.
-        """
-        rows = self.con.execute("SELECT path, manifest, checked FROM ingested").fetchall()
-        held = {path: manifest for path, manifest, _ in rows}
-        if held.keys() != {self._name(name) for name in names} or not all(row[2] for row in rows):
-            return False
+        """Return whether the catalog holds the manifests of these names, as they are now, and no others."""
         written = (self.run_dir / CATALOG).stat().st_mtime_ns
-        try:
-            newer = [path for path in held if (self.run_dir / path).stat().st_mtime_ns >= written]
-            return all(read_head(self.run_dir / path).content_sha256 == held[path] for path in newer)
-        except (OSError, ManifestError):
-            return False
-
-    def _known(self) -> set[str]:
-        return {row[0] for row in self.con.execute("SELECT manifest FROM ingested").fetchall()}
-
-    def _stale(self, listed: list[ingest.Listed]) -> list[str]:
-        """Return the content hashes to remove: no longer listed, moved, or sources whose set has changed.
-
-        Which of two sources with one id is the duplicate depends on all source manifests in their order.
-        """
-        held = self.con.execute("SELECT manifest, path, stage FROM ingested").fetchall()
-        wanted = {manifest.manifest: manifest.name for manifest in listed}
-        stale = [manifest for manifest, path, _ in held if wanted.get(manifest) != path]
-        sources = {manifest.manifest for manifest in listed if manifest.head.stage == "source"}
-        held_sources = {manifest for manifest, _, stage in held if stage == "source"}
-        if sources != held_sources or held_sources & set(stale):
-            stale += sorted(held_sources - set(stale))
-        return stale
-
-    def _name(self, path: str | Path) -> str:
-        given = Path(path)
-        absolute = given.parent.resolve() / given.name if given.is_absolute() else self.run_dir / given
-        return Path(os.path.relpath(absolute, self.run_dir)).as_posix()
+        return is_current(self.con, self.run_dir, [name_in(self.run_dir, name) for name in names], written)
 
 
 def current_manifests(run_dir: str | Path) -> list[str]:
@@ -157,32 +102,35 @@ def current_manifests(run_dir: str | Path) -> list[str]:
     try:
         return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))["manifests"]]
     except FileNotFoundError:
-        raise CatalogMissing(
-            f"{run_dir} is no run folder: it has no {RUN_JSON}; `fairshards run` makes one"
-        ) from None
+        raise CatalogMissing(f"{run_dir} is no run folder: it has no {RUN_JSON}; `fairshards run` makes one") from None
     except (ValueError, KeyError, TypeError) as error:
         raise CatalogMissing(f"{path} can't be read: {error!r}; run again to write it anew") from error
 
 
-def ensure_current(run_dir: str | Path, wait: float = 10.0, progress: Progress | None = None) -> None:
-    """Make the catalog where it is missing or outdated, and sync it where run.json lists something else.
+def open_current(run_dir: str | Path, wait: float = 10.0, progress: Progress | None = None) -> Catalog:
+    """Open the catalog for reading, made first where it is missing or outdated, synced where it is behind.
 
-    A folder with a catalog and no run.json is left as it is.
+    A folder with a catalog and no run.json is taken as it is.
 
     Raises:
         CatalogError, ManifestError: as ``Catalog.open`` and ``Catalog.sync``.
     """
     if (Path(run_dir) / CATALOG).exists() and not (Path(run_dir) / RUN_JSON).exists():
-        return
+        return Catalog.open(run_dir, "read", wait)
     names = current_manifests(run_dir)
-    try:
-        with Catalog.open(run_dir, "read", wait) as catalog:
-            if catalog.is_current(names):
-                return
-    except (CatalogMissing, CatalogOutdated):
-        pass
+    with contextlib.suppress(CatalogMissing, CatalogOutdated):
+        catalog = Catalog.open(run_dir, "read", wait)
+        if catalog.is_current(names):
+            return catalog
+        catalog.close()
     with Catalog.open(run_dir, "write", wait) as catalog:
         catalog.sync(names, progress)
+    return Catalog.open(run_dir, "read", wait)
+
+
+def ensure_current(run_dir: str | Path, wait: float = 10.0, progress: Progress | None = None) -> None:
+    """Make the catalog reflect run.json, as ``open_current`` does, and leave it closed."""
+    open_current(run_dir, wait, progress).close()
 
 
 def rebuild(run_dir: str | Path, progress: Progress | None = None) -> SyncReport:
@@ -205,14 +153,7 @@ def dump(con: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[Any, ...]]]:
     Attempts may differ and are left out.
     """
     tables = [table for table in ingest.manifest_tables(con) if table != "task_attempts"]
-    return {
-        table: con.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall() for table in [*tables, "samples"]
-    }
-
-
-def _in_order(listed: list[ingest.Listed]) -> list[ingest.Listed]:
-    """Return them in the order of their names, so that the outcome doesn't depend on the list's order."""
-    return sorted(listed, key=lambda manifest: manifest.name)
+    return {table: con.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall() for table in [*tables, "samples"]}
 
 
 def _connect(path: Path, read_only: bool, wait: float) -> duckdb.DuckDBPyConnection:
@@ -227,5 +168,16 @@ def _connect(path: Path, read_only: bool, wait: float) -> duckdb.DuckDBPyConnect
     return con
 
 
-__all__ = ["CATALOG", "RUN_JSON", "Catalog", "CatalogBusy", "SyncReport", "current_manifests", "dump",
-           "ensure_current", "rebuild"]  # fmt: skip
+__all__ = [
+    "CATALOG",
+    "RUN_JSON",
+    "Catalog",
+    "Mode",
+    "Progress",
+    "SyncReport",
+    "current_manifests",
+    "dump",
+    "ensure_current",
+    "open_current",
+    "rebuild",
+]

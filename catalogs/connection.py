@@ -17,11 +17,22 @@ from catalogs.errors import CatalogBusy, CatalogError, CatalogMissing, CatalogOu
 
 # DuckDB must not try to download an extension for whatever file it is shown.
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": False, "autoload_known_extensions": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
 }
 _MAGIC = slice(8, 12)
-_DAMAGED = ("corrupt", "checksum", "not a valid duckdb", "could not read enough bytes", "version number",
-            "replaying wal", "deserializ", "serialization error", "fatal error", "internal error")
+_DAMAGED = (
+    "corrupt",
+    "checksum",
+    "not a valid duckdb",
+    "could not read enough bytes",
+    "version number",
+    "replaying wal",
+    "deserializ",
+    "serialization error",
+    "fatal error",
+    "internal error",
+)
 _UNWRITABLE = ("no space left", "disk quota", "file too large", "could not write", "input/output error")
 
 

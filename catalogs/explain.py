@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from catalogs import connection
-from catalogs.catalog import CATALOG, Catalog, ensure_current
+from catalogs.catalog import CATALOG, open_current
 from catalogs.errors import SampleError
 from catalogs.story import render
 
@@ -47,8 +47,13 @@ class LifeStory:
     def as_dict(self) -> dict[str, Any]:
         """Return the story as plain data, e.g. for JSON."""
         events = [{"event": event.name, **event.facts} for event in self.events]
-        return {"sample_id": self.sample_id, "kind": self.kind, "group_name": self.group_name,
-                "run_dir": str(self.run_dir), "events": events}  # fmt: skip
+        return {
+            "sample_id": self.sample_id,
+            "kind": self.kind,
+            "group_name": self.group_name,
+            "run_dir": str(self.run_dir),
+            "events": events,
+        }
 
 
 def life_story(run_dir: str | Path, sample_id_prefix: str, wait: float = 10.0) -> LifeStory:
@@ -58,8 +63,7 @@ def life_story(run_dir: str | Path, sample_id_prefix: str, wait: float = 10.0) -
         SampleError: no id begins so (the nearest are named), or more than one does.
         CatalogError, ManifestError: the catalog can't be opened, or made from the manifests.
     """
-    ensure_current(run_dir, wait)
-    with Catalog.open(run_dir, "read", wait) as catalog, connection.explained(Path(run_dir) / CATALOG):
+    with open_current(run_dir, wait) as catalog, connection.explained(catalog.run_dir / CATALOG):
         sample = find_id(catalog.con, sample_id_prefix.strip().lower())
         rows = catalog.con.execute(
             "SELECT event, facts FROM life_story WHERE sample_id = $1 ORDER BY step, part, facts", [sample]

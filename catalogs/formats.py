@@ -106,6 +106,9 @@ def _jsonable(value: Any) -> Any:
 
 
 _WRITERS: dict[str, Callable[[Columns, Rows, IO[Any]], None]] = {
-    "table": _table, "csv": _csv, "json": _json, "parquet": _parquet,
-}  # fmt: skip
+    "table": _table,
+    "csv": _csv,
+    "json": _json,
+    "parquet": _parquet,
+}
 FORMATS = tuple(_WRITERS)

@@ -52,6 +52,11 @@ def task_hash(
     hashes of the manifests that it reads. Whatever changes here is a new task, never a stale skip.
     """
     return digest(
-        {"stage": stage, "fingerprint": fingerprint, "samples": list(sample_ids), "inputs": list(inputs),
-         "settings": settings}
+        {
+            "stage": stage,
+            "fingerprint": fingerprint,
+            "samples": list(sample_ids),
+            "inputs": list(inputs),
+            "settings": settings,
+        }
     )

@@ -18,17 +18,6 @@ from catalogs.identity import canonical_json
 from catalogs.manifest import Head, ManifestError, read_attempt, read_head
 from catalogs.schemas import SCHEMAS
 
-# What may be there once only, per stage: (table, columns).
-UNIQUE: dict[str, tuple[tuple[str, str], ...]] = {
-    "run": (("runs", "run_id"),),
-    "plan": (("plan", "sample_id"),),
-    "generate": (("generated", "sample_id"),),
-    "score": (("scores", "sample_id, score"),),
-    "decide": (("decisions", "curation_id, sample_id, filter"), ("curations", "curation_id")),
-    "index": (("shard_index", "curation_id, sample_id"),),
-    "train": (("group_metrics", "training_id, stage, split, y, b"), ("training_runs", "training_id")),
-}
-
 
 @dataclass(frozen=True)
 class Listed:
@@ -72,7 +61,7 @@ def ingest(con: duckdb.DuckDBPyConnection, listed: Listed) -> int:
     Raises:
         ManifestError: its rows can't be read, or lack a column.
     """
-    with _transaction(con):
+    with transaction(con):
         con.execute("SET VARIABLE head = $1", [_head(listed)])
         try:
             for name in ("manifest", *(["shards"] if _shards(listed.head) else []), listed.head.stage):
@@ -83,9 +72,7 @@ def ingest(con: duckdb.DuckDBPyConnection, listed: Listed) -> int:
             raise ManifestError(
                 f"manifest {listed.name} can't be ingested: {error}; delete the file and run again"
             ) from error
-        count = con.execute(
-            "SELECT row_count FROM ingested WHERE manifest = $1", [listed.manifest]
-        ).fetchone()
+        count = con.execute("SELECT row_count FROM ingested WHERE manifest = $1", [listed.manifest]).fetchone()
     return int(count[0]) if count else 0
 
 
@@ -93,7 +80,7 @@ def remove(con: duckdb.DuckDBPyConnection, manifests: Sequence[str]) -> None:
     """Remove all rows of the given content hashes in one transaction."""
     if not manifests:
         return
-    with _transaction(con):
+    with transaction(con):
         for table in manifest_tables(con):
             con.execute(f"DELETE FROM {table} WHERE manifest IN (SELECT unnest($1))", [list(manifests)])
 
@@ -105,44 +92,6 @@ def manifest_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
         "WHERE column_name = 'manifest' ORDER BY table_name"
     ).fetchall()
     return [row[0] for row in rows]
-
-
-def check_unique(con: duckdb.DuckDBPyConnection) -> None:
-    """Check that what is new repeats no id, and mark it as checked.
-
-    A manifest that repeats an older one's, or its own, is removed again, so that the catalog stays usable.
-
-    Raises:
-        ManifestError: an id is there twice; both manifests are named.
-    """
-    stages = con.execute("SELECT DISTINCT stage FROM ingested WHERE NOT checked ORDER BY stage").fetchall()
-    for (stage,) in stages:
-        for table, columns in UNIQUE.get(stage, ()):
-            _check_table(con, table, columns)
-    with _transaction(con):
-        con.execute("UPDATE ingested SET checked = true WHERE NOT checked")
-
-
-def _check_table(con: duckdb.DuckDBPyConnection, table: str, columns: str) -> None:
-    twice = con.execute(
-        f"SELECT {columns} FROM {table} GROUP BY {columns} HAVING count(*) > 1 ORDER BY ALL LIMIT 1"
-    ).fetchone()
-    if twice is None:
-        return
-    same = " AND ".join(f"{column} IS NOT DISTINCT FROM ?" for column in columns.split(", "))
-    holders = con.execute(
-        f"SELECT path, manifest FROM ingested WHERE manifest IN (SELECT manifest FROM {table} WHERE {same}) "
-        "ORDER BY checked DESC, path",
-        list(twice),
-    ).fetchall()
-    remove(con, [manifest for _, manifest in holders[1:] or holders])
-    where = " and ".join(path for path, _ in holders)
-    what = ", ".join(f"{column} {value}" for column, value in zip(columns.split(", "), twice, strict=True))
-    raise ManifestError(
-        f"{what} is there twice in {table}: in {where}"
-        f"{' (twice in the one manifest)' if len(holders) == 1 else ''}. Ids are unique in a run; "
-        "list one of the manifests only, or delete one and run again"
-    )
 
 
 def _read(run_dir: Path, name: str) -> Listed:
@@ -167,10 +116,17 @@ def _head(listed: Listed) -> dict[str, Any]:
     """Return what the ingest SQL reads as ``getvariable('head')``."""
     head = listed.head
     return {
-        "path": _literal(listed.path), "name": listed.name, "folder": listed.name.rpartition("/")[0],
-        "manifest": head.content_sha256, "stage": head.stage, "task": head.task, "task_hash": head.task_hash,
-        "fingerprint": head.fingerprint, "inputs": list(head.inputs),
-        "settings": canonical_json(dict(head.settings)), "shards": _shards(head),
+        "path": _literal(listed.path),
+        "name": listed.name,
+        "folder": listed.name.rpartition("/")[0],
+        "manifest": head.content_sha256,
+        "stage": head.stage,
+        "task": head.task,
+        "task_hash": head.task_hash,
+        "fingerprint": head.fingerprint,
+        "inputs": list(head.inputs),
+        "settings": canonical_json(dict(head.settings)),
+        "shards": _shards(head),
         "attempt": _attempt(listed.attempt),
     }
 
@@ -198,7 +154,8 @@ def _literal(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit what the block does, or, when it raises, nothing of it."""
     con.begin()
     try:
         yield

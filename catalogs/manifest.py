@@ -92,9 +92,7 @@ def encode(
         ATTEMPT_KEY: canonical_json(dict(attempt)).encode(),
     }
     sink = io.BytesIO()
-    pq.write_table(
-        table.replace_schema_metadata(metadata), sink, compression="zstd", row_group_size=max(1, row_group)
-    )
+    pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd", row_group_size=max(1, row_group))
     return sink.getvalue(), sealed
 
 
@@ -146,7 +144,8 @@ def read_rows(source: Path | bytes) -> tuple[Head, list[dict[str, Any]]]:
 def read_range(data: bytes, start: int, stop: int) -> list[dict[str, Any]]:
     """Return rows [start, stop) of a manifest; only the Parquet row groups that hold them are decoded."""
     file = pq.ParquetFile(io.BytesIO(data))
-    groups, first, position = [], 0, 0
+    groups: list[int] = []
+    first = position = 0
     for number in range(file.num_row_groups):
         count = file.metadata.row_group(number).num_rows
         if position < stop and position + count > start:

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from catalogs import connection, statements
-from catalogs.catalog import CATALOG, Catalog, ensure_current
+from catalogs.catalog import CATALOG, open_current
 from catalogs.errors import QueryError
 from catalogs.formats import FORMATS, write_result
 
@@ -36,8 +36,7 @@ def run_query(
         CatalogError: the catalog can't be opened; ManifestError: nor made from the manifests.
     """
     sql, values = _resolve(sql_or_name.strip(), dict(params or {}))
-    ensure_current(run_dir, wait)
-    with Catalog.open(run_dir, "read", wait) as catalog, connection.explained(Path(run_dir) / CATALOG):
+    with open_current(run_dir, wait) as catalog, connection.explained(catalog.run_dir / CATALOG):
         return answer(catalog.con, sql, values)
 
 
@@ -78,9 +77,7 @@ def _unknown(name: str) -> QueryError:
     known = list(named_queries())
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return QueryError(
-        f'no query is named {name!r}{hint} Known: {", ".join(known)}. For a table write "FROM {name}"'
-    )
+    return QueryError(f'no query is named {name!r}{hint} Known: {", ".join(known)}. For a table write "FROM {name}"')
 
 
 def _explain(error: duckdb.Error) -> QueryError:

@@ -23,31 +23,46 @@ SCHEMAS: dict[str, pa.Schema] = {
     "run": _schema([("run_id", _S), ("name", _S), ("seed", _I), ("recipe", _S), ("versions", _S)]),
     # one row per source image, rejects included
     "source": _schema(
-        [("source_id", _S), ("dataset", _S), ("split", _S), ("key", _S)], _GROUP, _PLACE,
-        [("caption", _S), ("metadata", _S)], _STATUS,
+        [("source_id", _S), ("dataset", _S), ("split", _S), ("key", _S)],
+        _GROUP,
+        _PLACE,
+        [("caption", _S), ("metadata", _S)],
+        _STATUS,
     ),
     # one row per sample to make
     "plan": _schema(
         [("sample_id", _S), ("noise_seed", _I), ("kind", _S), ("round", _I), ("task", _S), ("replicate", _I)],
         _GROUP,
-        [("prompt", _S), ("negative_prompt", _S), ("guidance_scale", _F), ("steps", _I), ("height", _I),
-         ("width", _I), ("eta", _F), ("generator", _S), ("generator_fingerprint", _S), ("settings", _S)],
+        [
+            ("prompt", _S),
+            ("negative_prompt", _S),
+            ("guidance_scale", _F),
+            ("steps", _I),
+            ("height", _I),
+            ("width", _I),
+            ("eta", _F),
+            ("generator", _S),
+            ("generator_fingerprint", _S),
+            ("settings", _S),
+        ],
     ),
     # one row per planned sample: where its image lies, or why there is none
     "generate": _schema([("sample_id", _S)], _PLACE, [("trajectory_variance", _F)], _STATUS),
     # one row per sample and score; label is the judge's answer where the score has one
     "score": _schema([("sample_id", _S), ("score", _S), ("value", _F), ("label", _S)], _STATUS),
     # one row per generated sample and filter; the last filter is "quota"
-    "decide": _schema(
-        [("curation_id", _S), ("sample_id", _S), ("filter", _S), ("keep", _B), ("reason", _S)]
-    ),
+    "decide": _schema([("curation_id", _S), ("sample_id", _S), ("filter", _S), ("keep", _B), ("reason", _S)]),
     # one row per curated sample: the index that trainers read (and, with g = 0, the source index)
     "index": _schema(
-        [("curation_id", _S), ("sample_id", _S), ("split", _S)], _GROUP, [("g", _I)], _PLACE,
+        [("curation_id", _S), ("sample_id", _S), ("split", _S)],
+        _GROUP,
+        [("g", _I)],
+        _PLACE,
     ),
     # one row per (split, group) of a training run; settings and shards are in the manifest's head
     "train": _schema(
-        [("training_id", _S), ("stage", _S), ("split", _S)], _GROUP,
+        [("training_id", _S), ("stage", _S), ("split", _S)],
+        _GROUP,
         [("n", _I), ("correct", _I), ("accuracy", _F), ("low", _F), ("high", _F)],
     ),
 }

@@ -81,9 +81,12 @@ def _plan(facts: Facts) -> Iterator[Line]:
     yield "prompt", repr(facts["prompt"])
     if facts["negative_prompt"]:
         yield "negative", repr(facts["negative_prompt"])
-    yield "sampler", (
-        f"{facts['steps']} steps, guidance {_number(facts['guidance_scale'])}, eta {_number(facts['eta'])}, "
-        f"noise seed {facts['noise_seed']}"
+    yield (
+        "sampler",
+        (
+            f"{facts['steps']} steps, guidance {_number(facts['guidance_scale'])}, eta {_number(facts['eta'])}, "
+            f"noise seed {facts['noise_seed']}"
+        ),
     )
     yield "model", f"{facts['generator']}, fingerprint {facts['generator_fingerprint']}"
 
@@ -115,9 +118,12 @@ def _training(facts: Facts) -> Iterator[Line]:
         f"used {used} of the {facts['shard_samples']} samples in {facts['shard']}",
     )
     if facts["worst_group"]:
-        yield "", (
-            f"its worst group on test: {facts['worst_group']} at {facts['accuracy']:.1%} "
-            f"({facts['low']:.1%} to {facts['high']:.1%}, n = {facts['n']})"
+        yield (
+            "",
+            (
+                f"its worst group on test: {facts['worst_group']} at {facts['accuracy']:.1%} "
+                f"({facts['low']:.1%} to {facts['high']:.1%}, n = {facts['n']})"
+            ),
         )
 
 

@@ -94,7 +94,8 @@ class ClipScorer:
             ValueError: names and prompts differ in number, or a value has no prompt.
         """
         clip = ClipModel.load(model, device=device, batch_size=batch_size, allow_pickle=allow_pickle)
-        return cls(clip, _answers(clip, class_names, class_prompts), _answers(clip, bias_names, bias_prompts), grey_scale)
+        classes, biases = _answers(clip, class_names, class_prompts), _answers(clip, bias_names, bias_prompts)
+        return cls(clip, classes, biases, grey_scale)
 
     def score(
         self, images: Sequence[bytes | npt.NDArray[np.uint8] | Image.Image], rows: Sequence[ScoreRequest]

@@ -35,5 +35,6 @@ class FiniteRows:
             del self.processor.postprocess
 
     def _watch(self, image: Any, *args: Any, **kwargs: Any) -> Any:
-        self.rows = image.isfinite().flatten(1).all(dim=1).tolist()
+        if hasattr(image, "isfinite"):
+            self.rows = image.isfinite().flatten(1).all(dim=1).tolist()
         return self._original(image, *args, **kwargs)

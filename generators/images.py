@@ -63,7 +63,7 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
 def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:
     """Return ``pixels`` (height, width, 3) as PNG: equal pixels give equal bytes (fixed level, no time)."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels, "RGB").save(buffer, format="PNG", compress_level=COMPRESS_LEVEL)
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=COMPRESS_LEVEL)
     return buffer.getvalue()
 
 

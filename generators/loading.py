@@ -17,7 +17,9 @@ NEEDED_ARGUMENTS = ("prompt", "generator", "num_inference_steps", "output_type")
 
 
 def load_pipeline(folder: Path, device: str, dtype: str, scheduler: str | None, allow_pickle: bool) -> Any:
-    """Return the diffusers pipeline in ``folder``, on ``device``, its weights in ``weights_dtype``.
+    """Return the diffusers pipeline in ``folder``, on ``device``, its progress bars off.
+
+    On a GPU cuDNN is told to use deterministic algorithms only, in the whole process.
 
     Raises:
         ModelFilesError: diffusers can't read the folder, or it is no text-to-image pipeline.
@@ -40,6 +42,7 @@ def load_pipeline(folder: Path, device: str, dtype: str, scheduler: str | None, 
     if scheduler is not None:
         pipeline.scheduler = scheduler_class(scheduler).from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
     return pipeline.to(device)
 
 

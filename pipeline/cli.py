@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from contextlib import nullcontext
@@ -16,29 +17,45 @@ from pipeline.progress import Reporter
 from pipeline.recipe import Recipe, RecipeError, load_recipe, shipped_recipes
 
 app = typer.Typer(
-    name="fairshards", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    name="fairshards",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
     help="Balanced synthetic shards from a biased dataset, a catalog of every decision, and trainers.\n\n"
     "Example: fairshards run pocket-waterbirds",
-    rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 EXTRA = {"allow_extra_args": True, "ignore_unknown_options": False}
 STAGES = ("source", "generate", "curate", "train", "report")
 
-RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")]
+RecipeName = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
+]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name below ./runs.")]
-Sets = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the recipe.")]
+Sets = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the recipe.")
+]
 RunnerName = Annotated[str, typer.Option("--runner", help="local, portable, flink, dataflow or prism.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Local worker processes.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="The run folder. Default: <output>/<name>.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="The run folder. Default: <output>/<name>.")
+]
 
 
 @app.command("run", context_settings=EXTRA)
 def run_command(
-    context: typer.Context, recipe: RecipeName, sets: Sets = [], runner: RunnerName = "",  # noqa: B006
-    workers: Workers = None, until: Annotated[str, typer.Option(help="Stop after this stage.")] = "report",
-    output: Output = None, quiet: Quiet = False, debug: Debug = False,
+    context: typer.Context,
+    recipe: RecipeName,
+    sets: Sets = None,
+    runner: RunnerName = "",
+    workers: Workers = None,
+    until: Annotated[str, typer.Option(help="Stop after this stage.")] = "report",
+    output: Output = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Run a recipe: source, plan, generate, score, curate, train, report. Run it again to resume.
 
@@ -51,12 +68,16 @@ def run_command(
       fairshards run my.yaml --runner flink -- --flink_master=localhost:8081
     """
     with expected_errors(debug):
-        _run(load_recipe(recipe, sets), context.args, runner, workers, until, output, quiet)
+        _run(load_recipe(recipe, sets or []), context.args, runner, workers, until, output, quiet)
 
 
 @app.command("generate", context_settings=EXTRA)
 def generate_command(
-    context: typer.Context, run: RunName, runner: RunnerName = "", workers: Workers = None, quiet: Quiet = False,
+    context: typer.Context,
+    run: RunName,
+    runner: RunnerName = "",
+    workers: Workers = None,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Generate and score what an existing run still lacks. Example: fairshards generate runs/pocket-waterbirds"""
@@ -65,8 +86,13 @@ def generate_command(
 
 @app.command("curate", context_settings=EXTRA)
 def curate_command(
-    context: typer.Context, run: RunName, sets: Sets = [], runner: RunnerName = "", workers: Workers = None,  # noqa: B006
-    quiet: Quiet = False, debug: Debug = False,
+    context: typer.Context,
+    run: RunName,
+    sets: Sets = None,
+    runner: RunnerName = "",
+    workers: Workers = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Decide again, for instance with another threshold; the earlier curation stays beside the new one.
 
@@ -77,7 +103,11 @@ def curate_command(
 
 @app.command("train", context_settings=EXTRA)
 def train_command(
-    context: typer.Context, run: RunName, sets: Sets = [], quiet: Quiet = False, debug: Debug = False  # noqa: B006
+    context: typer.Context,
+    run: RunName,
+    sets: Sets = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Train on a run's shards. Example: fairshards train runs/pocket-waterbirds --set training.methods=[ffr]"""
     _stage(context, run, "", None, "train", quiet, debug, sets)
@@ -96,21 +126,26 @@ def report_command(run: RunName, debug: Debug = False) -> None:
 
 @app.command("plan")
 def plan_command(
-    recipe: RecipeName, sets: Sets = [], output: Output = None, debug: Debug = False  # noqa: B006
+    recipe: RecipeName,
+    sets: Sets = None,
+    output: Output = None,
+    debug: Debug = False,
 ) -> None:
     """Show what a recipe would make, how much and how long; touches no model.
 
     Example: fairshards plan ffr_celeba_hq --set source.bias_ratio=0.99
     """
     with expected_errors(debug):
-        print_plan(load_recipe(recipe, sets), output)
+        print_plan(load_recipe(recipe, sets or []), output)
 
 
 @app.command("query")
 def query_command(
-    run: RunName, sql: Annotated[str, typer.Argument(metavar="SQL", help="SQL, or the name of a named query.")],
+    run: RunName,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="SQL, or the name of a named query.")],
     out: Annotated[str, typer.Option("--format", "-f", help="table, csv, json or parquet.")] = "table",
-    to: Annotated[Path | None, typer.Option("--to", help="Write to this file.")] = None, debug: Debug = False,
+    to: Annotated[Path | None, typer.Option("--to", help="Write to this file.")] = None,
+    debug: Debug = False,
 ) -> None:
     """Ask a run's catalog. Read-only.
 
@@ -133,7 +168,8 @@ def query_command(
 
 @app.command("explain")
 def explain_command(
-    run: RunName, sample: Annotated[str, typer.Argument(help="A sample's id, or the beginning of it.")],
+    run: RunName,
+    sample: Annotated[str, typer.Argument(help="A sample's id, or the beginning of it.")],
     debug: Debug = False,
 ) -> None:
     """Tell a sample's life story. Example: fairshards explain runs/pocket-waterbirds 3fa2"""
@@ -147,8 +183,11 @@ def explain_command(
 
 @app.command("verify")
 def verify_command(
-    run: RunName, samples: Annotated[int, typer.Option(min=0, help="Regenerate this many samples.")] = 0,
-    clean: Annotated[bool, typer.Option("--clean", help="Delete files that no current manifest names.")] = False,
+    run: RunName,
+    samples: Annotated[int, typer.Option(min=0, help="Regenerate this many samples.")] = 0,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Delete files that no current manifest names.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Check every shard against its manifest; regenerate samples and compare pixels.
@@ -187,7 +226,13 @@ def recipes_command() -> None:
 
 
 def _stage(
-    context: typer.Context, run: str, runner: str, workers: int | None, until: str, quiet: bool, debug: bool,
+    context: typer.Context,
+    run: str,
+    runner: str,
+    workers: int | None,
+    until: str,
+    quiet: bool,
+    debug: bool,
     sets: list[str] | None = None,
 ) -> None:
     with expected_errors(debug):
@@ -199,7 +244,13 @@ def _stage(
 
 
 def _run(
-    recipe: Recipe, options: list[str], runner: str, workers: int | None, until: str, output: Path | None, quiet: bool
+    recipe: Recipe,
+    options: list[str],
+    runner: str,
+    workers: int | None,
+    until: str,
+    output: Path | None,
+    quiet: bool,
 ) -> None:
     if until not in STAGES:
         raise RecipeError(f"--until {until!r}: expected one of {', '.join(STAGES)}")
@@ -220,6 +271,6 @@ def _recipe_of(root: Path) -> Recipe:
 def main() -> None:
     """Run the command line."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Beam logs a failed step's whole traceback, and libraries warn at import; --debug shows them all
+    logging.basicConfig(level=logging.WARNING if "--debug" in sys.argv else logging.CRITICAL)
     app()
-
-

@@ -35,8 +35,13 @@ class Curated:
 
 
 def curation_stage(
-    recipe: Recipe, quotas: Mapping[Group, Quota], pool: Pool, decision: Decision, folder: RunFolder,
-    launcher: Launcher, report: Reporter,
+    recipe: Recipe,
+    quotas: Mapping[Group, Quota],
+    pool: Pool,
+    decision: Decision,
+    folder: RunFolder,
+    launcher: Launcher,
+    report: Reporter,
 ) -> Curated:
     """Commit decisions and curated shards; the index is written last and commits the curation."""
     selection = select(decision, quotas)
@@ -44,17 +49,29 @@ def curation_stage(
     rows = _index_rows(name, selection)
     ids = [row["sample_id"] for row in rows]
     chosen = f"curated/{name}/selection.parquet"
-    folder.commit(chosen, "index", "selection", rows, task_hash=task_hash("index", "selection/1", ids, [name]))
+    folder.commit(
+        chosen, "index", "selection", rows, task_hash=task_hash("index", "selection/1", ids, [name])
+    )
     tasks = curate_tasks(folder.path, name, chosen, rows, recipe.quota.curated_shard_size)
     todo = [task for task in tasks if commit.find(task) is None]
-    with report.watch("writing curated shards", len(tasks), lambda: sum(commit.find(t) is not None for t in tasks)):
+    with report.watch(
+        "writing curated shards", len(tasks), lambda: sum(commit.find(t) is not None for t in tasks)
+    ):
         launcher.map(todo, WriteCurated())
-    placed = [row for task in tasks for row in manifest.read_rows(folder.root / commit.manifest_name(task))[1]]
+    placed = [
+        row for task in tasks for row in manifest.read_rows(folder.root / commit.manifest_name(task))[1]
+    ]
     manifests = _commit_decisions(recipe, quotas, name, pool, decision, selection, folder)
     inputs = list(manifests.values())
-    head = folder.commit(f"curated/{name}/index.parquet", "index", name, placed,
-                         task_hash=task_hash("index", VERSION, ids, inputs), inputs=inputs,
-                         settings={"shards": _shards(tasks, folder)})
+    head = folder.commit(
+        f"curated/{name}/index.parquet",
+        "index",
+        name,
+        placed,
+        task_hash=task_hash("index", VERSION, ids, inputs),
+        inputs=inputs,
+        settings={"shards": _shards(tasks, folder)},
+    )
     manifests[f"curated/{name}/index.parquet"] = head.content_sha256
     _say_shortfall(recipe, selection, report)
     return Curated(name, manifests, selection)
@@ -64,39 +81,68 @@ def _index_rows(name: str, selection: Selection) -> list[dict[str, Any]]:
     """Return the chosen samples as index rows whose places are still those in the raw shards."""
     names = set(SCHEMAS["index"].names)
     return [
-        {**{key: value for key, value in candidate.sample.items() if key in names},
-         "curation_id": name, "split": split, "g": 1}
+        {
+            **{key: value for key, value in candidate.sample.items() if key in names},
+            "curation_id": name,
+            "split": split,
+            "g": 1,
+        }
         for split, candidate in selection.chosen
     ]
 
 
 def _commit_decisions(
-    recipe: Recipe, quotas: Mapping[Group, Quota], name: str, pool: Pool, decision: Decision,
-    selection: Selection, folder: RunFolder,
+    recipe: Recipe,
+    quotas: Mapping[Group, Quota],
+    name: str,
+    pool: Pool,
+    decision: Decision,
+    selection: Selection,
+    folder: RunFolder,
 ) -> dict[str, str]:
     rows = [{"curation_id": name, **row} for row in (*decision.rows, *selection.rows)]
     settings = {
         "filters": {key: dict(options) for key, options in recipe.filters.items()},
-        "thresholds": decision.thresholds, "per_group": selection.balanced,
-        "quotas": [{"y": y, "b": b, "group": recipe.group_name(y, b), "balanced": quota.balanced,
-                    "extra": quota.extra} for (y, b), quota in quotas.items()],
+        "thresholds": decision.thresholds,
+        "per_group": selection.balanced,
+        "quotas": [
+            {
+                "y": y,
+                "b": b,
+                "group": recipe.group_name(y, b),
+                "balanced": quota.balanced,
+                "extra": quota.extra,
+            }
+            for (y, b), quota in quotas.items()
+        ],
         "shortfall": {recipe.group_name(*group): count for group, count in selection.shortfall.items()},
     }
     hashed = task_hash("decide", VERSION, [row["sample_id"] for row in rows], pool.decision_inputs, settings)
     file = f"curated/{name}/decisions.parquet"
-    head = folder.commit(file, "decide", name, rows, task_hash=hashed, inputs=pool.decision_inputs,
-                         settings=settings)
+    head = folder.commit(
+        file, "decide", name, rows, task_hash=hashed, inputs=pool.decision_inputs, settings=settings
+    )
     return {file: head.content_sha256}
 
 
 def _shards(tasks: list[Any], folder: RunFolder) -> list[dict[str, Any]]:
     heads = [manifest.read_head(folder.root / commit.manifest_name(task)) for task in tasks]
-    return [{"name": head.shard.name, "sha256": head.shard.sha256, "bytes": head.shard.bytes,
-             "samples": head.shard.samples} for head in heads if head.shard]
+    return [
+        {
+            "name": head.shard.name,
+            "sha256": head.shard.sha256,
+            "bytes": head.shard.bytes,
+            "samples": head.shard.samples,
+        }
+        for head in heads
+        if head.shard
+    ]
 
 
 def _say_shortfall(recipe: Recipe, selection: Selection, report: Reporter) -> None:
     for group, count in selection.shortfall.items():
-        report.say(f"[yellow]short[/]: {recipe.group_name(*group)} lacks {count} samples after "
-                   f"{recipe.quota.max_rounds} rounds; every group was cut to {selection.balanced}. "
-                   "Raise quota.max_rounds, or look at `fairshards query RUN accept-rate`.")
+        report.say(
+            f"[yellow]short[/]: {recipe.group_name(*group)} lacks {count} samples after "
+            f"{recipe.quota.max_rounds} rounds; every group was cut to {selection.balanced}. "
+            "Raise quota.max_rounds, or look at `fairshards query RUN accept-rate`."
+        )

@@ -102,13 +102,16 @@ def select(decision: Decision, quotas: Mapping[Group, Quota]) -> Selection:
             elif quota.balanced <= rank < quota.total:
                 split = "extra"
             else:
-                rows.append(_row(candidate, "quota", False, "balance" if rank < quota.balanced else "surplus"))
+                rows.append(
+                    _row(candidate, "quota", False, "balance" if rank < quota.balanced else "surplus")
+                )
                 continue
             rows.append(_row(candidate, "quota", True, None))
             chosen.append((rank, group, split, candidate))
     chosen.sort(key=lambda entry: (entry[2], entry[0], entry[1]))
-    return Selection([(split, candidate) for _, _, split, candidate in chosen], rows,
-                     decision.missing(quotas), balanced)
+    return Selection(
+        [(split, candidate) for _, _, split, candidate in chosen], rows, decision.missing(quotas), balanced
+    )
 
 
 def curation_id(
@@ -117,7 +120,9 @@ def curation_id(
     """Return the name of a curation: 12 hex digits over filters, quotas and the manifests it decided on."""
     wanted = [[*group, quota.balanced, quota.extra] for group, quota in sorted(quotas.items())]
     filters = [[name, FILTERS[name].version, dict(options)] for name, options in settings.items()]
-    return digest({"version": VERSION, "filters": filters, "quotas": wanted, "inputs": list(inputs)})[:TASK_DIGITS]
+    return digest({"version": VERSION, "filters": filters, "quotas": wanted, "inputs": list(inputs)})[
+        :TASK_DIGITS
+    ]
 
 
 def _pooled(candidates: Sequence[Candidate], names: Sequence[str]) -> dict[str, list[float | None]]:

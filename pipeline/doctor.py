@@ -10,8 +10,19 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-DISTRIBUTIONS = ("fairshards", "apache-beam", "diffusers", "transformers", "open_clip_torch", "torch", "torchvision",
-                 "timm", "webdataset", "duckdb", "pyarrow")
+DISTRIBUTIONS = (
+    "fairshards",
+    "apache-beam",
+    "diffusers",
+    "transformers",
+    "open_clip_torch",
+    "torch",
+    "torchvision",
+    "timm",
+    "webdataset",
+    "duckdb",
+    "pyarrow",
+)
 POCKET_MODELS = ("pocket-diffusion", "pocket-clip", "oracle")
 
 
@@ -27,7 +38,9 @@ def doctor(console: Console) -> int:
 
 
 def _versions() -> list[tuple[str, str, bool | None]]:
-    rows: list[tuple[str, str, bool | None]] = [("python", sys.version.split()[0], sys.version_info >= (3, 11))]
+    rows: list[tuple[str, str, bool | None]] = [
+        ("python", sys.version.split()[0], sys.version_info >= (3, 11))
+    ]
     for name in DISTRIBUTIONS:
         try:
             rows.append((name, importlib.metadata.version(name), True))

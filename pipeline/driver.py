@@ -78,8 +78,13 @@ def _run(recipe: Recipe, folder: RunFolder, launcher: Launcher, report: Reporter
 
 
 def _generate(
-    recipe: Recipe, result: RunResult, folder: RunFolder, launcher: Launcher, report: Reporter,
-    current: dict[str, str], until: str,
+    recipe: Recipe,
+    result: RunResult,
+    folder: RunFolder,
+    launcher: Launcher,
+    report: Reporter,
+    current: dict[str, str],
+    until: str,
 ) -> Pool:
     assert result.quotas is not None
     specs = generator_spec(recipe, launcher.threads), scorer_spec(recipe, launcher.threads)
@@ -94,20 +99,37 @@ def _generate(
 def _commit_run(recipe: Recipe, folder: RunFolder) -> dict[str, str]:
     """Write recipe.yaml and the run's manifest; return the beginning of the list of current manifests."""
     resolved = recipe.model_dump(mode="json", by_alias=True)
-    versions = {name: importlib.metadata.version(name) for name in
-                ("fairshards", "apache-beam", "diffusers", "transformers", "open_clip_torch", "torch", "webdataset")}
+    versions = {
+        name: importlib.metadata.version(name)
+        for name in (
+            "fairshards",
+            "apache-beam",
+            "diffusers",
+            "transformers",
+            "open_clip_torch",
+            "torch",
+            "webdataset",
+        )
+    }
     text = yaml.safe_dump({**resolved}, sort_keys=False, allow_unicode=True)
     manifest.write_local(folder.root / "recipe.yaml", text.encode())
     hashed = task_hash("run", "run/1", [], [], {"recipe": resolved, "versions": versions})
-    row = {"run_id": digest(resolved)[:12], "name": recipe.name, "seed": recipe.seed,
-           "recipe": canonical_json(resolved), "versions": canonical_json(versions)}
+    row = {
+        "run_id": digest(resolved)[:12],
+        "name": recipe.name,
+        "seed": recipe.seed,
+        "recipe": canonical_json(resolved),
+        "versions": canonical_json(versions),
+    }
     head = folder.commit("run.parquet", "run", "run", [row], task_hash=hashed)
     return {"run.parquet": head.content_sha256}
 
 
 def _keep_earlier(previous: Sequence[str], current: dict[str, str], folder: RunFolder) -> None:
     """Keep earlier curations and trainings whose inputs all stand."""
-    earlier = [name for name in previous if name not in current and name.startswith(("curated/", "training/"))]
+    earlier = [
+        name for name in previous if name not in current and name.startswith(("curated/", "training/"))
+    ]
     current.update(folder.still_valid(earlier, current))
 
 

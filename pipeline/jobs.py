@@ -41,7 +41,9 @@ class Launcher:
             RunnerError: unknown runner, or --workers with a runner that has its own option for that.
         """
         if self.runner == "dask":
-            raise RunnerError("the Dask runner loses elements of RunInference pipelines; use local, flink or dataflow")
+            raise RunnerError(
+                "the Dask runner loses elements of RunInference pipelines; use local, flink or dataflow"
+            )
         if self.runner not in RUNNERS:
             raise RunnerError(f"unknown runner {self.runner!r}; known: {', '.join(RUNNERS)}")
         flags = [f"--runner={RUNNERS[self.runner]}", *self.options]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,6 @@ from rich.table import Table
 from pipeline.progress import Reporter
 from pipeline.quota import Group, per_group, quotas, usb_counts
 from pipeline.recipe import Recipe, RecipeError
-
-FULL_DISK = 28
 
 
 @contextlib.contextmanager
@@ -38,14 +37,34 @@ def expected_errors(debug: bool) -> Iterator[None]:
 
 def _message(error: BaseException) -> str:
     """Return the error's own sentence; of an error inside a Beam step, that of its root."""
-    text = str(error).strip() or type(error).__name__
-    if isinstance(error, OSError) and error.errno == FULL_DISK:
+    text = _root_line(str(error).strip()) or type(error).__name__
+    if "No space left on device" in text:
         text += "; free some space and run the same command again, what is committed is kept"
-    ours = type(error).__module__.partition(".")[0] in ("pipeline", "catalogs", "transforms", "generators", "filters",
-                                                        "trainers", "fairshards", "pocket")
+    ours = type(error).__module__.partition(".")[0] in (
+        "pipeline",
+        "catalogs",
+        "transforms",
+        "generators",
+        "filters",
+        "trainers",
+        "fairshards",
+        "pocket",
+    )
     if ours or isinstance(error, OSError):
         return text.replace("[", "\\[")
     return f"{type(error).__name__}: {text}\n(use --debug for the traceback)".replace("[", "\\[")
+
+
+def _root_line(text: str) -> str:
+    """Return the last line of a worker's traceback, which Beam hands over as text; other texts as they are."""
+    if "Traceback (most recent call last)" not in text:
+        return text
+    lines = [
+        line.strip()
+        for line in text.splitlines()
+        if re.match(r"^[\w.]+(Error|Exception|Busy|Image)\b.*", line)
+    ]
+    return re.sub(r"\s*\[while running .*$", "", lines[-1]) if lines else text
 
 
 def print_plan(recipe: Recipe, output: Path | None) -> None:
@@ -57,15 +76,33 @@ def print_plan(recipe: Recipe, output: Path | None) -> None:
     planned = quotas(counts, recipe.quota.per_group, recipe.quota.usb_extra)
     usb = usb_counts(counts)
     table = Table(title=f"{recipe.name}: what would be made")
-    for column in ("group", "real", "USB adds M-n", "balanced m", "extra", "planned in round 0", "example prompt"):
+    for column in (
+        "group",
+        "real",
+        "USB adds M-n",
+        "balanced m",
+        "extra",
+        "planned in round 0",
+        "example prompt",
+    ):
         table.add_column(column, justify="left" if column in ("group", "example prompt") else "right")
     for group, quota in planned.items():
-        table.add_row(recipe.group_name(*group), str(counts[group]), str(usb[group]), str(quota.balanced),
-                      str(quota.extra), str(_first_round(recipe, quota.total)), _example(recipe, group))
+        table.add_row(
+            recipe.group_name(*group),
+            str(counts[group]),
+            str(usb[group]),
+            str(quota.balanced),
+            str(quota.extra),
+            str(_first_round(recipe, quota.total)),
+            _example(recipe, group),
+        )
     console.print(table)
     total = sum(_first_round(recipe, quota.total) for quota in planned.values())
-    console.print(f"real counts from {where}; m by FFR's rule = {per_group(counts)}; "
-                  f"{total} samples in round 0, {recipe.generator.steps} steps each", highlight=False)
+    console.print(
+        f"real counts from {where}; m by FFR's rule = {per_group(counts)}; "
+        f"{total} samples in round 0, {recipe.generator.steps} steps each",
+        highlight=False,
+    )
     console.print(_estimate(recipe, total, output), highlight=False)
 
 
@@ -83,7 +120,9 @@ def real_counts(recipe: Recipe, output: Path | None) -> tuple[dict[Group, int], 
         ratio = recipe.source.bias_ratio
         known = {float(key): value for key, value in published.items()}
         if ratio not in known:
-            raise RecipeError(f"no published counts for bias_ratio {ratio}; there are counts for {sorted(known)}")
+            raise RecipeError(
+                f"no published counts for bias_ratio {ratio}; there are counts for {sorted(known)}"
+            )
         return dict(zip(recipe.groups, known[ratio], strict=True)), f"the published split at r = {ratio}"
     try:
         return _read_counts(recipe, output), "the dataset"
@@ -136,16 +175,21 @@ def print_result(recipe: Recipe, result: Any, console: Console) -> None:
     """Print what a run made and, after training, the table of accuracies."""
     if result.curated:
         selection = result.curated.selection
-        console.print(f"curated {len(selection.chosen)} samples: {selection.balanced} a group in the balanced split; "
-                      f"{result.generated} generated in this run; curation {result.curated.curation_id}",
-                      highlight=False)
+        console.print(
+            f"curated {len(selection.chosen)} samples: {selection.balanced} a group in the balanced split; "
+            f"{result.generated} generated in this run; curation {result.curated.curation_id}",
+            highlight=False,
+        )
     if result.trainings:
         console.print(accuracy_table(result.trainings))
     console.print(f"run folder: {result.folder.root}", highlight=False, soft_wrap=True)
     if result.report:
         console.print(f"report:     {result.report}", highlight=False, soft_wrap=True)
-    console.print(f"{result.seconds:.0f} s; ask the catalog: fairshards query {result.folder.root} balance",
-                  highlight=False, soft_wrap=True)
+    console.print(
+        f"{result.seconds:.0f} s; ask the catalog: fairshards query {result.folder.root} balance",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def accuracy_table(trainings: Sequence[Any]) -> Table:
@@ -166,5 +210,13 @@ def _add(table: Table, method: str, loss: str, seed: int, test: Mapping[str, Any
     def percent(name: str) -> str:
         return "-" if test[name] is None else f"{100 * test[name]:.1f}"
 
-    table.add_row(method, loss, str(seed), percent("worst_group"), f"{test['worst_group_name']} ({test['worst_n']})",
-                  percent("balanced"), percent("average"), percent("adjusted_average"))
+    table.add_row(
+        method,
+        loss,
+        str(seed),
+        percent("worst_group"),
+        f"{test['worst_group_name']} ({test['worst_n']})",
+        percent("balanced"),
+        percent("average"),
+        percent("adjusted_average"),
+    )

@@ -37,10 +37,23 @@ def generator_spec(recipe: Recipe, threads: int | None = None) -> GeneratorSpec:
     settings = recipe.generator
     folder = model_folder(settings.model, settings.revision, settings.allow_pickle)
     dtype = resolve_dtype(settings.dtype, settings.device)
-    extra = {"scheduler": settings.scheduler, "dtype": dtype, **_versions("torch", "diffusers", "transformers")}
+    extra = {
+        "scheduler": settings.scheduler,
+        "dtype": dtype,
+        **_versions("torch", "diffusers", "transformers"),
+    }
     return GeneratorSpec(
-        str(folder), fingerprint(folder, extra), settings.device, dtype, settings.scheduler, settings.batch_size,
-        settings.window, settings.allow_pickle, settings.accelerator, settings.min_ram, threads,
+        str(folder),
+        fingerprint(folder, extra),
+        settings.device,
+        dtype,
+        settings.scheduler,
+        settings.batch_size,
+        settings.window,
+        settings.allow_pickle,
+        settings.accelerator,
+        settings.min_ram,
+        threads,
     )
 
 
@@ -49,12 +62,16 @@ def scorer_spec(recipe: Recipe, threads: int | None = None) -> ScorerSpec:
     settings = recipe.scorer
     folder = model_folder(settings.model)
     return ScorerSpec(
-        str(folder), fingerprint(folder, _versions("torch", "open_clip_torch")), settings.device,
+        str(folder),
+        fingerprint(folder, _versions("torch", "open_clip_torch")),
+        settings.device,
         settings.batch_size,
         tuple(judge_prompts(value, settings.class_prompts, "class") for value in recipe.classes),
         tuple(judge_prompts(value, settings.bias_prompts, "bias") for value in recipe.bias.values),
-        tuple(value.name for value in recipe.classes), tuple(value.name for value in recipe.bias.values),
-        grey_scale="grey_scale" in recipe.filters, threads=threads,
+        tuple(value.name for value in recipe.classes),
+        tuple(value.name for value in recipe.bias.values),
+        grey_scale="grey_scale" in recipe.filters,
+        threads=threads,
     )
 
 
@@ -65,7 +82,9 @@ def judge_prompts(value: LabelValue, templates: tuple[str, ...], field: str) -> 
     try:
         return tuple(t.format(**{field: word}) for t in templates for word in value.wordings)
     except KeyError as error:
-        raise RecipeError(f"scorer.{field}_prompts: {templates} has a field {error}; known is {{{field}}}") from None
+        raise RecipeError(
+            f"scorer.{field}_prompts: {templates} has a field {error}; known is {{{field}}}"
+        ) from None
 
 
 def _versions(*distributions: str) -> dict[str, str]:

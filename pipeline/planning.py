@@ -37,8 +37,10 @@ def shards_for(samples: int, size: int) -> int:
 def first_round(recipe: Recipe, totals: Mapping[Group, int]) -> dict[Group, int]:
     """Return how many shards of each group the first round makes: the quota and the surplus."""
     size = recipe.quota.shard_size
-    return {group: shards_for(math.ceil(total * (1 + recipe.quota.surplus)), size) if total else 0
-            for group, total in totals.items()}
+    return {
+        group: shards_for(math.ceil(total * (1 + recipe.quota.surplus)), size) if total else 0
+        for group, total in totals.items()
+    }
 
 
 def next_round(
@@ -51,7 +53,9 @@ def next_round(
     """
     size = recipe.quota.shard_size
     rates = {group: max(0.05, passed[group] / made[group] if made[group] else 1.0) for group in missing}
-    return {group: shards_for(math.ceil(count / rates[group]), size) for group, count in missing.items() if count}
+    return {
+        group: shards_for(math.ceil(count / rates[group]), size) for group, count in missing.items() if count
+    }
 
 
 def tasks_of(run: str, manifest: str, rows: Sequence[Row], stage_fingerprint: str) -> list[ShardTask]:
@@ -61,31 +65,59 @@ def tasks_of(run: str, manifest: str, rows: Sequence[Row], stage_fingerprint: st
         if position == len(rows) or rows[position]["task"] != rows[start]["task"]:
             ids = [row["sample_id"] for row in rows[start:position]]
             hashed = task_hash("generate", stage_fingerprint, ids)
-            tasks.append(ShardTask("generate", rows[start]["task"], hashed, run, "raw", manifest, start, position))
+            tasks.append(
+                ShardTask("generate", rows[start]["task"], hashed, run, "raw", manifest, start, position)
+            )
             start = position
     return tasks
 
 
-def _row(recipe: Recipe, spec: GeneratorSpec, group: Group, replicate: int, task: str, round_number: int) -> Row:
+def _row(
+    recipe: Recipe, spec: GeneratorSpec, group: Group, replicate: int, task: str, round_number: int
+) -> Row:
     y, b = group
     name = recipe.group_name(y, b)
     prompt = _prompt(recipe, group, replicate)
     settings = recipe.generator
-    sampler = {"steps": settings.steps, "height": settings.height, "width": settings.width, "eta": settings.eta,
-               "scheduler": settings.scheduler}
+    sampler = {
+        "steps": settings.steps,
+        "height": settings.height,
+        "width": settings.width,
+        "eta": settings.eta,
+        "scheduler": settings.scheduler,
+    }
     determinants = {
-        "kind": "text-to-image", "prompt": prompt, "negative_prompt": recipe.prompts.negative,
-        "guidance": {"form": "classifier-free", "scale": settings.guidance_scale}, "group": name,
-        "replicate": replicate, "seed": recipe.seed, "sampler": sampler,
+        "kind": "text-to-image",
+        "prompt": prompt,
+        "negative_prompt": recipe.prompts.negative,
+        "guidance": {"form": "classifier-free", "scale": settings.guidance_scale},
+        "group": name,
+        "replicate": replicate,
+        "seed": recipe.seed,
+        "sampler": sampler,
     }
     return {
-        "sample_id": sample_id(determinants, spec.fingerprint), "noise_seed": noise_seed(determinants),
-        "kind": "text-to-image", "round": round_number, "task": task, "replicate": replicate,
-        "y": y, "class_name": recipe.classes[y].name, "b": b, "bias_name": recipe.bias.values[b].name,
-        "group_name": name, "prompt": prompt, "negative_prompt": recipe.prompts.negative,
-        "guidance_scale": settings.guidance_scale, "steps": settings.steps, "height": settings.height,
-        "width": settings.width, "eta": settings.eta, "generator": settings.model,
-        "generator_fingerprint": spec.fingerprint, "settings": canonical_json(sampler),
+        "sample_id": sample_id(determinants, spec.fingerprint),
+        "noise_seed": noise_seed(determinants),
+        "kind": "text-to-image",
+        "round": round_number,
+        "task": task,
+        "replicate": replicate,
+        "y": y,
+        "class_name": recipe.classes[y].name,
+        "b": b,
+        "bias_name": recipe.bias.values[b].name,
+        "group_name": name,
+        "prompt": prompt,
+        "negative_prompt": recipe.prompts.negative,
+        "guidance_scale": settings.guidance_scale,
+        "steps": settings.steps,
+        "height": settings.height,
+        "width": settings.width,
+        "eta": settings.eta,
+        "generator": settings.model,
+        "generator_fingerprint": spec.fingerprint,
+        "settings": canonical_json(sampler),
     }
 
 

@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 POLL_SECONDS = 0.5
 PLAIN_SECONDS = 15.0
@@ -44,8 +51,14 @@ class Reporter:
             thread.join()
 
     def _draw(self, label: str, total: int, done: Callable[[], int], stop: threading.Event) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                   TextColumn("ETA"), TimeRemainingColumn(elapsed_when_finished=False))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+        )
         with Progress(*columns, console=self.console, speed_estimate_period=120) as progress:
             task = progress.add_task(label, total=total, completed=done())
             while not stop.wait(POLL_SECONDS):

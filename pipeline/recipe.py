@@ -26,9 +26,15 @@ class LabelValue(_Strict):
     """One class, or one value of the bias attribute."""
 
     name: str = Field(pattern=r"^[^|/]+$", description="Its name in the catalog, in groups and in reports.")
-    words: tuple[str, ...] = Field((), description="How prompts may word it; one is drawn per sample. Default: the name.")
-    labels: tuple[str, ...] = Field((), description="What the dataset writes for it. Default: the name or its number.")
-    judge: tuple[str, ...] = Field((), description="Prompts with which the CLIP judge knows it. Default: from the scorer.")
+    words: tuple[str, ...] = Field(
+        (), description="How prompts may word it; one is drawn per sample. Default: the name."
+    )
+    labels: tuple[str, ...] = Field(
+        (), description="What the dataset writes for it. Default: the name or its number."
+    )
+    judge: tuple[str, ...] = Field(
+        (), description="Prompts with which the CLIP judge knows it. Default: from the scorer."
+    )
 
     @property
     def wordings(self) -> tuple[str, ...]:
@@ -45,7 +51,9 @@ class Bias(_Strict):
 
 class _Source(_Strict):
     bias_ratio: float | None = Field(
-        None, gt=0.5, lt=1.0,
+        None,
+        gt=0.5,
+        lt=1.0,
         description="r. Pocket world: how biased it is drawn. Other sources: train and val minority groups are "
         "sub-sampled to n_maj (1-r)/r (FFR's rule).",
     )
@@ -114,7 +122,9 @@ class Prompts(_Strict):
             try:
                 template.format(**{"class": "", "bias": ""})
             except (KeyError, IndexError, ValueError) as error:
-                raise ValueError(f"template {template!r} has a field {error}; known are {{class}} and {{bias}}") from None
+                raise ValueError(
+                    f"template {template!r} has a field {error}; known are {{class}} and {{bias}}"
+                ) from None
         return self
 
 
@@ -149,11 +159,15 @@ class Generator(_Strict):
 class Quota(_Strict):
     """How many samples to keep per (class, bias) group."""
 
-    per_group: int | None = Field(None, ge=1, description="Default: FFR's m = floor(sum(M - n) / K) (methods 1.4).")
+    per_group: int | None = Field(
+        None, ge=1, description="Default: FFR's m = floor(sum(M - n) / K) (methods 1.4)."
+    )
     usb_extra: bool = Field(False, description="Also keep what the USB baseline needs: M - n a group.")
     surplus: float = Field(0.15, ge=0, description="Share made beyond the quota in the first round.")
     max_rounds: int = Field(4, ge=1)
-    shard_size: int = Field(64, ge=1, description="S: a raw shard holds replicates [kS, (k+1)S) of one group.")
+    shard_size: int = Field(
+        64, ge=1, description="S: a raw shard holds replicates [kS, (k+1)S) of one group."
+    )
     curated_shard_size: int = Field(500, ge=1)
 
 
@@ -221,7 +235,9 @@ class Recipe(_Strict):
         groups = len(self.groups)
         for ratio, counts in self.source.published_counts.items():
             if len(counts) != groups:
-                raise ValueError(f"source.published_counts[{ratio}] has {len(counts)} counts for {groups} groups")
+                raise ValueError(
+                    f"source.published_counts[{ratio}] has {len(counts)} counts for {groups} groups"
+                )
         return self
 
     @property
@@ -236,7 +252,9 @@ class Recipe(_Strict):
         pairs = self.pairs or tuple((c, b) for c in classes for b in values)
         for class_name, bias_name in pairs:
             if class_name not in classes or bias_name not in values:
-                raise ValueError(f"groups has [{class_name}, {bias_name}]; classes are {classes}, values {values}")
+                raise ValueError(
+                    f"groups has [{class_name}, {bias_name}]; classes are {classes}, values {values}"
+                )
         return sorted((classes.index(c), values.index(b)) for c, b in pairs)
 
     def group_name(self, y: int, b: int) -> str:
@@ -256,13 +274,17 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     except yaml.YAMLError as error:
         raise RecipeError(f"{where} is no YAML: {error}") from error
     if not isinstance(raw, dict):
-        raise RecipeError(f"{where} holds {type(raw).__name__}, expected a mapping with name, source, classes, ...")
+        raise RecipeError(
+            f"{where} holds {type(raw).__name__}, expected a mapping with name, source, classes, ..."
+        )
     for override in overrides:
         _set(raw, override)
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        raise RecipeError(f"{where}:\n" + "\n".join(_explain(problem) for problem in error.errors())) from None
+        raise RecipeError(
+            f"{where}:\n" + "\n".join(_explain(problem) for problem in error.errors())
+        ) from None
 
 
 def shipped_recipes() -> list[str]:
@@ -303,14 +325,22 @@ def _explain(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         known = _fields(problem["loc"][:-1])
         return f"  {where}: unknown key{_nearest(str(path[-1]), known)}"
-    got = "" if problem["type"] == "missing" or isinstance(problem["input"], dict) else f" (got {problem['input']!r})"
+    got = (
+        ""
+        if problem["type"] == "missing" or isinstance(problem["input"], dict)
+        else f" (got {problem['input']!r})"
+    )
     return f"  {where}: {problem['msg'].removeprefix('Value error, ')}{got}"
 
 
 def _fields(location: Sequence[Any]) -> list[str]:
     """Return the keys that are known at a place of the recipe."""
-    unions = {"pocket": PocketSource, "webdataset": WebDatasetSource, "metadata_csv": MetadataCsvSource,
-              "image_folder": ImageFolderSource}
+    unions = {
+        "pocket": PocketSource,
+        "webdataset": WebDatasetSource,
+        "metadata_csv": MetadataCsvSource,
+        "image_folder": ImageFolderSource,
+    }
     model: Any = Recipe
     for part in location:
         if part in unions:

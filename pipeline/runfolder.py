@@ -54,8 +54,16 @@ class RunFolder:
             yield
 
     def commit(
-        self, name: str, stage: str, task: str, rows: Sequence[Mapping[str, Any]], *, task_hash: str,
-        inputs: Sequence[str] = (), settings: Mapping[str, Any] | None = None, row_group: int = 4096,
+        self,
+        name: str,
+        stage: str,
+        task: str,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        task_hash: str,
+        inputs: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
+        row_group: int = 4096,
     ) -> Head:
         """Commit a manifest of the driver's own and return its head; one that is there is left as it is."""
         path = self.root / name

@@ -49,7 +49,9 @@ def source_stage(recipe: Recipe, folder: RunFolder, launcher: Launcher, report: 
     index = _index_rows(recipe, rows)
     if not any(row["split"] == "train" for row in index):
         reasons = Counter(row["reason"] for row in rows if row["status"] == "reject").most_common(3)
-        raise RecipeError(f"the source has no usable training image; {len(rows)} were read, rejected for {reasons}")
+        raise RecipeError(
+            f"the source has no usable training image; {len(rows)} were read, rejected for {reasons}"
+        )
     hashed = task_hash("index", "source-index/1", [row["sample_id"] for row in index], list(heads.values()))
     head = folder.commit(INDEX, "index", "source-index", index, task_hash=hashed, inputs=list(heads.values()))
     heads[INDEX] = head.content_sha256
@@ -86,8 +88,13 @@ def _render(recipe: Recipe, source: PocketSource, folder: RunFolder, report: Rep
 
     ratio = 0.95 if source.bias_ratio is None else source.bias_ratio
     seed = recipe.seed if source.seed is None else source.seed
-    settings = {"n_train": source.n_train, "bias_ratio": ratio, "seed": seed,
-                "n_test_per_group": source.test_per_group, "val_min_group": source.val_min_group}
+    settings = {
+        "n_train": source.n_train,
+        "bias_ratio": ratio,
+        "seed": seed,
+        "n_test_per_group": source.test_per_group,
+        "val_min_group": source.val_min_group,
+    }
     place = folder.root / "world" / digest(settings)[:12]
     if not (place / "world.json").exists():
         report.say(f"rendering Pocket Waterbirds: {source.n_train} training pictures at r = {ratio}")
@@ -105,8 +112,10 @@ def _index_rows(recipe: Recipe, rows: Sequence[Row]) -> list[Row]:
     good: dict[str, Row] = {}
     for row in rows:
         if row["status"] == "ok":
-            good.setdefault(row["source_id"], {**{name: row[name] for name in row if name in names},
-                                               "sample_id": row["source_id"], "g": 0})
+            good.setdefault(
+                row["source_id"],
+                {**{name: row[name] for name in row if name in names}, "sample_id": row["source_id"], "g": 0},
+            )
     return _to_bias_ratio(recipe, list(good.values()))
 
 

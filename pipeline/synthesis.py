@@ -22,7 +22,7 @@ from transforms import commit
 from transforms.generate import Generate
 from transforms.score import Score, score_task_of
 from transforms.specs import GeneratorSpec, ScorerSpec
-from transforms.task import ShardTask, TaskRecord
+from transforms.task import ShardTask
 
 Row = dict[str, Any]
 
@@ -47,8 +47,12 @@ class Pool:
 
 
 def synthesis_stage(
-    recipe: Recipe, quotas: Mapping[Group, Quota], folder: RunFolder, specs: tuple[GeneratorSpec, ScorerSpec],
-    launcher: Launcher, report: Reporter,
+    recipe: Recipe,
+    quotas: Mapping[Group, Quota],
+    folder: RunFolder,
+    specs: tuple[GeneratorSpec, ScorerSpec],
+    launcher: Launcher,
+    report: Reporter,
 ) -> tuple[Pool, Decision]:
     """Generate until the quotas are met or the rounds are used up; return the pool and the decision on it."""
     pool, decision = Pool(), Decision()
@@ -58,8 +62,10 @@ def synthesis_stage(
         decision = decide(pool.candidates, recipe.filters)
         missing = decision.missing(quotas)
         passed = {group: len(decision.passed[group]) for group in recipe.groups}
-        report.say(f"round {number}: {pool.made().total()} made, {sum(passed.values())} pass the filters, "
-                   f"{sum(missing.values())} missing")
+        report.say(
+            f"round {number}: {pool.made().total()} made, {sum(passed.values())} pass the filters, "
+            f"{sum(missing.values())} missing"
+        )
         if not missing:
             break
         wanted = planning.next_round(recipe, pool.made(), passed, missing)
@@ -67,12 +73,22 @@ def synthesis_stage(
 
 
 def _round(
-    recipe: Recipe, number: int, wanted: Mapping[Group, int], pool: Pool, folder: RunFolder,
-    specs: tuple[GeneratorSpec, ScorerSpec], launcher: Launcher, report: Reporter,
+    recipe: Recipe,
+    number: int,
+    wanted: Mapping[Group, int],
+    pool: Pool,
+    folder: RunFolder,
+    specs: tuple[GeneratorSpec, ScorerSpec],
+    launcher: Launcher,
+    report: Reporter,
 ) -> None:
     """Plan one round, run its one Beam job for what isn't done, and add its samples to the pool."""
-    rows = [row for group in recipe.groups for offset in range(wanted.get(group, 0))
-            for row in planning.shard_rows(recipe, specs[0], group, pool.shards[group] + offset, number)]
+    rows = [
+        row
+        for group in recipe.groups
+        for offset in range(wanted.get(group, 0))
+        for row in planning.shard_rows(recipe, specs[0], group, pool.shards[group] + offset, number)
+    ]
     pool.shards.update(wanted)
     name, head = _commit_plan(recipe, number, rows, folder)
     pool.manifests[name] = head.content_sha256
@@ -86,10 +102,16 @@ def _round(
     _collect(tasks, rows, specs[1], pool, folder)
 
 
-def _commit_plan(recipe: Recipe, number: int, rows: list[Row], folder: RunFolder) -> tuple[str, manifest.Head]:
-    hashed = task_hash("plan", "plan/1", [row["sample_id"] for row in rows], [], [row["task"] for row in rows])
+def _commit_plan(
+    recipe: Recipe, number: int, rows: list[Row], folder: RunFolder
+) -> tuple[str, manifest.Head]:
+    hashed = task_hash(
+        "plan", "plan/1", [row["sample_id"] for row in rows], [], [row["task"] for row in rows]
+    )
     name = f"plan/round-{number}-{hashed[:12]}.parquet"
-    head = folder.commit(name, "plan", f"round-{number}", rows, task_hash=hashed, row_group=recipe.quota.shard_size)
+    head = folder.commit(
+        name, "plan", f"round-{number}", rows, task_hash=hashed, row_group=recipe.quota.shard_size
+    )
     return name, head
 
 
@@ -103,14 +125,18 @@ def _scored(tasks: list[ShardTask], folder: RunFolder) -> int:
     return sum(len(task) for task in tasks if (Path(folder.root) / commit.manifest_name(task)).exists())
 
 
-def _collect(tasks: list[ShardTask], rows: list[Row], scorer: ScorerSpec, pool: Pool, folder: RunFolder) -> None:
+def _collect(
+    tasks: list[ShardTask], rows: list[Row], scorer: ScorerSpec, pool: Pool, folder: RunFolder
+) -> None:
     plan = {row["sample_id"]: row for row in rows}
     for task in tasks:
         made = commit.find(task)
         scored = commit.find(score_task_of(made, scorer)) if made else None
         if made is None or scored is None:
-            raise RuntimeError(f"the runner finished, but task {task.name} is not committed in {folder.root}; "
-                               "if the run folder is on another machine, name one that workers and driver share")
+            raise RuntimeError(
+                f"the runner finished, but task {task.name} is not committed in {folder.root}; "
+                "if the run folder is on another machine, name one that workers and driver share"
+            )
         _, raw = manifest.read_rows(folder.root / made.manifest)
         _, scores = manifest.read_rows(folder.root / scored.manifest)
         pool.manifests.update({made.manifest: made.content_sha256, scored.manifest: scored.content_sha256})

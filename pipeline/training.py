@@ -25,7 +25,9 @@ def training_stage(
     results = []
     jobs = train_settings(recipe)
     for number, settings in enumerate(jobs, 1):
-        label = f"training {number}/{len(jobs)}: {settings.method}, loss {settings.loss}, seed {settings.seed}"
+        label = (
+            f"training {number}/{len(jobs)}: {settings.method}, loss {settings.loss}, seed {settings.seed}"
+        )
         synthetic = folder.root / curated.index if settings.needs_synthetic else None
         state = _Epochs(_total(settings))
         with report.watch(label, state.total, state.done):
@@ -47,7 +49,9 @@ def train_settings(recipe: Recipe) -> list[TrainSettings]:
     try:
         return [
             TrainSettings(method=method, loss=loss, seed=seed, **options)
-            for seed in recipe.training.seeds for loss in recipe.training.losses for method in recipe.training.methods
+            for seed in recipe.training.seeds
+            for loss in recipe.training.losses
+            for method in recipe.training.methods
         ]
     except TrainerError as error:
         raise RecipeError(f"training.settings: {error}") from error

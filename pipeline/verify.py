@@ -40,8 +40,10 @@ def verify(folder: RunFolder, recipe: Recipe, samples: int, clean: bool, console
     for path in orphans if clean else ():
         path.unlink()
     if orphans:
-        console.print(f"{len(orphans)} files that no current manifest names"
-                      + (" were deleted" if clean else "; --clean deletes them"))
+        console.print(
+            f"{len(orphans)} files that no current manifest names"
+            + (" were deleted" if clean else "; --clean deletes them")
+        )
     return 1 if problems else 0
 
 
@@ -49,7 +51,7 @@ def check_shards(folder: RunFolder) -> Iterator[str]:
     """Yield what is wrong with the current manifests and the tars that they name."""
     for name in folder.current():
         try:
-            head, rows = manifest.read_rows(folder.root / name)
+            head, _ = manifest.read_rows(folder.root / name)
         except ManifestError as error:
             yield str(error)
             continue
@@ -98,13 +100,19 @@ def _regenerated(folder: RunFolder, recipe: Recipe, samples: int, console: Conso
                 worst, compared = max(worst, gap), compared + 1
                 if gap > TOLERANCE:
                     problems.append(f"sample {row['sample_id']} differs by {gap} grey levels")
-    console.print(f"{compared} samples regenerated: largest difference {worst} grey levels (tolerance {TOLERANCE})")
+    console.print(
+        f"{compared} samples regenerated: largest difference {worst} grey levels (tolerance {TOLERANCE})"
+    )
     return problems
 
 
 def _drawn(folder: RunFolder, samples: int) -> dict[str, set[str]]:
-    ids = [(row["sample_id"], name) for name in folder.current() if name.startswith("raw/")
-           for row in manifest.read_rows(folder.root / name)[1]]
+    ids = [
+        (row["sample_id"], name)
+        for name in folder.current()
+        if name.startswith("raw/")
+        for row in manifest.read_rows(folder.root / name)[1]
+    ]
     drawn: dict[str, set[str]] = {}
     for sample, name in sorted(ids, key=lambda pair: digest(["verify", pair[0]]))[:samples]:
         drawn.setdefault(name, set()).add(sample)
@@ -118,8 +126,9 @@ def _task(folder: RunFolder, head: manifest.Head) -> ShardTask:
             rows = manifest.read_rows(folder.root / name)[1]
             places = [number for number, row in enumerate(rows) if row["task"] == head.task]
             if places:
-                return ShardTask("generate", head.task, head.task_hash, folder.path, "raw", name, places[0],
-                                 places[-1] + 1)
+                return ShardTask(
+                    "generate", head.task, head.task_hash, folder.path, "raw", name, places[0], places[-1] + 1
+                )
     raise ManifestError(f"no current plan holds task {head.task}")
 
 
@@ -127,7 +136,9 @@ def _gap(stored: bytes, made: bytes | None) -> int:
     """Return the largest difference of two pictures in grey levels; 255 when one is missing."""
     if made is None:
         return 255
-    left, right = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.int16) for data in (stored, made))
+    left, right = (
+        np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.int16) for data in (stored, made)
+    )
     return int(np.abs(left - right).max()) if left.shape == right.shape else 255
 
 

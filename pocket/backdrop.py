@@ -1,4 +1,4 @@
-"""Backgrounds: water (sky, horizon, waves) and land (forest, trunks, ground). Smooth, so that a small VAE keeps them."""
+"""Backgrounds: water (sky, horizon, waves) and land (forest, trunks, ground), smooth enough for a small VAE."""
 
 import numpy as np
 from PIL import Image
@@ -10,20 +10,23 @@ ROWS, COLUMNS = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) + np.float32(0.5)
 
 
 def smooth_noise(rng: np.random.Generator, cells: int) -> Picture:
-    """Low-frequency noise, (64, 64) float32 of mean 0 and amplitude about 1: ``cells`` x ``cells`` values, upsampled."""
+    """Low-frequency noise, (64, 64) float32 in about [-1, 1]: ``cells`` x ``cells`` values, upsampled."""
     grid = rng.uniform(-1, 1, (cells, cells)).astype(np.float32)
-    return np.asarray(Image.fromarray(grid).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
+    noise: Picture = np.asarray(Image.fromarray(grid).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
+    return noise
 
 
 def blend(under: Picture, over: Picture, cover: Picture) -> Picture:
     """Paint ``over`` (3,) or (64, 64, 3) on ``under`` where ``cover`` (64, 64) in [0, 1] says so."""
-    return under + (np.asarray(over, np.float32) - under) * cover[..., None]
+    painted: Picture = under + (np.asarray(over, np.float32) - under) * cover[..., None]
+    return painted
 
 
 def gradient(top: tuple[float, ...], bottom: tuple[float, ...], start: float) -> Picture:
     """Vertical colour ramp from row ``start`` down to the last row, (64, 64, 3)."""
     share = np.clip((ROWS - start) / (SIZE - start), 0, 1)[..., None]
-    return np.asarray(top, np.float32) * (1 - share) + np.asarray(bottom, np.float32) * share
+    ramp: Picture = np.asarray(top, np.float32) * (1 - share) + np.asarray(bottom, np.float32) * share
+    return ramp
 
 
 def paint_water(scene: Scene, rng: np.random.Generator) -> Picture:

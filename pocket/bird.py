@@ -56,7 +56,7 @@ class Stencil:
 
 @dataclass(frozen=True)
 class BirdMasks:
-    """Coverages (64, 64) float32 in [0, 1]: ``body`` (feathers), ``wing`` (inside it), ``horn`` (beak, legs), ``eye``."""
+    """Coverages (64, 64) float32 in [0, 1]: body (feathers), wing (inside it), horn (beak and legs), eye."""
 
     body: np.ndarray
     wing: np.ndarray

@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from pocket.scene import OBJECTS, Scene
+from pocket.scene import Scene
 
 PLACES = {
     "water": ("on water", "on water", "on the water", "on a lake", "at the sea"),
     "land": ("on land", "on land", "on the land", "in a forest", "in the woods"),
 }
+SCENERY = {"water": ("water", "the water", "a lake"), "land": ("land", "a forest", "the woods")}
 OPENINGS = ("a photo of ", "a photo of ", "a picture of ", "an image of ", "")
 JOINS = ("with", "next to", "and")
 
@@ -42,13 +43,8 @@ def partial_caption(scene: Scene, rng: np.random.Generator) -> str:
         f"a bird {place}",
         f"{article(scene.colour + ' bird')} {place}",
         article(f"{scene.colour} {scene.class_name}"),
-        _pick(rng, ("water", "the water", "a lake") if scene.background == "water" else ("land", "a forest", "the woods")),
+        _pick(rng, SCENERY[scene.background]),
     ]
     if scene.object:
         choices += [article(scene.object), f"a bird {_pick(rng, JOINS)} {article(scene.object)}"]
     return _pick(rng, OPENINGS) + _pick(rng, tuple(choices))
-
-
-def all_words() -> tuple[str, ...]:
-    """Words that any caption can hold beside colours and classes; the tokenizer's corpus adds the rest."""
-    return ("bird", "background", *OBJECTS)

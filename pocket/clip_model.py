@@ -68,4 +68,5 @@ def golden_embedding(folder: Path) -> Tensor:
 
     model, preprocess, _ = load_clip(folder)
     picture = Image.fromarray(render_sample(**GOLDEN).image)  # type: ignore[arg-type]
-    return model.encode_image(preprocess(picture)[None], normalize=True)[0, :8]
+    embedding: Tensor = model.encode_image(preprocess(picture)[None], normalize=True)[0, :8]
+    return embedding

@@ -44,7 +44,7 @@ def oracle_goals(work: Path, count: int) -> list[Goal]:
     images, labels = training_images("oracle-heldout", count, work / "pictures"), labels_of("oracle-heldout", count)
     model, vae = load_oracle(), load_diffusion().vae
     with torch.inference_mode():
-        decoded = torch.cat([to_bytes(vae(to_unit(part)).sample) for part in images.split(100)])
+        decoded = torch.cat([to_bytes(vae(to_unit(part)).sample) for part in torch.split(images, 100)])
     plain, recoded = oracle_accuracy(model, images, labels), oracle_accuracy(model, decoded, labels)
     return [
         at_least("oracle: class, held-out", plain[0], 0.995),

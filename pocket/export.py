@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -31,7 +32,7 @@ def swap_in(name: str, write: Callable[[Path], None]) -> Path:
     return target
 
 
-def halved(model: nn.Module, fresh: nn.Module) -> nn.Module:
+def halved(model: nn.Module, fresh: Any) -> Any:
     """A float16 copy of a model in a newly built one of the same shape; the model itself stays float32."""
     fresh.load_state_dict(model.state_dict())
     return fresh.half().to(memory_format=torch.contiguous_format)

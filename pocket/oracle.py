@@ -1,5 +1,6 @@
 """The oracle: a small residual convolutional classifier that judges class and background of 64x64 pictures."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -33,7 +34,7 @@ class Oracle(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, WIDTHS[0], 3, stride=2, padding=1)
-        self.blocks = nn.Sequential(*(Block(a, b) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)))
+        self.blocks = nn.Sequential(*(Block(a, b) for a, b in pairwise(WIDTHS)))
         self.heads = nn.Linear(WIDTHS[-1], 4)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -44,7 +45,7 @@ class Oracle(nn.Module):
     @torch.inference_mode()
     def judge(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Class index and background index, int64 (n,), of uint8 pictures (n, 3, 64, 64)."""
-        parts = [self(part.float() / 127.5 - 1).argmax(-1) for part in images.split(256)]
+        parts = [self(part.float() / 127.5 - 1).argmax(-1) for part in torch.split(images, 256)]
         classes, backgrounds = torch.cat(parts).unbind(1)
         return classes, backgrounds
 

@@ -35,7 +35,8 @@ def _chunk(domain: str, number: int, cache: Path) -> np.ndarray:
         fresh = path.with_suffix(f".{os.getpid()}.npy")
         np.save(fresh, images)
         fresh.replace(path)
-    return np.load(path)
+    loaded: np.ndarray = np.load(path)
+    return loaded
 
 
 def training_images(domain: str, count: int, cache: Path) -> Tensor:

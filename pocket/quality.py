@@ -30,21 +30,28 @@ def group_prompts(each: int) -> tuple[list[str], Tensor]:
 
 def load_diffusion(folder: Path | None = None) -> Any:
     """The committed pipeline (or that of a folder) in float32, without a progress bar."""
-    pipeline = AutoPipelineForText2Image.from_pretrained(folder or checkpoint_path("pocket-diffusion"), dtype=torch.float32)
+    source = folder or checkpoint_path("pocket-diffusion")
+    pipeline = AutoPipelineForText2Image.from_pretrained(source, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
 @torch.inference_mode()
 def generate(
-    pipeline: Any, prompts: Sequence[str], guidance: float = GUIDANCE, steps: int = STEPS, seed: int = 0, batch: int = 50
+    pipeline: Any,
+    prompts: Sequence[str],
+    guidance: float = GUIDANCE,
+    steps: int = STEPS,
+    seed: int = 0,
+    batch: int = 50,
 ) -> Tensor:
     """uint8 (n, 3, 64, 64), each picture from its own noise: that of ``seed`` plus its place in the list."""
     pictures = []
     for first in range(0, len(prompts), batch):
         part = list(prompts[first : first + batch])
         noise = [torch.Generator().manual_seed(seed + first + place) for place in range(len(part))]
-        made = pipeline(part, num_inference_steps=steps, guidance_scale=guidance, generator=noise, output_type="pt").images
+        settings = {"num_inference_steps": steps, "guidance_scale": guidance, "output_type": "pt"}
+        made = pipeline(part, generator=noise, **settings).images
         pictures.append((made * 255).round().to(torch.uint8))
     return torch.cat(pictures)
 
@@ -61,18 +68,18 @@ def agreement(pictures: Tensor, labels: Tensor) -> dict[str, float]:
 
 def contact_sheet(pictures: Tensor, columns: int, path: Path, zoom: int = 1) -> None:
     """Write (n, 3, 64, 64) uint8 pictures as a PNG of rows of ``columns``."""
-    rows = pictures.permute(0, 2, 3, 1).split(columns)
+    rows = torch.split(pictures.permute(0, 2, 3, 1), columns)
     sheet = torch.cat([torch.cat(list(row), dim=1) for row in rows], dim=0).numpy()
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(sheet).resize((sheet.shape[1] * zoom, sheet.shape[0] * zoom), Image.Resampling.NEAREST).save(path)
 
 
-def check_diffusion(step: int, work: Path, each: int = 25) -> None:
+def check_diffusion(step: int, work: Path, each: int = 13) -> None:
     """Generate with the exported checkpoint, log the oracle's agreement, keep a contact sheet in the work folder."""
     started = time.monotonic()
     prompts, labels = group_prompts(each)
     pictures = generate(load_diffusion(), prompts)
     contact_sheet(pictures, each, work / f"generated-{step:05d}.png", zoom=2)
-    row = {"step": step, "guidance": GUIDANCE, **agreement(pictures, labels)}
+    row: dict[str, object] = {"step": step, "guidance": GUIDANCE, **agreement(pictures, labels)}
     append_row(LOGS / "diffusion-quality.csv", row)
     print(row, f"{time.monotonic() - started:.0f} s", flush=True)

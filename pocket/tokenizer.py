@@ -3,6 +3,7 @@
 All 256 bytes are in the vocabulary, alone and ending a word, so that it encodes any text.
 """
 
+from itertools import pairwise
 
 from tokenizers import pre_tokenizers
 from transformers import CLIPTokenizer
@@ -32,7 +33,7 @@ def learn_merges(words: list[str]) -> list[tuple[str, str]]:
     while any(len(parts) > 1 for parts in pieces):
         counts: dict[tuple[str, str], int] = {}
         for parts in pieces:
-            for pair in zip(parts, parts[1:], strict=False):
+            for pair in pairwise(parts):
                 counts[pair] = counts.get(pair, 0) + 1
         best = min(counts, key=lambda pair: (-counts[pair], pair))
         merges.append(best)
@@ -58,5 +59,3 @@ def new_tokenizer() -> CLIPTokenizer:
     tokens = [*alphabet, *(sign + SUFFIX for sign in alphabet), *dict.fromkeys(a + b for a, b in merges), BEGIN, END]
     vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=TEXT_LENGTH)
-
-

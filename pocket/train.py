@@ -1,6 +1,6 @@
 """Command line of the pocket trainings: ``python -m pocket.train vae|oracle|clip|diffusion|evaluate``.
 
-Each command resumes where it was stopped. Example: ``python -m pocket.train vae --work ~/.cache/fairshards/pocket-train``
+Each command resumes where it was stopped. Example: ``python -m pocket.train vae --work /tmp/pocket-train``
 """
 
 from pathlib import Path
@@ -48,8 +48,8 @@ def clip(work: Work = DEFAULT_WORK, steps: int = 1000, threads: Threads = 2) -> 
 
 
 @app.command()
-def diffusion(work: Work = DEFAULT_WORK, steps: int = 4000, threads: Threads = 2) -> None:
-    """Denoiser and text encoder; needs autoencoder and oracle. Example: python -m pocket.train diffusion --steps 4000"""
+def diffusion(work: Work = DEFAULT_WORK, steps: int = 5200, threads: Threads = 2) -> None:
+    """Denoiser and text encoder; needs vae and oracle. Example: python -m pocket.train diffusion --steps 5200"""
     from pocket.train_diffusion import train_diffusion
 
     torch.set_num_threads(threads)

@@ -82,7 +82,7 @@ def reconstructions(images: Tensor, work: Path, count: int) -> Tensor:
     path = work / f"reconstructions-{count}.pt"
     if not path.exists():
         vae = load_vae(work)
-        parts = [to_bytes(vae(to_unit(part)).sample) for part in images[:count].split(100)]
+        parts = [to_bytes(vae(to_unit(part)).sample) for part in torch.split(images[:count], 100)]
         torch.save(torch.cat(parts), path)
     result: Tensor = torch.load(path, weights_only=True)
     return result
@@ -93,7 +93,7 @@ def zero_shot(folder: Path, images: Tensor, prompts: list[str]) -> Tensor:
     """Index of the best prompt for each uint8 picture, through the folder's model (its mean and std are 0.5)."""
     model, _, tokenizer = load_clip(folder)
     texts = model.encode_text(tokenizer(prompts), normalize=True)
-    parts = [model.encode_image(to_unit(part), normalize=True) @ texts.T for part in images.split(250)]
+    parts = [model.encode_image(to_unit(part), normalize=True) @ texts.T for part in torch.split(images, 250)]
     return torch.cat(parts).argmax(1)
 
 
@@ -109,8 +109,8 @@ def train_clip(work: Path, steps: int = 1500, batch: int = 128, pictures: int = 
     torch.manual_seed(0)
     images, bank = training_images("clip", pictures, work / "pictures"), CaptionBank("clip", pictures)
     decoded = reconstructions(images, work, recoded)
-    training = Training("clip", new_clip(new_tokenizer()), Schedule(steps, rate=1e-3, warmup=100, ema=0.99, check_every=500),
-                        work, LOGS / "clip.csv")  # fmt: skip
+    schedule = Schedule(steps, rate=1e-3, warmup=100, ema=0.99, check_every=500)
+    training = Training("clip", new_clip(new_tokenizer()), schedule, work, LOGS / "clip.csv")
 
     def loss(generator: torch.Generator) -> Tensor:
         rows = torch.randint(len(images), (batch,), generator=generator)

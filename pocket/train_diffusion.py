@@ -44,7 +44,7 @@ def encode_chunk(number: int, vae: AutoencoderKL, work: Path) -> Tensor:
     if not path.exists():
         images = to_unit(training_images("generator", (number + 1) * CHUNK, work / "pictures")[-CHUNK:])
         sides = (images, images.flip(-1))
-        means = [torch.cat([vae.encode(p).latent_dist.mean for p in side.split(100)]) for side in sides]
+        means = [torch.cat([vae.encode(p).latent_dist.mean for p in torch.split(side, 100)]) for side in sides]
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(torch.stack(means) * vae.config.scaling_factor, path)
     latents: Tensor = torch.load(path, weights_only=True)
@@ -66,10 +66,15 @@ def tokenize(texts: list[str], tokenizer: CLIPTokenizer) -> Tensor:
     return ids
 
 
-def caption_tokens(count: int, tokenizer: CLIPTokenizer) -> Tensor:
-    """All phrasings of the first pictures, int64 (count, PHRASINGS, 24)."""
-    texts = [phrase(index, number) for index in range(count) for number in range(PHRASINGS)]
-    return tokenize(texts, tokenizer).view(count, PHRASINGS, -1)
+def caption_tokens(count: int, tokenizer: CLIPTokenizer, work: Path) -> Tensor:
+    """All phrasings of the first pictures, int64 (count, PHRASINGS, 24); cached in the work folder."""
+    path = work / f"tokens-{count}.pt"
+    if not path.exists():
+        texts = [phrase(index, number) for index in range(count) for number in range(PHRASINGS)]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(tokenize(texts, tokenizer).view(count, PHRASINGS, -1), path)
+    tokens: Tensor = torch.load(path, weights_only=True)
+    return tokens
 
 
 class DiffusionData:
@@ -95,13 +100,13 @@ def v_loss(model: nn.Module, latents: Tensor, tokens: Tensor, generator: torch.G
     return mse_loss(model(noisy, times, tokens), scheduler.get_velocity(latents, noise, times))
 
 
-def train_diffusion(work: Path, steps: int = 4000, batch: int = 64, chunks: int = 8, rate: float = 1e-3) -> None:
+def train_diffusion(work: Path, steps: int = 5200, batch: int = 32, chunks: int = 8, rate: float = 1e-3) -> None:
     """Train (or resume) the denoiser; exports ``pocket-diffusion`` with its EMA at every check and at the end."""
     torch.manual_seed(0)
     tokenizer, vae = new_tokenizer(), load_vae(work)
     latents = torch.cat([encode_chunk(number, vae, work) for number in range(chunks)], dim=1)
-    data = DiffusionData(latents, caption_tokens(latents.shape[1], tokenizer), tokenize([""], tokenizer))
-    schedule = Schedule(steps, rate=rate, warmup=300, ema=0.998)
+    data = DiffusionData(latents, caption_tokens(latents.shape[1], tokenizer, work), tokenize([""], tokenizer))
+    schedule = Schedule(steps, rate=rate, warmup=300, ema=0.999, check_every=1300)
     training = Training("diffusion", Denoiser(tokenizer), schedule, work, LOGS / "diffusion.csv")
 
     def loss(generator: torch.Generator) -> Tensor:

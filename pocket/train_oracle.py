@@ -52,6 +52,7 @@ def train_oracle(work: Path, steps: int = 1250, batch: int = 64, pictures: int =
     swap_in("oracle", lambda folder: save_oracle(model, folder))
     unseen = training_images("oracle-heldout", heldout, work / "pictures")
     right = oracle_accuracy(model, unseen, labels_of("oracle-heldout", heldout))
-    append_row(LOGS / "oracle-quality.csv", {"step": steps, "heldout": heldout, "class": right[0], "background": right[1]})
+    row: dict[str, object] = {"step": steps, "heldout": heldout, "class": right[0], "background": right[1]}
+    append_row(LOGS / "oracle-quality.csv", row)
     print(f"oracle held-out: class {right[0]:.4f}, background {right[1]:.4f}", flush=True)
     return model

@@ -35,7 +35,8 @@ class Autoencode(nn.Module):
     def forward(self, images: Tensor, noise: Tensor) -> Tensor:
         posterior = self.vae.encode(images).latent_dist
         output = self.vae.decode(posterior.mean + posterior.std * noise).sample
-        return reconstruction_loss(output, images) + KL_WEIGHT * posterior.kl().mean() / noise[0].numel()
+        value: Tensor = reconstruction_loss(output, images) + KL_WEIGHT * posterior.kl().mean() / noise[0].numel()
+        return value
 
 
 def train_vae(work: Path, steps: int = 5000, batch: int = 4, pictures: int = 6000) -> AutoencoderKL:
@@ -55,7 +56,9 @@ def train_vae(work: Path, steps: int = 5000, batch: int = 4, pictures: int = 600
         value: Tensor = model(pixels, noise)
         return value
 
-    vae = training.run(loss).vae
+    trained = training.run(loss)
+    assert isinstance(trained, Autoencode)
+    vae = trained.vae
     set_scaling(vae, images[:1000])
     vae.save_pretrained(work / "vae")
     return vae
@@ -64,7 +67,7 @@ def train_vae(work: Path, steps: int = 5000, batch: int = 4, pictures: int = 600
 @torch.no_grad()
 def set_scaling(vae: AutoencoderKL, images: Tensor) -> None:
     """Register the factor that gives the latents' means unit standard deviation."""
-    means = [vae.encode(to_unit(part)).latent_dist.mean for part in images.split(100)]
+    means = [vae.encode(to_unit(part)).latent_dist.mean for part in torch.split(images, 100)]
     vae.register_to_config(scaling_factor=round(1 / torch.cat(means).std().item(), 5))
 
 

@@ -92,9 +92,7 @@ def write_shard(path: Path, entries: list[dict[str, Any]]) -> Path:
     return fresh.replace(path)
 
 
-def write_split(
-    folder: Path, split: str, seed: int, counts: dict[Group, int], rates: ObjectRates | None
-) -> list[Path]:
+def write_split(folder: Path, split: str, seed: int, counts: dict[Group, int], rates: ObjectRates | None) -> list[Path]:
     """The shards ``<split>-000000.tar``, ... of up to 500 samples each."""
     paths: list[Path] = []
     pending: list[dict[str, Any]] = []

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from catalogs.identity import canonical_json
 from catalogs.manifest import write_local
 
 State = dict[str, Tensor]
@@ -77,8 +78,11 @@ def load_checkpoint(
 
 
 def save_weights(path: Path, state: State, metadata: Mapping[str, str]) -> None:
-    """Write weights as safetensors; the same weights and metadata give the same bytes."""
-    write_local(path, save(contiguous(state), metadata=dict(metadata)))
+    """Write weights as safetensors; the same weights and metadata give the same bytes.
+
+    All metadata goes under one key, for safetensors writes several keys in an order that changes.
+    """
+    write_local(path, save(contiguous(state), metadata={"fairshards": canonical_json(dict(metadata))}))
 
 
 def contiguous(state: Mapping[str, Tensor]) -> State:

@@ -156,10 +156,11 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield (images uint8 [B, 3, S, S] on ``device``, their positions int64 [B]) in the given order."""
     parts = [part.tolist() for part in torch.split(order, batch_size)]
-    pin = device.type == "cuda"
     loader: DataLoader[Tensor] = DataLoader(
-        pictures, batch_sampler=parts, collate_fn=_as_is, num_workers=workers, pin_memory=pin
-    )
+        pictures, batch_sampler=parts, collate_fn=_as_is, num_workers=workers,
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator(),  # a loader without its own draws its workers' seed from the global one
+    )  # fmt: skip
     for part, images in zip(parts, loader, strict=True):
         yield images.to(device, non_blocking=True), torch.as_tensor(part)
 

@@ -14,6 +14,7 @@ from transforms import storage
 from transforms.shards import sha256
 from transforms.task import ShardTask, TaskRecord
 
+
 def manifest_name(task: ShardTask) -> str:
     """Return where a task's manifest lies, relative to the run folder."""
     return f"{task.folder}/{task.stem}.parquet"
@@ -65,8 +66,13 @@ def commit(
 
 def attempt(started: float, **facts: Any) -> dict[str, Any]:
     """Return what is kept of an attempt outside the promise of equal bytes: host, process, seconds."""
-    return {"host": platform.node(), "pid": os.getpid(), "started": started,
-            "seconds": time.time() - started, **facts}
+    return {
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "started": started,
+        "seconds": time.time() - started,
+        **facts,
+    }
 
 
 def read_task_rows(task: ShardTask) -> list[dict[str, Any]]:

@@ -57,8 +57,9 @@ def write_curated(task: ShardTask) -> TaskRecord:
     for row in rows:
         offset, size = places[row["sample_id"]]
         index.append({**row, "shard": shard.name, "offset": offset, "size": size})
-    return commit.commit(task, index, fingerprint=VERSION, shard=shard,
-                         attempt=commit.attempt(started, samples=len(rows)))
+    return commit.commit(
+        task, index, fingerprint=VERSION, shard=shard, attempt=commit.attempt(started, samples=len(rows))
+    )
 
 
 def _collect(run: str, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, bytes]]:
@@ -71,15 +72,19 @@ def _collect(run: str, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
                 found[key] = members
     missing = sorted(set(wanted) - set(found))
     if missing:
-        raise ManifestError(f"{len(missing)} kept samples are not in their raw shards, the first is {missing[0]}; "
-                            "run `fairshards verify` to find the damaged shard")
+        raise ManifestError(
+            f"{len(missing)} kept samples are not in their raw shards, the first is {missing[0]}; "
+            "run `fairshards verify` to find the damaged shard"
+        )
     return found
 
 
 def _check(key: str, members: Mapping[str, bytes], row: Mapping[str, Any], shard: str) -> None:
     if sha256(members["png"]) != row["image_sha256"]:
-        raise ManifestError(f"sample {key} in raw/{shard} is not the picture that was committed; "
-                            "delete that shard's manifest and run again")
+        raise ManifestError(
+            f"sample {key} in raw/{shard} is not the picture that was committed; "
+            "delete that shard's manifest and run again"
+        )
 
 
 def _sample(row: Mapping[str, Any], members: Mapping[str, bytes]) -> ShardSample:

@@ -17,6 +17,7 @@ from transforms.shards import ShardSample, write_shard
 from transforms.specs import GeneratorSpec, resource_hints
 from transforms.task import ShardTask, TaskRecord
 
+
 class LazyGenerator:
     """Loads the model when a task needs it, so that a bundle of finished tasks loads nothing."""
 
@@ -33,7 +34,10 @@ class LazyGenerator:
 
                 torch.set_num_threads(self.spec.threads)
             self._model = TextToImage.load(
-                self.spec.folder, device=self.spec.device, dtype=self.spec.dtype, scheduler=self.spec.scheduler,
+                self.spec.folder,
+                device=self.spec.device,
+                dtype=self.spec.dtype,
+                scheduler=self.spec.scheduler,
                 allow_pickle=self.spec.allow_pickle,
             )
         return self._model
@@ -56,9 +60,19 @@ def generate_task(task: ShardTask, lazy: LazyGenerator) -> TaskRecord:
     tar, places = write_shard(_sample(row, result) for row, result in good)
     shard = commit.publish_shard(task, tar, len(good))
     rows = [_manifest_row(result, shard.name, places) for result in results]
-    facts = {"samples": len(rows), "device": lazy.spec.device, "batch_size": lazy.spec.batch_size, "threads": _threads()}
-    return commit.commit(task, rows, fingerprint=lazy.spec.stage_fingerprint, shard=shard,
-                         attempt=commit.attempt(started, **facts))
+    facts = {
+        "samples": len(rows),
+        "device": lazy.spec.device,
+        "batch_size": lazy.spec.batch_size,
+        "threads": _threads(),
+    }
+    return commit.commit(
+        task,
+        rows,
+        fingerprint=lazy.spec.stage_fingerprint,
+        shard=shard,
+        attempt=commit.attempt(started, **facts),
+    )
 
 
 def regenerate(task: ShardTask, lazy: LazyGenerator, wanted: Collection[str]) -> Iterator[ImageResult]:
@@ -75,26 +89,60 @@ def regenerate(task: ShardTask, lazy: LazyGenerator, wanted: Collection[str]) ->
 
 
 def _request(row: Mapping[str, Any], window: int) -> ImageRequest:
-    names = ("sample_id", "noise_seed", "prompt", "negative_prompt", "guidance_scale", "steps", "height", "width", "eta")
+    names = (
+        "sample_id",
+        "noise_seed",
+        "prompt",
+        "negative_prompt",
+        "guidance_scale",
+        "steps",
+        "height",
+        "width",
+        "eta",
+    )
     return ImageRequest(**{name: row[name] for name in names}, window=window)
 
 
 def _sample(row: Mapping[str, Any], result: ImageResult) -> ShardSample:
-    names = ("class_name", "b", "bias_name", "group_name", "replicate", "prompt", "negative_prompt", "noise_seed",
-             "guidance_scale", "steps", "generator", "generator_fingerprint")
+    names = (
+        "class_name",
+        "b",
+        "bias_name",
+        "group_name",
+        "replicate",
+        "prompt",
+        "negative_prompt",
+        "noise_seed",
+        "guidance_scale",
+        "steps",
+        "generator",
+        "generator_fingerprint",
+    )
     facts = {"g": 1, "y": row["y"], **{name: row[name] for name in names}}
     assert result.png is not None
     return ShardSample(row["sample_id"], result.png, "png", row["y"], facts, row["prompt"])
 
 
 def _manifest_row(result: ImageResult, shard: str, places: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
-    row = {"sample_id": result.sample_id, "status": result.status, "reason": result.reason, "detail": result.detail,
-           "trajectory_variance": result.trajectory_variance}
+    row = {
+        "sample_id": result.sample_id,
+        "status": result.status,
+        "reason": result.reason,
+        "detail": result.detail,
+        "trajectory_variance": result.trajectory_variance,
+    }
     if result.sample_id not in places:
         return row
     offset, size = places[result.sample_id]
-    return {**row, "shard": shard, "offset": offset, "size": size, "image_sha256": result.image_sha256,
-            "width": result.width, "height": result.height}
+    return {
+        **row,
+        "shard": shard,
+        "offset": offset,
+        "size": size,
+        "image_sha256": result.image_sha256,
+        "width": result.width,
+        "height": result.height,
+    }
 
 
 def _threads() -> int:

@@ -42,9 +42,13 @@ class LazyScorer:
 
                 torch.set_num_threads(self.spec.threads)
             self._scorer = ClipScorer.load(
-                self.spec.model, device=self.spec.device, batch_size=self.spec.batch_size,
-                class_prompts=self.spec.class_prompts, bias_prompts=self.spec.bias_prompts,
-                class_names=self.spec.class_names, bias_names=self.spec.bias_names,
+                self.spec.model,
+                device=self.spec.device,
+                batch_size=self.spec.batch_size,
+                class_prompts=self.spec.class_prompts,
+                bias_prompts=self.spec.bias_prompts,
+                class_names=self.spec.class_names,
+                bias_names=self.spec.bias_names,
                 grey_scale=self.spec.grey_scale,
             )
         return self._scorer
@@ -63,10 +67,16 @@ def score_task(made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
     tar = storage.read(storage.join(task.run, made.task.folder, head.shard.name)) if head.shard else b""
     images = [slice_of(tar, row["offset"], row["size"]) for row in good]
     results = lazy.scorer.score(images, [_request(plan[row["sample_id"]]) for row in good])
-    rows = [{"sample_id": row["sample_id"], **score} for row, scores in zip(good, results, strict=True)
-            for score in map(_score_row, scores)]
+    rows = [
+        {"sample_id": row["sample_id"], **score}
+        for row, scores in zip(good, results, strict=True)
+        for score in map(_score_row, scores)
+    ]
     return commit.commit(
-        task, rows, fingerprint=lazy.spec.stage_fingerprint, inputs=[made.content_sha256],
+        task,
+        rows,
+        fingerprint=lazy.spec.stage_fingerprint,
+        inputs=[made.content_sha256],
         attempt=commit.attempt(started, samples=len(good), device=lazy.spec.device),
     )
 

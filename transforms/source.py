@@ -51,7 +51,9 @@ class SourceTask:
     dataset: str
 
 
-def plan_source(reader: SourceReader, run: str, dataset: str, classes: Labels, bias: Labels) -> list[SourceTask]:
+def plan_source(
+    reader: SourceReader, run: str, dataset: str, classes: Labels, bias: Labels
+) -> list[SourceTask]:
     """Return one task a unit; each one's hash covers the unit's bytes, the reader and the labels."""
     settings = {"reader": repr(reader), "dataset": dataset, "classes": repr(classes), "bias": repr(bias)}
     tasks = []
@@ -84,8 +86,14 @@ def ingest_unit(work: SourceTask, reader: SourceReader, classes: Labels, bias: L
     for row in rows:
         if row["status"] == "ok":
             row["shard"], (row["offset"], row["size"]) = shard.name, places[row["source_id"]]
-    return commit.commit(work.task, rows, fingerprint=VERSION, inputs=[work.unit.digest], shard=shard,
-                         attempt=commit.attempt(started, samples=len(rows)))
+    return commit.commit(
+        work.task,
+        rows,
+        fingerprint=VERSION,
+        inputs=[work.unit.digest],
+        shard=shard,
+        attempt=commit.attempt(started, samples=len(rows)),
+    )
 
 
 def _check(
@@ -109,10 +117,22 @@ def _check(
         image, extension, size = _image(item.data)
     except BadImage as error:
         return _reject(row, error.reason, error.detail), None
-    group = {"y": y, "class_name": classes.names[y], "b": b, "bias_name": bias.names[b],
-             "group_name": f"{classes.names[y]}|{bias.names[b]}"}
-    row.update(group, image_sha256=sha256(image), width=size[0], height=size[1], caption=item.caption,
-               metadata=_json(item.metadata), status="ok")
+    group = {
+        "y": y,
+        "class_name": classes.names[y],
+        "b": b,
+        "bias_name": bias.names[b],
+        "group_name": f"{classes.names[y]}|{bias.names[b]}",
+    }
+    row.update(
+        group,
+        image_sha256=sha256(image),
+        width=size[0],
+        height=size[1],
+        caption=item.caption,
+        metadata=_json(item.metadata),
+        status="ok",
+    )
     facts = {**group, "g": 0, "split": item.split, "key": item.key, "dataset": work.dataset}
     return row, ShardSample(row["source_id"], image, extension, y, facts, item.caption)
 
@@ -137,7 +157,11 @@ def _image(data: bytes) -> tuple[bytes, str, tuple[int, int]]:
     """
     picture = decode_image(data)
     with Image.open(io.BytesIO(data)) as raw:
-        plain = raw.mode in ("RGB", "L") and raw.getexif().get(ORIENTATION, 1) == 1 and not raw.info.get("transparency")
+        plain = (
+            raw.mode in ("RGB", "L")
+            and raw.getexif().get(ORIENTATION, 1) == 1
+            and not raw.info.get("transparency")
+        )
         extension = FORMATS.get(raw.format or "") if plain else None
     if extension is None:
         data, extension = encode_png(np.asarray(picture)), "png"

@@ -30,7 +30,14 @@ class GeneratorSpec:
     @property
     def stage_fingerprint(self) -> str:
         """What else decides a task's bytes: the stage's version, the batch shape, the trajectory window."""
-        return digest({"version": GENERATE_VERSION, "model": self.fingerprint, "batch": self.batch_size, "window": self.window})
+        return digest(
+            {
+                "version": GENERATE_VERSION,
+                "model": self.fingerprint,
+                "batch": self.batch_size,
+                "window": self.window,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -54,10 +61,15 @@ class ScorerSpec:
     def stage_fingerprint(self) -> str:
         """What decides a task's scores: the stage's version, the model, the prompts, the batch shape."""
         return digest(
-            {"version": SCORE_VERSION, "model": self.fingerprint, "batch": self.batch_size,
-             "classes": [list(words) for words in self.class_prompts],
-             "bias": [list(words) for words in self.bias_prompts],
-             "names": [list(self.class_names), list(self.bias_names)], "grey_scale": self.grey_scale}
+            {
+                "version": SCORE_VERSION,
+                "model": self.fingerprint,
+                "batch": self.batch_size,
+                "classes": [list(words) for words in self.class_prompts],
+                "bias": [list(words) for words in self.bias_prompts],
+                "names": [list(self.class_names), list(self.bias_names)],
+                "grey_scale": self.grey_scale,
+            }
         )
 
 

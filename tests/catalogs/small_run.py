@@ -203,9 +203,7 @@ def curate(
     return run.write(f"curated/{curation}/index.parquet", "index", index, settings={"shards": [tar]})
 
 
-def train(
-    run: Run, name: str, method: str, inputs: Sequence[Head], right: Sequence[int], **shard: Any
-) -> Head:
+def train(run: Run, name: str, method: str, inputs: Sequence[Head], right: Sequence[int], **shard: Any) -> Head:
     """Commit a training whose test groups have 10 pictures and ``right`` correct answers each."""
     rows = [
         {

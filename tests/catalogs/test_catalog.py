@@ -140,9 +140,7 @@ def test_a_superseded_manifest_takes_its_rows_along(run: Run) -> None:
     kept = [name for name in run.names if CURATION not in name and not name.startswith("training")]
     report, after = sync(run, kept)
     assert report.removed == len(run.names) - len(kept)
-    assert (
-        after["decisions"] == after["curations"] == after["group_metrics"] == after["training_shards"] == []
-    )
+    assert after["decisions"] == after["curations"] == after["group_metrics"] == after["training_shards"] == []
     assert all(row[-2] != "index" for row in after["shards"])
     assert rows(run, "SELECT count(*) FROM task_attempts") == [(len(kept),)]
 
@@ -191,12 +189,8 @@ def test_each_stages_own_ids_are_unique(run: Run, name: str) -> None:
     copies: dict[str, list[dict[str, Any]]] = {
         "plan": plan,
         "score": score_rows(raw_rows(plan, "x.tar")),
-        "decide": [
-            {"curation_id": CURATION, "sample_id": plan[0]["sample_id"], "filter": "quota", "keep": True}
-        ],
-        "index": [
-            {"curation_id": CURATION, "sample_id": ident("sample", 0, 0, 1, 0), "g": 1, "shard": "z.tar"}
-        ],
+        "decide": [{"curation_id": CURATION, "sample_id": plan[0]["sample_id"], "filter": "quota", "keep": True}],
+        "index": [{"curation_id": CURATION, "sample_id": ident("sample", 0, 0, 1, 0), "g": 1, "shard": "z.tar"}],
         "train": [{"training_id": "aaaa00000001", "stage": "final", "split": "test", "y": 0, "b": 0, "n": 1}],
     }
     run.write(f"other/{name}.parquet", name, copies[name], task="aaaa00000001")
@@ -331,9 +325,7 @@ def test_a_full_disk_is_said_and_the_next_sync_goes_on(run: Run, expected: Dump)
         "try: ensure_current(sys.argv[1])\n"
         "except Exception as error: print(type(error).__name__, error)\n"
     )
-    plan = [
-        dict(row, prompt=row["sample_id"] * 40) for seed in range(1, 40) for row in plan_rows(0, 0, 30, seed)
-    ]
+    plan = [dict(row, prompt=row["sample_id"] * 40) for seed in range(1, 40) for row in plan_rows(0, 0, 30, seed)]
     run.write("plan/long.parquet", "plan", plan)
     done = subprocess.run(
         [sys.executable, "-c", child, str(run.path), "900000", *sys.path],
@@ -365,9 +357,7 @@ def test_run_json_that_cant_be_read(run: Run) -> None:
             current_manifests(run.path)
 
 
-def test_ensure_current_makes_and_then_only_reads(
-    bare: Run, expected: Dump, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ensure_current_makes_and_then_only_reads(bare: Run, expected: Dump, monkeypatch: pytest.MonkeyPatch) -> None:
     ensure_current(bare.path)
     modes: list[bool] = []
     connect = connection.connect

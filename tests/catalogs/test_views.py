@@ -26,9 +26,7 @@ def test_every_view_answers_on_the_small_run(name: str, con: duckdb.DuckDBPyConn
 
 
 def test_samples_join_the_plan(con: duckdb.DuckDBPyConnection) -> None:
-    found = con.execute(
-        "SELECT count(*), count(prompt), min(g), max(g), any_value(kind) FROM samples"
-    ).fetchone()
+    found = con.execute("SELECT count(*), count(prompt), min(g), max(g), any_value(kind) FROM samples").fetchone()
     assert found == (15, 15, 1, 1, "text-to-image")
     place = con.execute(
         'SELECT shard, "offset", size FROM samples WHERE sample_id = $1', [ident("sample", 1, 0, 2, 0)]
@@ -64,9 +62,7 @@ def test_accept_rate_counts_what_a_filter_saw(con: duckdb.DuckDBPyConnection) ->
 
 
 def test_rejects_by_reason(con: duckdb.DuckDBPyConnection) -> None:
-    rows = con.execute(
-        "SELECT curation_id, rejected_by, reason, n FROM reject_reasons ORDER BY ALL"
-    ).fetchall()
+    rows = con.execute("SELECT curation_id, rejected_by, reason, n FROM reject_reasons ORDER BY ALL").fetchall()
     assert set(rows) == {
         (None, "generate", "nan_image", 1),
         (None, "source", "duplicate_key", 1),
@@ -85,9 +81,7 @@ def test_nothing_disappears(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_cost_per_kept_sample(con: duckdb.DuckDBPyConnection) -> None:
-    row = con.execute(
-        "SELECT generated, kept, generate_seconds, score_seconds, seconds_per_kept FROM cost_per_kept"
-    )
+    row = con.execute("SELECT generated, kept, generate_seconds, score_seconds, seconds_per_kept FROM cost_per_kept")
     assert row.fetchone() == (15, 8, 4 * 2.0, 4 * 0.5, 10 / 8)
 
 
@@ -99,9 +93,7 @@ def test_a_short_group_and_a_curation_that_doesnt_tell_its_quota(empty: duckdb.D
     empty.execute("INSERT INTO plan (sample_id, y, b, group_name, manifest) VALUES ('s', 0, 0, 'a|b', 'm')")
     settings = {"quotas": [{"y": 0, "b": 0, "group": "a|b", "balanced": 3, "extra": 2}]}
     empty.execute("INSERT INTO curations VALUES ('c', $1, 'm'), ('d', '{}', 'm')", [json.dumps(settings)])
-    rows = empty.execute(
-        "SELECT curation_id, quota, kept, shortfall FROM shortfall ORDER BY curation_id"
-    ).fetchall()
+    rows = empty.execute("SELECT curation_id, quota, kept, shortfall FROM shortfall ORDER BY curation_id").fetchall()
     assert rows == [("c", 5, 0, 5), ("d", None, 0, None)]
 
 
@@ -120,13 +112,11 @@ def test_the_worst_group_is_the_least_accurate_not_the_smallest(empty: duckdb.Du
         )
     for y, b, n in ((0, 0, 90), (0, 1, 10), (1, 0, 100)):
         empty.execute(
-            "INSERT INTO shard_index (g, split, y, b, manifest) SELECT 0, 'train', $1, $2, 'index' "
-            "FROM range($3)",
+            "INSERT INTO shard_index (g, split, y, b, manifest) SELECT 0, 'train', $1, $2, 'index' FROM range($3)",
             [y, b, n],
         )
     row = empty.execute(
-        "SELECT group_name, accuracy, low, high, n, smallest_n, average, adjusted_average, balanced "
-        "FROM worst_group"
+        "SELECT group_name, accuracy, low, high, n, smallest_n, average, adjusted_average, balanced FROM worst_group"
     ).fetchone()
     assert row is not None
     assert row[:6] == ("a|a", 0.5, 0.1, 0.9, 200, 10)
@@ -149,9 +139,7 @@ def test_no_adjusted_average_where_a_training_group_wasnt_tested(empty: duckdb.D
 
 
 def test_worst_group_of_the_small_run(con: duckdb.DuckDBPyConnection) -> None:
-    rows = con.execute(
-        "SELECT method, group_name, accuracy, n, average FROM worst_group ORDER BY method"
-    ).fetchall()
+    rows = con.execute("SELECT method, group_name, accuracy, n, average FROM worst_group ORDER BY method").fetchall()
     assert rows == [("erm", "waterbird|land", 0.2, 10, 0.6), ("ffr", "waterbird|land", 0.7, 10, 0.825)]
 
 
@@ -164,9 +152,7 @@ def test_trainings_that_saw_a_sample(con: duckdb.DuckDBPyConnection) -> None:
         [ident("sample", 0, 0, 1, 0)],
     ).fetchall()
     assert seen == [("bbbb00000002", "stage1", 8, 8)]
-    test_image = con.execute(
-        "SELECT count(*) FROM seen_by WHERE sample_id = $1", [ident("source", "u0-4")]
-    ).fetchone()
+    test_image = con.execute("SELECT count(*) FROM seen_by WHERE sample_id = $1", [ident("source", "u0-4")]).fetchone()
     assert test_image == (0,)  # it lies in the same tar as training images, but is of the test split
 
 
@@ -229,10 +215,7 @@ def test_bits_against_the_formula_with_python(empty: duckdb.DuckDBPyConnection) 
         * math.log2(
             n
             * total
-            / (
-                sum(v for k, v in joint.items() if k[0] == y)
-                * sum(v for k, v in joint.items() if k[1:] == (b, g))
-            )
+            / (sum(v for k, v in joint.items() if k[0] == y) * sum(v for k, v in joint.items() if k[1:] == (b, g)))
         )
         for (y, b, g), n in joint.items()
     )
@@ -264,8 +247,7 @@ def test_a_group_without_real_images_counts_as_a_group(con: duckdb.DuckDBPyConne
 
 def test_histogram_counts_every_score(con: duckdb.DuckDBPyConnection) -> None:
     rows = con.execute(
-        "SELECT score, sum(n), min(bin_low), max(bin_high), max(bin) FROM score_histogram "
-        "GROUP BY score ORDER BY score"
+        "SELECT score, sum(n), min(bin_low), max(bin_high), max(bin) FROM score_histogram GROUP BY score ORDER BY score"
     ).fetchall()
     assert rows == [
         ("clip_alignment", 15, 0.2, pytest.approx(0.23), 39),

@@ -27,8 +27,7 @@ def test_the_registry_holds_every_filter_under_its_name() -> None:
 
 @pytest.mark.parametrize(
     ("value", "verdict"),
-    [(0.2, True), (0.19996, True), (0.19995, True), (0.19994, (False, "alignment")), (-1.0, (False, "alignment")),
-     (0.9, True)],
+    [(0.2, True), (0.9, True), (0.19996, True), (0.19994, (False, "alignment")), (-1.0, (False, "alignment"))],
 )
 def test_clip_alignment_at_its_edge(value: float, verdict: Verdict) -> None:
     assert ClipAlignment(min=0.2).decide({"clip_alignment": value}, {}, SAMPLE) == verdict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -12,7 +13,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from generators import model_files
 from generators.model_files import ModelFilesError, check_weights, fingerprint, library_versions, resolve_model
 
 
@@ -60,7 +60,7 @@ def test_of_a_hub_pipeline_only_safe_default_weights_are_fetched(
 
 def test_a_folder_without_weights(own_folder: Path) -> None:
     (own_folder / "vae" / "diffusion_pytorch_model.safetensors").unlink()
-    with pytest.raises(ModelFilesError, match="vae has no weights: expected a .safetensors file, got config.json"):
+    with pytest.raises(ModelFilesError, match=r"vae has no weights: expected a .safetensors file, got config.json"):
         resolve_model(own_folder)
 
 
@@ -78,7 +78,7 @@ def test_a_pipeline_that_lacks_a_part(own_folder: Path) -> None:
 def test_pickled_weights_are_refused_unless_allowed(own_folder: Path) -> None:
     safe = own_folder / "unet" / "diffusion_pytorch_model.safetensors"
     safe.rename(safe.with_suffix(".bin"))
-    with pytest.raises(ModelFilesError, match="only pickled weights .diffusion_pytorch_model.bin."):
+    with pytest.raises(ModelFilesError, match=r"only pickled weights .diffusion_pytorch_model.bin."):
         resolve_model(own_folder)
     assert resolve_model(own_folder, allow_pickle=True) == own_folder.resolve()
 
@@ -129,7 +129,7 @@ def test_a_folder_without_files_has_no_fingerprint(tmp_path: Path) -> None:
 
 def test_unchanged_files_are_hashed_once(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = fingerprint(own_folder)
-    monkeypatch.setattr(model_files.hashlib, "file_digest", None)
+    monkeypatch.setattr(hashlib, "file_digest", None)
     assert fingerprint(own_folder) == first
 
 

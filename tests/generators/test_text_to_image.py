@@ -201,7 +201,7 @@ def test_an_error_that_neutral_prompts_cause_as_well_is_the_models(model: TextTo
 
 def test_an_eta_that_would_be_ignored_is_refused(tiny_folder: Path) -> None:
     model = TextToImage.load(tiny_folder, device="cpu", scheduler="EulerDiscreteScheduler")
-    with pytest.raises(ValueError, match="eta 0.5 was asked for"):
+    with pytest.raises(ValueError, match=r"eta 0.5 was asked for"):
         make(model, requests(1, eta=0.5))
 
 

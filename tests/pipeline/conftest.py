@@ -26,7 +26,9 @@ class Small:
     def root(self) -> Path:
         return self.folder / "run"
 
-    def run(self, root: Path, *overrides: str, until: str = "curate", launcher: Launcher | None = None) -> RunResult:
+    def run(
+        self, root: Path, *overrides: str, until: str = "curate", launcher: Launcher | None = None
+    ) -> RunResult:
         """Run the small recipe with overrides into ``root``."""
         recipe = small_recipe(self.folder, *overrides)
         return run(recipe, launcher or Launcher(), Reporter(quiet=True), until, root)
@@ -42,6 +44,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
 @pytest.fixture
 def copy(small: Small, tmp_path: Path) -> Callable[[], Path]:
     """Return a function that copies the finished run folder."""
+
     def copied() -> Path:
         return Path(shutil.copytree(small.root, tmp_path / "copied"))
+
     return copied

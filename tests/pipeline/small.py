@@ -15,8 +15,12 @@ from PIL import Image
 from pipeline.recipe import Recipe, load_recipe
 from tests.tiny_models import write_tiny_clip, write_tiny_diffusion
 
-COLOURS = {("landbird", "land"): (90, 120, 40), ("landbird", "water"): (60, 90, 200),
-           ("waterbird", "land"): (120, 110, 30), ("waterbird", "water"): (20, 60, 220)}
+COLOURS = {
+    ("landbird", "land"): (90, 120, 40),
+    ("landbird", "water"): (60, 90, 200),
+    ("waterbird", "land"): (120, 110, 30),
+    ("waterbird", "water"): (20, 60, 220),
+}
 
 
 def write_source(folder: Path, counts: tuple[int, int, int, int] = (4, 2, 2, 4)) -> Path:
@@ -38,12 +42,20 @@ def write_recipe(folder: Path, **changes: object) -> Path:
         write_tiny_clip(models / "clip")
         write_source(folder / "source")
     recipe = {
-        "name": "small", "seed": 3,
+        "name": "small",
+        "seed": 3,
         "source": {"reader": "webdataset", "path": str(folder / "source")},
         "classes": [{"name": "landbird"}, {"name": "waterbird"}],
         "bias": {"name": "background", "values": [{"name": "land"}, {"name": "water"}]},
-        "generator": {"model": str(models / "diffusion"), "steps": 4, "guidance_scale": 2.0, "height": 32, "width": 32,
-                      "batch_size": 2, "window": 3},
+        "generator": {
+            "model": str(models / "diffusion"),
+            "steps": 4,
+            "guidance_scale": 2.0,
+            "height": 32,
+            "width": 32,
+            "batch_size": 2,
+            "window": 3,
+        },
         "quota": {"per_group": 4, "surplus": 0.0, "shard_size": 2, "max_rounds": 2},
         "scorer": {"model": str(models / "clip"), "batch_size": 4},
         "filters": {"trajectory_variance": {"max": 1e9}},
@@ -61,16 +73,24 @@ def small_recipe(folder: Path, *overrides: str) -> Recipe:
 
 def digests(folder: Path, pattern: str = "curated/*/*.tar") -> dict[str, str]:
     """Return the SHA-256 of every file that matches, by its name in the run folder."""
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.glob(pattern))}
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.glob(pattern))
+    }
 
 
-def _add(tar: tarfile.TarFile, key: str, group: tuple[str, str], colour: tuple[int, int, int], number: int) -> None:
+def _add(
+    tar: tarfile.TarFile, key: str, group: tuple[str, str], colour: tuple[int, int, int], number: int
+) -> None:
     noise = np.random.default_rng(len(key) + number).integers(-20, 20, (32, 32, 3))
     buffer = io.BytesIO()
     Image.fromarray(np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)).save(buffer, format="PNG")
     facts = json.dumps({"class": group[0], "background": group[1]}).encode()
-    for name, data in ((f"{key}.png", buffer.getvalue()), (f"{key}.json", facts), (f"{key}.cls", group[0].encode())):
+    for name, data in (
+        (f"{key}.png", buffer.getvalue()),
+        (f"{key}.json", facts),
+        (f"{key}.cls", group[0].encode()),
+    ):
         info = tarfile.TarInfo(name)
         info.size = len(data)
         tar.addfile(info, io.BytesIO(data))

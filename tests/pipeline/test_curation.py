@@ -11,12 +11,24 @@ GROUPS = [(0, 0), (0, 1), (1, 0), (1, 1)]
 NAMES = {0: "landbird", 1: "waterbird"}, {0: "land", 1: "water"}
 
 
-def candidate(group: tuple[int, int], replicate: int, judged: tuple[int, int] | None = None, variance: float = 0.1,
-              reason: str | None = None) -> Candidate:
+def candidate(
+    group: tuple[int, int],
+    replicate: int,
+    judged: tuple[int, int] | None = None,
+    variance: float = 0.1,
+    reason: str | None = None,
+) -> Candidate:
     y, b = group
     seen_y, seen_b = judged or group
-    sample = {"sample_id": f"{y}{b}{replicate:04d}", "y": y, "b": b, "replicate": replicate,
-              "class_name": NAMES[0][y], "bias_name": NAMES[1][b], "group_name": f"{NAMES[0][y]}|{NAMES[1][b]}"}
+    sample = {
+        "sample_id": f"{y}{b}{replicate:04d}",
+        "y": y,
+        "b": b,
+        "replicate": replicate,
+        "class_name": NAMES[0][y],
+        "bias_name": NAMES[1][b],
+        "group_name": f"{NAMES[0][y]}|{NAMES[1][b]}",
+    }
     scores = {"clip_alignment": 0.3, "judge_class": 0.9, "judge_bias": 0.9, "trajectory_variance": variance}
     labels = {"judge_class": NAMES[0][seen_y], "judge_bias": NAMES[1][seen_b]}
     return Candidate(sample, scores, labels, reason)
@@ -51,11 +63,16 @@ def test_a_short_group_cuts_every_group_and_is_reported() -> None:
 
 
 def test_every_filter_speaks_of_every_scored_sample() -> None:
-    candidates = [candidate((0, 0), 0), candidate((0, 1), 0, judged=(1, 1), variance=9.0),
-                  candidate((1, 0), 0, reason="nan_image")]
+    candidates = [
+        candidate((0, 0), 0),
+        candidate((0, 1), 0, judged=(1, 1), variance=9.0),
+        candidate((1, 0), 0, reason="nan_image"),
+    ]
     decision = decide(candidates, {"group_judge": {}, "trajectory_variance": {"max": 1.0}})
-    by_filter = {name: {row["sample_id"]: row["reason"] for row in decision.rows if row["filter"] == name}
-                 for name in ("generated", "group_judge", "trajectory_variance")}
+    by_filter = {
+        name: {row["sample_id"]: row["reason"] for row in decision.rows if row["filter"] == name}
+        for name in ("generated", "group_judge", "trajectory_variance")
+    }
     assert by_filter["generated"] == {"000000": None, "010000": None, "100000": "nan_image"}
     assert by_filter["group_judge"] == {"000000": None, "010000": "class"}
     assert by_filter["trajectory_variance"] == {"000000": None, "010000": "trajectory"}
@@ -78,7 +95,9 @@ def test_the_id_follows_filters_quotas_and_inputs() -> None:
     quotas = dict.fromkeys(GROUPS, Quota(3, 0))
     base = curation_id({"group_judge": {}}, quotas, ["a"])
     assert base == curation_id({"group_judge": {}}, quotas, ["a"])
-    others = [curation_id({"group_judge": {"min_probability": 0.6}}, quotas, ["a"]),
-              curation_id({"group_judge": {}}, dict.fromkeys(GROUPS, Quota(4, 0)), ["a"]),
-              curation_id({"group_judge": {}}, quotas, ["b"])]
+    others = [
+        curation_id({"group_judge": {"min_probability": 0.6}}, quotas, ["a"]),
+        curation_id({"group_judge": {}}, dict.fromkeys(GROUPS, Quota(4, 0)), ["a"]),
+        curation_id({"group_judge": {}}, quotas, ["b"]),
+    ]
     assert len({base, *others}) == 4

@@ -26,8 +26,15 @@ def test_a_larger_quota_keeps_the_earlier_ids() -> None:
 
 def test_ids_change_with_all_that_determines_the_pixels_and_nothing_else() -> None:
     base = rows()
-    for override in ("seed=1", "generator.steps=19", "generator.guidance_scale=3.0", "prompts.negative=blurry",
-                     "generator.eta=0.5", "generator.scheduler=DDPMScheduler", "prompts.templates=['{class}, {bias}']"):
+    for override in (
+        "seed=1",
+        "generator.steps=19",
+        "generator.guidance_scale=3.0",
+        "prompts.negative=blurry",
+        "generator.eta=0.5",
+        "generator.scheduler=DDPMScheduler",
+        "prompts.templates=['{class}, {bias}']",
+    ):
         changed = rows(override)
         assert not {row["sample_id"] for row in base} & {row["sample_id"] for row in changed}, override
     same = rows("quota.surplus=0.9", "scorer.batch_size=3", "filters={}", "name=other", "runner.workers=2")
@@ -60,5 +67,7 @@ def test_tasks_split_at_shards_and_hash_their_ids() -> None:
 def test_rounds_ask_for_what_is_missing_at_the_rate_seen() -> None:
     recipe = load_recipe("pocket-waterbirds", ["quota.shard_size=10", "quota.surplus=0.2"])
     assert planning.first_round(recipe, {(0, 0): 50, (0, 1): 0}) == {(0, 0): 6, (0, 1): 0}
-    wanted = planning.next_round(recipe, {(0, 0): 60, (0, 1): 60}, {(0, 0): 30, (0, 1): 0}, {(0, 0): 20, (0, 1): 5})
+    wanted = planning.next_round(
+        recipe, {(0, 0): 60, (0, 1): 60}, {(0, 0): 30, (0, 1): 0}, {(0, 0): 20, (0, 1): 5}
+    )
     assert wanted == {(0, 0): 4, (0, 1): 10}

@@ -15,22 +15,25 @@ def test_every_shipped_recipe_loads(name: str) -> None:
     assert load_recipe(name).name == name
 
 
-@pytest.mark.parametrize(("override", "message"), [
-    ("generator.stepps=3", r"generator\.stepps: unknown key \(did you mean 'steps'\?\)"),
-    ("source.n_trian=3", r"source\.n_trian: unknown key \(did you mean 'n_train'\?\)"),
-    ("qota.per_group=3", r"qota: unknown key \(did you mean 'quota'\?\)"),
-    ("filters={clip_alignement: {min: 0.2}}", r"'clip_alignement' \(did you mean 'clip_alignment'\?\)"),
-    ("filters={clip_alignment: {mim: 0.2}}", r"filters\.clip_alignment.*mim"),
-    ("filters={trajectory_variance: {quantile: 3}}", r"quantile is 3"),
-    ("generator.window=99", r"window is 99, but there are only 20 steps"),
-    ("generator.steps=many", r"generator\.steps.*'many'"),
-    ("prompts.templates=['a {colour} bird']", r"colour.*known are \{class\} and \{bias\}"),
-    ("classes=[{name: a}, {name: a}]", r"classes has a name twice"),
-    ("groups=[[landbird, sea]]", r"groups has \[landbird, sea\]"),
-    ("source={reader: zip, path: x}", r"zip"),
-    ("name=a/b", r"name"),
-    ("no-equals-sign", r"not key=value"),
-])
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("generator.stepps=3", r"generator\.stepps: unknown key \(did you mean 'steps'\?\)"),
+        ("source.n_trian=3", r"source\.n_trian: unknown key \(did you mean 'n_train'\?\)"),
+        ("qota.per_group=3", r"qota: unknown key \(did you mean 'quota'\?\)"),
+        ("filters={clip_alignement: {min: 0.2}}", r"'clip_alignement' \(did you mean 'clip_alignment'\?\)"),
+        ("filters={clip_alignment: {mim: 0.2}}", r"filters\.clip_alignment.*mim"),
+        ("filters={trajectory_variance: {quantile: 3}}", r"quantile is 3"),
+        ("generator.window=99", r"window is 99, but there are only 20 steps"),
+        ("generator.steps=many", r"generator\.steps.*'many'"),
+        ("prompts.templates=['a {colour} bird']", r"colour.*known are \{class\} and \{bias\}"),
+        ("classes=[{name: a}, {name: a}]", r"classes has a name twice"),
+        ("groups=[[landbird, sea]]", r"groups has \[landbird, sea\]"),
+        ("source={reader: zip, path: x}", r"zip"),
+        ("name=a/b", r"name"),
+        ("no-equals-sign", r"not key=value"),
+    ],
+)
 def test_mistakes_are_named(override: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         load_recipe("pocket-waterbirds", [override])

@@ -26,7 +26,18 @@ KILL_WHEN: dict[str, Callable[[Path], bool]] = {
 
 
 def start(recipe: Path, root: Path, log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "fairshards", "run", str(recipe), "--until", "curate", "-o", str(root), "-q"]
+    command = [
+        sys.executable,
+        "-m",
+        "fairshards",
+        "run",
+        str(recipe),
+        "--until",
+        "curate",
+        "-o",
+        str(root),
+        "-q",
+    ]
     with open(log, "ab") as file:
         return subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
 
@@ -35,7 +46,9 @@ def kill_when(process: subprocess.Popen[bytes], reached: Callable[[], bool]) -> 
     """Kill the whole process group as soon as the state is reached."""
     deadline = time.monotonic() + 180
     while not reached():
-        assert process.poll() is None and time.monotonic() < deadline, "the run ended before it could be killed"
+        assert process.poll() is None and time.monotonic() < deadline, (
+            "the run ended before it could be killed"
+        )
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

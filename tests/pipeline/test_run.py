@@ -23,11 +23,17 @@ def test_curated_shards_are_balanced_and_read_by_webdataset(small: Small) -> Non
     tars = sorted(str(path) for path in small.root.glob("curated/*/balanced-*.tar"))
     samples = list(wds.WebDataset(tars, shardshuffle=False))
     groups = Counter(json.loads(sample["json"])["group_name"] for sample in samples)
-    assert groups == dict.fromkeys(("landbird|land", "landbird|water", "waterbird|land", "waterbird|water"), 4)
+    assert groups == dict.fromkeys(
+        ("landbird|land", "landbird|water", "waterbird|land", "waterbird|water"), 4
+    )
     for sample in samples:
         facts = json.loads(sample["json"])
         assert facts["g"] == 1 and int(sample["cls"]) == facts["y"] and sample["png"].startswith(b"\x89PNG")
-        assert sample["txt"].decode() == facts["prompt"] == f"a photo of a {facts['class_name']} on {facts['bias_name']}"
+        assert (
+            sample["txt"].decode()
+            == facts["prompt"]
+            == f"a photo of a {facts['class_name']} on {facts['bias_name']}"
+        )
 
 
 def test_the_index_points_at_the_pictures(small: Small) -> None:
@@ -58,12 +64,18 @@ def test_a_second_run_generates_nothing_and_changes_nothing(small: Small, copy: 
     assert digests(root, "**/*.tar") | digests(root, "**/*.parquet") == before
 
 
-def test_a_changed_filter_makes_a_new_curation_beside_the_old_one(small: Small, copy: Callable[[], Path]) -> None:
+def test_a_changed_filter_makes_a_new_curation_beside_the_old_one(
+    small: Small, copy: Callable[[], Path]
+) -> None:
     root = copy()
     result = small.run(root, "filters={trajectory_variance: {quantile: 0.99}}", "quota.per_group=3")
     assert result.generated == 0
     with Catalog.open(root) as catalog:
-        kept = dict(catalog.con.execute("SELECT curation_id, count(*) FROM decisions WHERE filter = 'quota' AND keep GROUP BY 1").fetchall())
+        kept = dict(
+            catalog.con.execute(
+                "SELECT curation_id, count(*) FROM decisions WHERE filter = 'quota' AND keep GROUP BY 1"
+            ).fetchall()
+        )
     assert kept == {small.result.curated.curation_id: 16, result.curated.curation_id: 12}
 
 
@@ -85,7 +97,12 @@ def test_a_changed_prompt_reuses_nothing_stale(small: Small, copy: Callable[[], 
         curations = catalog.con.execute("SELECT count(*) FROM curations").fetchone()
     assert all(prompt.startswith("a picture of") for prompt in prompts) and len(prompts) == 4
     assert curations == (1,)  # the earlier curation rested on samples that are no longer current
-    assert sum(1 for path in find_orphans(RunFolder(root)) if path.suffix == ".tar" and path.parent.name == "raw") == 8
+    assert (
+        sum(
+            1 for path in find_orphans(RunFolder(root)) if path.suffix == ".tar" and path.parent.name == "raw"
+        )
+        == 8
+    )
 
 
 def test_a_changed_scorer_scores_again_and_generates_nothing(small: Small, copy: Callable[[], Path]) -> None:
@@ -96,7 +113,9 @@ def test_a_changed_scorer_scores_again_and_generates_nothing(small: Small, copy:
     assert len(list((root / "scores").glob("*.parquet"))) == 16
 
 
-def test_groups_that_cannot_be_filled_are_reported_and_the_rest_stays_equal(small: Small, tmp_path: Path) -> None:
+def test_groups_that_cannot_be_filled_are_reported_and_the_rest_stays_equal(
+    small: Small, tmp_path: Path
+) -> None:
     result = small.run(tmp_path / "run", "filters={clip_alignment: {min: 1.0}}", "quota.per_group=2")
     assert result.curated.selection.shortfall == dict.fromkeys([(0, 0), (0, 1), (1, 0), (1, 1)], 2)
     assert result.curated.selection.balanced == 0
@@ -129,7 +148,7 @@ def test_a_second_driver_is_refused_with_the_first_ones_pid(copy: Callable[[], P
     import os
 
     folder = RunFolder(copy())
-    with (folder.writing(), pytest.raises(RunFolderError, match=f"process {os.getpid()}"), folder.writing()):
+    with folder.writing(), pytest.raises(RunFolderError, match=f"process {os.getpid()}"), folder.writing():
         pass
 
 
@@ -137,4 +156,9 @@ def test_raw_shards_hold_what_the_plan_says(small: Small) -> None:
     for path in small.root.glob("raw/*.tar"):
         with tarfile.open(path) as tar:
             names = tar.getnames()
-        assert len(names) == 8 and {name.rpartition(".")[2] for name in names} == {"cls", "json", "png", "txt"}
+        assert len(names) == 8 and {name.rpartition(".")[2] for name in names} == {
+            "cls",
+            "json",
+            "png",
+            "txt",
+        }

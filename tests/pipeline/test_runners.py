@@ -22,7 +22,9 @@ from transforms.generate import Generate
 from transforms.score import Score
 
 
-def test_two_worker_processes_write_the_same_bytes(small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_worker_processes_write_the_same_bytes(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     small.run(tmp_path / "run", launcher=Launcher(workers=2))
     assert digests(tmp_path / "run", "**/*.tar") == digests(small.root, "**/*.tar")
@@ -39,8 +41,13 @@ def service(module: str, *arguments: str, port: int, folder: Path) -> Iterator[N
     """Run a Beam service in a process of its own until the body ends."""
     log = folder / f"{module.rpartition('.')[2]}.log"
     with open(log, "wb") as file:
-        process = subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=file, stderr=file, cwd=folder,
-                                   start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdout=file,
+            stderr=file,
+            cwd=folder,
+            start_new_session=True,
+        )
     try:
         wait_for(port, process, log)
         yield
@@ -60,14 +67,31 @@ def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(f"nothing listens on {port}: {log.read_text()}")
 
 
-def test_the_portable_job_service_with_external_workers_writes_the_same_bytes(small: Small, tmp_path: Path) -> None:
+def test_the_portable_job_service_with_external_workers_writes_the_same_bytes(
+    small: Small, tmp_path: Path
+) -> None:
     jobs, workers = free_port(), free_port()
     with (
-        service("apache_beam.runners.portability.local_job_service_main", "--port", str(jobs), port=jobs, folder=tmp_path),
-        service("apache_beam.runners.worker.worker_pool_main", "--service_port", str(workers), port=workers, folder=tmp_path),
+        service(
+            "apache_beam.runners.portability.local_job_service_main",
+            "--port",
+            str(jobs),
+            port=jobs,
+            folder=tmp_path,
+        ),
+        service(
+            "apache_beam.runners.worker.worker_pool_main",
+            "--service_port",
+            str(workers),
+            port=workers,
+            folder=tmp_path,
+        ),
     ):
-        options = (f"--job_endpoint=localhost:{jobs}", "--environment_type=EXTERNAL",
-                   f"--environment_config=localhost:{workers}")
+        options = (
+            f"--job_endpoint=localhost:{jobs}",
+            "--environment_type=EXTERNAL",
+            f"--environment_config=localhost:{workers}",
+        )
         small.run(tmp_path / "run", launcher=Launcher("portable", options=options))
     assert digests(tmp_path / "run", "curated/**/*.tar") == digests(small.root, "curated/**/*.tar")
 
@@ -80,20 +104,30 @@ def test_model_stages_carry_their_hints_in_the_job_graph(small: Small) -> None:
     pipeline = beam.Pipeline()
     _ = pipeline | beam.Create([]) | Generate(spec) | Score(scorer_spec(recipe))
     graph = pipeline.to_runner_api()
-    hints = {environment.resource_hints.get("beam:resources:accelerator:v1"): environment
-             for environment in graph.components.environments.values()}
+    hints = {
+        environment.resource_hints.get("beam:resources:accelerator:v1"): environment
+        for environment in graph.components.environments.values()
+    }
     assert b"type:nvidia-tesla-t4;count:1;install-nvidia-driver" in hints
-    inference = [t for t in graph.components.transforms.values() if "Generate/BeamML_RunInference" in t.unique_name]
-    hinted = {graph.components.environments[t.environment_id].resource_hints.get("beam:resources:accelerator:v1")
-              for t in inference if t.environment_id}
+    inference = [
+        t for t in graph.components.transforms.values() if "Generate/BeamML_RunInference" in t.unique_name
+    ]
+    hinted = {
+        graph.components.environments[t.environment_id].resource_hints.get("beam:resources:accelerator:v1")
+        for t in inference
+        if t.environment_id
+    }
     assert hinted == {b"type:nvidia-tesla-t4;count:1;install-nvidia-driver"}
 
 
-@pytest.mark.parametrize(("launcher", "message"), [
-    (Launcher("spark"), "unknown runner 'spark'; known: local"),
-    (Launcher("dask"), "loses elements"),
-    (Launcher("flink", workers=2), "--workers is for --runner local"),
-])
+@pytest.mark.parametrize(
+    ("launcher", "message"),
+    [
+        (Launcher("spark"), "unknown runner 'spark'; known: local"),
+        (Launcher("dask"), "loses elements"),
+        (Launcher("flink", workers=2), "--workers is for --runner local"),
+    ],
+)
 def test_runners_that_cannot_be_used(launcher: Launcher, message: str) -> None:
     with pytest.raises(RunnerError, match=message):
         launcher.pipeline_options()

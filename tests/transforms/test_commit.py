@@ -28,7 +28,11 @@ def test_a_committed_task_is_found_with_its_counts(tmp_path: Path) -> None:
     assert commit.find(task(tmp_path)) is None
     record = committed(tmp_path)
     assert commit.find(task(tmp_path)) == record
-    assert (record.samples, record.rejects, record.manifest) == (1, 1, "raw/landbird-water-0001-abababababab.parquet")
+    assert (record.samples, record.rejects, record.manifest) == (
+        1,
+        1,
+        "raw/landbird-water-0001-abababababab.parquet",
+    )
 
 
 def test_another_hash_with_the_same_first_digits_is_not_done(tmp_path: Path) -> None:
@@ -52,7 +56,9 @@ def test_timings_are_outside_the_content(tmp_path: Path) -> None:
     assert committed(tmp_path / "one", 1.0).content_sha256 == committed(tmp_path / "two", 99.0).content_sha256
 
 
-def test_a_full_disk_raises_and_leaves_nothing_under_the_final_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_raises_and_leaves_nothing_under_the_final_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

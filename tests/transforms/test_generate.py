@@ -71,7 +71,9 @@ def test_out_of_memory_raises_and_commits_nothing(folder: Path, tmp_path: Path) 
     assert commit.find(task) is None and not list(tmp_path.glob("raw/*"))
 
 
-def test_a_full_disk_raises_and_the_next_attempt_succeeds(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_raises_and_the_next_attempt_succeeds(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task, lazy, _ = plan_one(folder, tmp_path)
     fsync = os.fsync
 

@@ -14,8 +14,12 @@ from transforms.shards import ShardSample, read_samples, slice_of, write_shard
 
 
 def samples(count: int = 3) -> list[ShardSample]:
-    return [ShardSample(f"{number:032x}", picture(number), "png", number % 2, {"b": 1, "a": number}, f"caption {number}")
-            for number in range(count)]
+    return [
+        ShardSample(
+            f"{number:032x}", picture(number), "png", number % 2, {"b": 1, "a": number}, f"caption {number}"
+        )
+        for number in range(count)
+    ]
 
 
 def test_the_same_samples_give_the_same_bytes_and_true_offsets() -> None:
@@ -36,13 +40,16 @@ def test_webdataset_reads_every_sample_in_order(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(write_shard(samples())[0])
     read = list(wds.WebDataset(str(tmp_path / "a.tar"), shardshuffle=False))
     assert [(s["__key__"], s["png"], s["cls"], s["txt"]) for s in read] == [
-        (s.key, s.image, str(s.y).encode(), s.text.encode()) for s in samples()]
+        (s.key, s.image, str(s.y).encode(), s.text.encode()) for s in samples()
+    ]
 
 
 def test_hugging_face_datasets_reads_our_shards(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     (tmp_path / "a.tar").write_bytes(write_shard(samples())[0])
-    read = datasets.load_dataset("webdataset", data_files=str(tmp_path / "a.tar"), split="train", cache_dir=str(tmp_path))
+    read = datasets.load_dataset(
+        "webdataset", data_files=str(tmp_path / "a.tar"), split="train", cache_dir=str(tmp_path)
+    )
     assert read["__key__"] == [s.key for s in samples()]
     assert read[0]["json"] == {"a": 0, "b": 1} and read[0]["png"].size == (8, 8)
 

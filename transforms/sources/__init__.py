@@ -14,6 +14,13 @@ READERS: dict[str, type[SourceReader]] = {
 }
 
 __all__ = [
-    "READERS", "ImageFolderReader", "MetadataCsvReader", "SourceError", "SourceItem", "SourceProblem",
-    "SourceReader", "SourceUnit", "WebDatasetReader",
+    "READERS",
+    "ImageFolderReader",
+    "MetadataCsvReader",
+    "SourceError",
+    "SourceItem",
+    "SourceProblem",
+    "SourceReader",
+    "SourceUnit",
+    "WebDatasetReader",
 ]

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from transforms import storage
 from transforms.shards import IMAGE_EXTENSIONS
 from transforms.sources.base import (
-    UNIT_SIZE, SourceError, SourceItem, SourceProblem, SourceReader, SourceUnit, digest_files,
+    UNIT_SIZE,
+    SourceError,
+    SourceItem,
+    SourceProblem,
+    SourceReader,
+    SourceUnit,
+    digest_files,
 )
 
 SUFFIXES = tuple(f".{extension}" for extension in (*IMAGE_EXTENSIONS, "bmp", "gif", "tif", "tiff"))
@@ -39,7 +45,7 @@ class ImageFolderReader(SourceReader):
             return sorted(_walk(self.path))
         root = self.path.rstrip("/") + "/"
         found = storage.matching(root + "**")
-        return sorted(path[len(root):] for path in found if path.lower().endswith(SUFFIXES))
+        return sorted(path[len(root) :] for path in found if path.lower().endswith(SUFFIXES))
 
     def _unit(self, names: list[str], start: int) -> SourceUnit:
         chunk = names[start : start + UNIT_SIZE]

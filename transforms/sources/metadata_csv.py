@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 
 from transforms import storage
 from transforms.sources.base import (
-    UNIT_SIZE, SourceError, SourceItem, SourceProblem, SourceReader, SourceUnit, digest_files, unsafe_key,
+    UNIT_SIZE,
+    SourceError,
+    SourceItem,
+    SourceProblem,
+    SourceReader,
+    SourceUnit,
+    digest_files,
+    unsafe_key,
 )
 
 
@@ -70,8 +77,14 @@ class MetadataCsvReader(SourceReader):
         try:
             data = storage.read(storage.join(self.path, key))
         except OSError as error:
-            return SourceProblem(key, split, "missing_image", f"{key} can't be read: {error.strerror or error}")
+            return SourceProblem(
+                key, split, "missing_image", f"{key} can't be read: {error.strerror or error}"
+            )
         return SourceItem(
-            key, split, data, row[self.class_field] or None, row[self.bias_field] or None,
+            key,
+            split,
+            data,
+            row[self.class_field] or None,
+            row[self.bias_field] or None,
             metadata={name: value for name, value in row.items() if isinstance(name, str)},
         )

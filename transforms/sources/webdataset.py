@@ -11,7 +11,13 @@ from typing import Any
 from transforms import storage
 from transforms.shards import IMAGE_EXTENSIONS, read_samples
 from transforms.sources.base import (
-    SourceError, SourceItem, SourceProblem, SourceReader, SourceUnit, digest_files, unsafe_key,
+    SourceError,
+    SourceItem,
+    SourceProblem,
+    SourceReader,
+    SourceUnit,
+    digest_files,
+    unsafe_key,
 )
 
 SPLITS = {"train": "train-*.tar", "val": "val-*.tar", "test": "test-*.tar"}
@@ -35,8 +41,11 @@ class WebDatasetReader(SourceReader):
 
     def units(self) -> list[SourceUnit]:
         """Return one unit a tar, split by split."""
-        found = [self._unit(split, path) for split, pattern in self.splits.items()
-                 for path in storage.matching(storage.join(self.path, pattern))]
+        found = [
+            self._unit(split, path)
+            for split, pattern in self.splits.items()
+            for path in storage.matching(storage.join(self.path, pattern))
+        ]
         if not found:
             raise SourceError(
                 f"no shard found in {self.path}: looked for {', '.join(self.splits.values())}; "
@@ -65,11 +74,17 @@ class WebDatasetReader(SourceReader):
             return SourceProblem(key, split, "bad_key", problem)
         image = next((members[name] for name in IMAGE_EXTENSIONS if name in members), None)
         if image is None:
-            return SourceProblem(key, split, "missing_image", f"only {sorted(members)}, no {IMAGE_EXTENSIONS}")
+            return SourceProblem(
+                key, split, "missing_image", f"only {sorted(members)}, no {IMAGE_EXTENSIONS}"
+            )
         facts = _facts(members)
         if facts is None:
             return SourceProblem(key, split, "corrupt_metadata", "the .json member is no JSON object")
-        label = members["cls"].decode(errors="replace").strip() if "cls" in members else _text(facts, self.class_field)
+        label = (
+            members["cls"].decode(errors="replace").strip()
+            if "cls" in members
+            else _text(facts, self.class_field)
+        )
         caption = members.get("txt", b"").decode(errors="replace")
         return SourceItem(key, split, image, label, _text(facts, self.bias_field), caption, facts)
 

@@ -2,12 +2,12 @@
 -- The worst group has the lowest accuracy; it isn't the smallest. `average` is plain over the split,
 -- `adjusted_average` weights groups by their share of the real training set, `balanced` is the mean over groups.
 CREATE VIEW worst_group AS
-WITH training_counts AS (
-    SELECT ingested.manifest, shard_index.y, shard_index.b, count(*) AS n
-    FROM ingested JOIN shard_index ON list_contains(ingested.inputs, shard_index.manifest)
-    WHERE ingested.stage = 'train' AND g = 0 AND split = 'train'
-    GROUP BY ingested.manifest, shard_index.y, shard_index.b
+WITH read_by AS (SELECT manifest, unnest(inputs) AS input FROM ingested WHERE stage = 'train'),
+real AS (
+    SELECT manifest AS input, y, b, count(*) AS n FROM shard_index WHERE g = 0 AND split = 'train'
+    GROUP BY manifest, y, b
 ),
+training_counts AS (SELECT manifest, y, b, n FROM read_by JOIN real USING (input)),
 weighted AS (
     SELECT group_metrics.*, training_counts.n AS weight
     FROM group_metrics LEFT JOIN training_counts USING (manifest, y, b)

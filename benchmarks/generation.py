@@ -1,0 +1,129 @@
+"""Images a second of ``TextToImage.generate`` against a bare loop of the same diffusers calls.
+
+    python -m benchmarks.generation [--model FOLDER] [--images 64] [--steps 20] [--batch 16] [--rounds 5]
+
+Same model, prompts, noise, steps, batch size and PNG encoding on both sides, which take turns; the table gives
+medians, in wall time and in CPU time (which other work on the machine hardly moves). Goal: ratio >= 0.95.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from generators.images import COMPRESS_LEVEL
+from generators.requests import ImageRequest
+from generators.text_to_image import TextToImage
+
+GOAL = 0.95
+POCKET_PROMPTS = ("a landbird on land", "a landbird on water", "a waterbird on land", "a waterbird on water")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of one side, a round each."""
+
+    wall: list[float]
+    cpu: list[float]
+
+
+def interleave(sides: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, Timing]:
+    """Run every side once to warm up, then all of them in turn, ``rounds`` times, and return their timings."""
+    timings = {name: Timing([], []) for name in sides}
+    for number in range(rounds + 1):
+        names = list(sides)[:: 1 if number % 2 else -1]
+        for name in names:
+            wall, cpu = time.perf_counter(), time.process_time()
+            sides[name]()
+            if number:
+                timings[name].wall.append(time.perf_counter() - wall)
+                timings[name].cpu.append(time.process_time() - cpu)
+    return timings
+
+
+def requests(count: int, steps: int, size: int, window: int = 0) -> list[ImageRequest]:
+    """Return ``count`` requests of square pictures, ``size`` pixels a side."""
+    return [
+        ImageRequest(f"{index:032x}", index, POCKET_PROMPTS[index % 4], "", 3.0, steps, size, size, window=window)
+        for index in range(count)
+    ]
+
+
+def ours(model: TextToImage, asked: list[ImageRequest], batch: int) -> list[bytes]:
+    """Make the pictures as the pipeline's generate stage does."""
+    return [result.png or b"" for result in model.generate(asked, batch)]
+
+
+def bare(model: TextToImage, asked: list[ImageRequest], batch: int) -> list[bytes]:
+    """Make the same pictures as a script would: call the pipeline, save each picture."""
+    import torch
+
+    pngs = []
+    for start in range(0, len(asked), batch):
+        part = asked[start : start + batch]
+        with torch.inference_mode():
+            images = model.pipeline(
+                [request.prompt for request in part], num_inference_steps=part[0].steps,
+                guidance_scale=part[0].guidance_scale, height=part[0].height, width=part[0].width,
+                generator=[torch.Generator("cpu").manual_seed(request.noise_seed) for request in part],
+            ).images
+        for image in images:
+            buffer = io.BytesIO()
+            image.save(buffer, format="PNG", compress_level=COMPRESS_LEVEL)
+            pngs.append(buffer.getvalue())
+    return pngs
+
+
+def load(arguments: argparse.Namespace) -> tuple[TextToImage, int]:
+    """Return the model and the size of its pictures in pixels."""
+    from pocket import checkpoint_path
+
+    model = TextToImage.load(arguments.model or checkpoint_path("pocket-diffusion"))
+    factor = getattr(model.pipeline, "vae_scale_factor", 1)
+    return model, int(model.pipeline.unet.config.sample_size) * factor
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the options that the benchmarks of generation share."""
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--model", help="a folder; default: pocket-diffusion")
+    options.add_argument("--images", type=int, default=64)
+    options.add_argument("--steps", type=int, default=20)
+    options.add_argument("--batch", type=int, default=16)
+    options.add_argument("--rounds", type=int, default=5)
+    return options
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = parser(__doc__).parse_args()
+    model, size = load(arguments)
+    asked = requests(arguments.images, arguments.steps, size, window=min(10, arguments.steps))
+    equal = ours(model, asked, arguments.batch) == bare(model, asked, arguments.batch)
+    sides = {
+        "bare loop": lambda: bare(model, asked, arguments.batch),
+        "fairshards": lambda: ours(model, asked, arguments.batch),
+    }
+    timings = interleave(sides, arguments.rounds)
+    print(f"{arguments.images} pictures of {size}x{size}, {arguments.steps} steps, batch {arguments.batch}, "
+          f"{model.dtype} on {model.device}, {arguments.rounds} rounds; same bytes: {equal}")
+    for name, timing in timings.items():
+        wall, cpu = statistics.median(timing.wall), statistics.median(timing.cpu)
+        print(f"{name:12} {arguments.images / wall:8.2f} images/s   {cpu:8.2f} s of CPU")
+    ratio = median_ratio(timings["bare loop"].wall, timings["fairshards"].wall)
+    of_cpu = median_ratio(timings["bare loop"].cpu, timings["fairshards"].cpu)
+    print(f"ratio (median of rounds): {ratio:.3f} in wall time, {of_cpu:.3f} in CPU time; goal {GOAL}")
+
+
+def median_ratio(first: list[float], second: list[float]) -> float:
+    """Return the median over rounds of first / second: what both sides met at about the same time."""
+    return statistics.median(one / other for one, other in zip(first, second, strict=True))
+
+
+if __name__ == "__main__":
+    main()

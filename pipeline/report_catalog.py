@@ -1,0 +1,77 @@
+"""What the report reads from the catalog: one .sql file a question, and which curation is the current one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from catalogs import statements
+from catalogs.catalog import RUN_JSON, Catalog, current_manifests, ensure_current
+from catalogs.query import answer
+
+Row = dict[str, Any]
+WAIT = 30.0
+
+
+@dataclass(frozen=True)
+class Reader:
+    """An open catalog with the curation that the report is about, if there is one."""
+
+    con: duckdb.DuckDBPyConnection
+    curation: str | None
+
+    def rows(self, name: str, **params: Any) -> list[Row]:
+        """Return the rows that answer ``templates/<name>.sql``; ``$curation`` is filled in where it is asked."""
+        sql = _sql(name)
+        if "$curation" in sql:
+            params["curation"] = self.curation
+        columns, rows = answer(self.con, sql, params)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def row(self, name: str, **params: Any) -> Row:
+        """Return the first row, or an empty one."""
+        return next(iter(self.rows(name, **params)), {})
+
+
+@contextlib.contextmanager
+def open_reader(root: Path) -> Iterator[Reader]:
+    """Open the run's catalog read-only, brought up to date first; a folder without a run reads as an empty one.
+
+    Raises:
+        CatalogError, ManifestError: the catalog can't be opened, nor made from the manifests.
+    """
+    if not (root / RUN_JSON).exists():
+        with duckdb.connect() as con:
+            for statement in statements.schema_statements():
+                con.execute(statement)
+            yield Reader(con, None)
+        return
+    ensure_current(root, WAIT)
+    with Catalog.open(root, "read", WAIT) as catalog:
+        yield Reader(catalog.con, _current_curation(root))
+
+
+def curation_settings(reader: Reader) -> dict[str, Any]:
+    """Return what the curation's manifest says: filters, thresholds, quotas, shortfall; empty without one."""
+    found = reader.row("settings")
+    return dict(json.loads(found["settings"])) if found else {}
+
+
+def _current_curation(root: Path) -> str | None:
+    """Return the id of the newest curation: the driver lists it before earlier ones that still stand."""
+    names = [Path(name) for name in current_manifests(root)]
+    ids = [name.parent.name for name in names if name.match("curated/*/decisions.parquet")]
+    return ids[0] if ids else None
+
+
+@cache
+def _sql(name: str) -> str:
+    return files("pipeline").joinpath("templates", f"{name}.sql").read_text(encoding="utf-8")

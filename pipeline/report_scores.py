@@ -1,0 +1,102 @@
+"""The scores by name: what each one says, its unit, and the thresholds that a curation set on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from filters.registry import FILTERS
+
+SHORT = {"clip_alignment": "CLIP", "judge_class": "class", "judge_bias": "bias", "trajectory_variance": "traj",
+         "grey_scale": "grey"}
+LONG = {
+    "clip_alignment": ("CLIP alignment", "cosine between picture and prompt"),
+    "judge_class": ("Judge: class", "probability of the class that was asked for"),
+    "judge_bias": ("Judge: bias value", "probability of the bias value that was asked for"),
+    "trajectory_variance": ("Trajectory variance", "how much the predicted picture still moved at the end"),
+    "grey_scale": ("Grey scale", "distance from grey, in grey levels"),
+}
+REASONS = {
+    "alignment": "resembles its prompt too little", "class": "the judge saw another class",
+    "bias": "the judge saw another bias value", "class_unsure": "the judge was not sure enough of the class",
+    "bias_unsure": "the judge was not sure enough of the bias value", "grey": "a grey picture",
+    "trajectory": "was still moving at the end of sampling", "surplus": "passed every filter; over the quota",
+    "balance": "passed every filter; dropped so that groups are equal",
+}
+_AT_LEAST, _AT_MOST = ("min", "min_probability"), ("max", "threshold")
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A bound on a score: kept is what is at least ("≥") or at most ("≤") ``value``."""
+
+    score: str
+    sign: str
+    value: float
+
+
+def rank(score: str) -> tuple[int, str]:
+    """Return a sort key: the scores that have a name first, in the order in which they are introduced here."""
+    return (list(LONG).index(score) if score in LONG else len(LONG)), score
+
+
+def short_name(score: str) -> str:
+    """Return the score's name as it stands under a thumbnail."""
+    return SHORT.get(score, score.replace("_", " "))
+
+
+def long_name(score: str) -> tuple[str, str]:
+    """Return the score's title and what it says."""
+    return LONG.get(score, (score.replace("_", " "), ""))
+
+
+def thresholds(settings: Mapping[str, Any]) -> list[Threshold]:
+    """Return the bounds that decided, from a curation's settings: of two on one side the stricter one."""
+    found = []
+    for name, said in (settings.get("thresholds") or {}).items():
+        low = [said[key] for key in _AT_LEAST if said.get(key)]
+        high = [said[key] for key in _AT_MOST if said.get(key) is not None]
+        for score in FILTERS[name].scores if name in FILTERS else ():
+            found += [Threshold(score, "≥", max(low))] if low else []
+            found += [Threshold(score, "≤", min(high))] if high else []
+    return found
+
+
+def is_probability(score: str) -> bool:
+    """Return whether a score's axis is [0, 1]."""
+    return score.startswith("judge_")
+
+
+def score_text(score: str, value: float | None) -> str:
+    """Return a score as it stands under a thumbnail."""
+    if value is None or score == "trajectory_variance" or not abs(value) < 1e4:
+        return significant(value, 2)
+    return f"{value:.3f}"
+
+
+def decisive(name: str, score: str) -> bool:
+    """Return whether the filter of this name decides by this score."""
+    return name in FILTERS and score in FILTERS[name].scores
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """Return a number for people: decimals on scales around 1, scientific where it is very small or large."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    if value == 0:
+        return "0"
+    if 1e-2 <= abs(value) < 10 ** (digits + 2):
+        decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        return f"{value:.{min(digits, decimals)}f}"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def tick_text(value: float) -> str:
+    """Return a round number as it stands on an axis: 0.75, 5e-4, 2000."""
+    if value == 0 or 1e-2 <= abs(value) < 1e5:
+        return f"{value:.6g}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"

@@ -1,0 +1,6 @@
+-- Which models made and scored the samples, by fingerprint?
+SELECT 'generator' AS role, generator AS model, generator_fingerprint AS fingerprint, count(*) AS samples
+FROM plan GROUP BY ALL
+UNION ALL
+SELECT 'scorer', NULL, fingerprint, sum(row_count) FROM ingested WHERE stage = 'score' GROUP BY fingerprint
+ORDER BY role, model, fingerprint;

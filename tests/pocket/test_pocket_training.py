@@ -1,0 +1,129 @@
+"""The training loop resumes exactly; losses and labels do what they say."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, mse_loss
+
+import pocket.pictures
+from pocket.loop import Schedule, Training, step_generator
+from pocket.models import new_scheduler, new_vae
+from pocket.oracle import Oracle, load_oracle, save_oracle
+from pocket.pictures import to_bytes, to_unit, training_images, training_scenes
+from pocket.train_clip import contrastive_loss
+from pocket.train_diffusion import Denoiser, DiffusionData, tokenize, v_loss
+from pocket.train_oracle import augment, labels_of
+from pocket.train_vae import Autoencode, set_scaling
+
+SCHEDULE = Schedule(6, rate=1e-2, warmup=2, save_seconds=1e9)
+
+
+def noisy_loss(model: nn.Module, generator: torch.Generator) -> Tensor:
+    inputs = torch.randn(4, 3, generator=generator)
+    return mse_loss(dropout(model(inputs), 0.5), inputs)
+
+
+def data_loss(model: nn.Module, data: DiffusionData, generator: torch.Generator) -> Tensor:
+    return v_loss(model, *data.draw(2, generator), generator)
+
+
+def run(folder: Path, stops: list[int]) -> dict[str, Tensor]:
+    for stop in stops:
+        torch.manual_seed(0)
+        training = Training("tiny", nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)),
+                            SCHEDULE, folder, folder / "tiny.csv")  # fmt: skip
+        ema = training.run(partial(noisy_loss, training.model), until=stop)
+    return training.model.state_dict() | {f"ema.{name}": value for name, value in ema.state_dict().items()}
+
+
+def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_three_steps_and_three_more_are_six(tmp_path: Path) -> None:
+    assert same(run(tmp_path / "whole", [6]), run(tmp_path / "parts", [3, 6]))
+
+
+def test_denoiser_resumes_exactly(tmp_path: Path) -> None:
+    from pocket.tokenizer import new_tokenizer
+
+    tokenizer = new_tokenizer()
+    tokens = tokenize(["a waterbird on water"] * 10, tokenizer).view(2, 5, -1)
+    data = DiffusionData(torch.randn(2, 2, 4, 16, 16), tokens, tokenize([""], tokenizer))
+
+    def steps(folder: Path, stops: list[int]) -> dict[str, Tensor]:
+        for stop in stops:
+            torch.manual_seed(0)
+            schedule = Schedule(4, rate=1e-3, warmup=1, save_seconds=1e9)
+            training = Training("tiny", Denoiser(tokenizer), schedule, folder, folder / "log.csv")
+            training.run(partial(data_loss, training.model, data), until=stop)
+        return training.model.state_dict()
+
+    assert same(steps(tmp_path / "whole", [2]), steps(tmp_path / "parts", [1, 2]))
+
+
+def test_a_loss_that_is_not_finite_stops_training(tmp_path: Path) -> None:
+    training = Training("nan", nn.Linear(1, 1), SCHEDULE, tmp_path, tmp_path / "log.csv")
+    with pytest.raises(FloatingPointError, match="step 0"):
+        training.run(lambda generator: training.model(torch.tensor([torch.nan])).sum())
+
+
+def test_schedule_warms_up_and_decays() -> None:
+    schedule = Schedule(100, rate=1.0, warmup=10)
+    assert schedule.rate_at(0) == pytest.approx(0.1) and schedule.rate_at(10) > 0.9
+    assert schedule.rate_at(100) == pytest.approx(0) and schedule.rate_at(50) == pytest.approx(0.5)
+
+
+def test_steps_have_their_own_randomness() -> None:
+    draws = [torch.rand(1, generator=step_generator(name, step)).item() for name in ("a", "b") for step in (0, 1)]
+    assert len(set(draws)) == 4
+
+
+def test_cached_pictures_match_their_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pocket.pictures, "CHUNK", 6)
+    first, again = (training_images("oracle", 8, tmp_path) for _ in range(2))
+    assert first.shape == (8, 3, 64, 64) and torch.equal(first, again)
+    assert labels_of("oracle", 4).tolist() == [[s.label, s.place] for s in training_scenes("oracle", 4)]
+    assert torch.equal(to_bytes(to_unit(first)), first)
+
+
+def test_scheduler_ends_in_pure_noise() -> None:
+    assert new_scheduler().alphas_cumprod[-1] == pytest.approx(0, abs=1e-6)
+
+
+def test_scaling_factor_gives_unit_latents() -> None:
+    torch.manual_seed(0)
+    vae, images = new_vae(), torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8)
+    set_scaling(vae, images)
+    with torch.no_grad():
+        latents = vae.encode(to_unit(images)).latent_dist.mean * vae.config.scaling_factor
+    assert latents.std().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_autoencoder_loss_reaches_all_weights() -> None:
+    model = Autoencode(new_vae())
+    model(torch.randn(1, 3, 64, 64), torch.randn(1, 4, 16, 16)).backward()
+    assert all(weight.grad is not None for weight in model.parameters())
+
+
+def test_equal_captions_are_no_negatives() -> None:
+    logits = torch.tensor([[5.0, 5.0], [5.0, 5.0]])
+    alone, shared = torch.eye(2, dtype=torch.bool), torch.ones(2, 2, dtype=torch.bool)
+    assert contrastive_loss(logits, alone).item() == pytest.approx(0.6931, abs=1e-3)
+    assert contrastive_loss(logits, shared).item() == pytest.approx(0, abs=1e-3)
+
+
+def test_augmentation_keeps_shape_and_is_seeded() -> None:
+    images = torch.rand(4, 3, 64, 64) * 2 - 1
+    first, again = (augment(images, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert first.shape == images.shape and torch.equal(first, again) and not torch.equal(first, images)
+
+
+def test_oracle_is_saved_in_float16_and_loads(tmp_path: Path) -> None:
+    model = Oracle().eval()
+    save_oracle(model, tmp_path)
+    images = torch.randn(2, 3, 64, 64)
+    assert torch.allclose(load_oracle(tmp_path)(images), model(images), atol=1e-2)

@@ -1,0 +1,97 @@
+"""The renderer: deterministic, true to its scene, disjoint between domains."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from pocket.pictures import DOMAINS
+from pocket.render import GROUPS, render, render_sample, scenes
+from pocket.scene import COLOURS, OBJECTS, SIZE, draw_scene, equal_rates
+
+
+def digest(image: np.ndarray) -> str:
+    return hashlib.sha256(image.tobytes()).hexdigest()
+
+
+def test_same_seed_same_bytes() -> None:
+    first = render_sample("train", 3, 17, "waterbird", "land", equal_rates(1.0))
+    again = render_sample("train", 3, 17, "waterbird", "land", equal_rates(1.0))
+    assert first.image.tobytes() == again.image.tobytes()
+    assert (first.mask == again.mask).all()
+    assert first.caption == again.caption and first.scene == again.scene
+
+
+def test_shapes_and_types() -> None:
+    sample = render_sample("train", 0, 0, "landbird", "water")
+    assert sample.image.shape == (SIZE, SIZE, 3) and sample.image.dtype == np.uint8
+    assert sample.mask.shape == (SIZE, SIZE) and sample.mask.dtype == np.bool_
+    assert (sample.scene.label, sample.scene.place) == (0, 1)
+
+
+def test_domains_and_seeds_are_disjoint_by_picture_hash() -> None:
+    hashes = [digest(s.image) for domain in DOMAINS for seed in (0, 1) for s in scenes(domain, seed, 12)]
+    assert len(set(hashes)) == len(DOMAINS) * 2 * 12
+
+
+def test_scenes_are_balanced_over_groups() -> None:
+    seen = [(s.scene.class_name, s.scene.background) for s in scenes("val", 0, 16)]
+    assert all(seen.count(group) == 4 for group in GROUPS)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_bird_is_inside_and_mask_holds_its_colour(group: tuple[str, str]) -> None:
+    for index in range(20):
+        sample = render_sample("train", 1, index, *group)
+        border = np.concatenate([sample.mask[0], sample.mask[-1], sample.mask[:, 0], sample.mask[:, -1]])
+        assert 150 < sample.mask.sum() < 2000
+        assert border.sum() <= 3
+        inside, outside = sample.image[sample.mask].mean(0), sample.image[~sample.mask].mean(0)
+        assert np.abs(inside - outside).max() > 30, sample.scene.colour
+
+
+def test_mask_is_where_the_picture_changes_with_the_class() -> None:
+    water, land = (render_sample("train", 2, 5, name, "water") for name in ("waterbird", "landbird"))
+    changed = np.abs(water.image.astype(int) - land.image.astype(int)).max(2) > 40
+    assert not changed[~(water.mask | land.mask)].sum() > 40
+    assert (water.mask ^ land.mask).sum() > 100
+
+
+def test_backgrounds_differ() -> None:
+    wet, dry = (render_sample("train", 2, 9, "landbird", place) for place in ("water", "land"))
+    assert wet.image[..., 2].mean() > dry.image[..., 2].mean() + 40
+
+
+def test_object_rates_per_class() -> None:
+    rates = {"waterbird": {"reed": 0.5}, "landbird": {}}
+    kinds = [draw_scene("train", 0, i, "waterbird", "land", rates).object for i in range(300)]
+    assert 110 < kinds.count("reed") < 190 and set(kinds) == {"reed", None}
+    assert all(draw_scene("train", 0, i, "landbird", "land", rates).object is None for i in range(50))
+
+
+def test_objects_are_drawn_beside_the_bird() -> None:
+    for kind in OBJECTS:
+        rates = {"waterbird": {kind: 1.0}}
+        with_it = render_sample("train", 0, 4, "waterbird", "water", rates)
+        without = render_sample("train", 0, 4, "waterbird", "water")
+        assert with_it.scene.object == kind
+        assert (np.abs(with_it.image.astype(int) - without.image.astype(int)).max(2) > 30)[~with_it.mask].sum() > 20
+
+
+def test_all_colours_appear() -> None:
+    assert {draw_scene("train", 0, i, "waterbird", "water").colour for i in range(80)} == set(COLOURS)
+
+
+def test_render_is_a_function_of_the_scene() -> None:
+    scene = draw_scene("test", 8, 1, "landbird", "land")
+    assert render(scene)[0].tobytes() == render(scene)[0].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "rates"),
+    [("gull", "water", None), ("waterbird", "air", None), ("waterbird", "water", {"waterbird": {"hat": 0.1}}),
+     ("waterbird", "water", {"waterbird": {"reed": 0.8, "rock": 0.4}})],
+)  # fmt: skip
+def test_bad_scenes_are_refused(name: str, place: str, rates: dict[str, dict[str, float]] | None) -> None:
+    with pytest.raises(ValueError, match="want"):
+        draw_scene("train", 0, 0, name, place, rates)
