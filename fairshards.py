@@ -7,6 +7,7 @@ of another project shadows ours.
 from __future__ import annotations
 
 import importlib.machinery
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -26,9 +27,9 @@ def check_installation(also: tuple[str, ...] = ()) -> None:
         ShadowedPackage: names the file that shadows ours.
     """
     home = Path(__file__).resolve().parent
-    path = [*also, *sys.path]
     for name in PACKAGES:
-        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        first = importlib.machinery.PathFinder.find_spec(name, list(also)) if also else None
+        spec = first if first and first.origin else importlib.util.find_spec(name)
         found = Path(spec.origin).resolve() if spec and spec.origin else None
         if found is None or found.parent.parent != home:
             where = f"{found} shadows it" if found else "it is not installed"

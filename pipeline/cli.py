@@ -145,6 +145,9 @@ def query_command(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="SQL, or the name of a named query.")],
     out: Annotated[str, typer.Option("--format", "-f", help="table, csv, json or parquet.")] = "table",
     to: Annotated[Path | None, typer.Option("--to", help="Write to this file.")] = None,
+    params: Annotated[
+        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A named query's parameter.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Ask a run's catalog. Read-only.
@@ -153,6 +156,8 @@ def query_command(
 
       fairshards query runs/pocket-waterbirds balance
 
+      fairshards query runs/pocket-waterbirds samples --param limit=5
+
       fairshards query runs/pocket-waterbirds "SELECT reason, count(*) FROM rejects GROUP BY 1" -f csv
     """
     with expected_errors(debug):
@@ -160,7 +165,8 @@ def query_command(
         from catalogs.query import run_query
         from pipeline.runfolder import open_run
 
-        columns, rows = run_query(open_run(run).root, sql)
+        given = dict(param.partition("=")[::2] for param in params or [])
+        columns, rows = run_query(open_run(run).root, sql, given or None)
         binary = out == "parquet"
         with open(to, "wb" if binary else "w") if to else nullcontext(sys.stdout) as stream:
             write_result(columns, rows, out, stream)

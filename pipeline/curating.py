@@ -18,6 +18,7 @@ from pipeline.runfolder import RunFolder
 from pipeline.synthesis import Pool
 from transforms import commit
 from transforms.curate import WriteCurated, curate_tasks
+from transforms.specs import ScorerSpec
 
 
 @dataclass(frozen=True)
@@ -42,25 +43,20 @@ def curation_stage(
     folder: RunFolder,
     launcher: Launcher,
     report: Reporter,
+    scorer: ScorerSpec,
 ) -> Curated:
     """Commit decisions and curated shards; the index is written last and commits the curation."""
     selection = select(decision, quotas)
-    name = curation_id(recipe.filters, quotas, pool.decision_inputs)
+    name = curation_id(recipe.filters, quotas, pool.identity(scorer))
     rows = _index_rows(name, selection)
-    ids = [row["sample_id"] for row in rows]
+    ids = [f"{row['sample_id']}:{row['image_sha256']}:{row['shard']}" for row in rows]
     chosen = f"curated/{name}/selection.parquet"
-    folder.commit(
-        chosen, "index", "selection", rows, task_hash=task_hash("index", "selection/1", ids, [name])
-    )
+    folder.commit(chosen, "index", "selection", rows, task_hash=task_hash("index", "selection/1", ids, [name]))
     tasks = curate_tasks(folder.path, name, chosen, rows, recipe.quota.curated_shard_size)
     todo = [task for task in tasks if commit.find(task) is None]
-    with report.watch(
-        "writing curated shards", len(tasks), lambda: sum(commit.find(t) is not None for t in tasks)
-    ):
+    with report.watch("writing curated shards", len(tasks), lambda: sum(commit.find(t) is not None for t in tasks)):
         launcher.map(todo, WriteCurated())
-    placed = [
-        row for task in tasks for row in manifest.read_rows(folder.root / commit.manifest_name(task))[1]
-    ]
+    placed = [row for task in tasks for row in manifest.read_rows(folder.root / commit.manifest_name(task))[1]]
     manifests = _commit_decisions(recipe, quotas, name, pool, decision, selection, folder)
     inputs = list(manifests.values())
     head = folder.commit(
@@ -119,9 +115,7 @@ def _commit_decisions(
     }
     hashed = task_hash("decide", VERSION, [row["sample_id"] for row in rows], pool.decision_inputs, settings)
     file = f"curated/{name}/decisions.parquet"
-    head = folder.commit(
-        file, "decide", name, rows, task_hash=hashed, inputs=pool.decision_inputs, settings=settings
-    )
+    head = folder.commit(file, "decide", name, rows, task_hash=hashed, inputs=pool.decision_inputs, settings=settings)
     return {file: head.content_sha256}
 
 

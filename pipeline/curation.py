@@ -117,7 +117,7 @@ def select(decision: Decision, quotas: Mapping[Group, Quota]) -> Selection:
 def curation_id(
     settings: Mapping[str, Mapping[str, Any]], quotas: Mapping[Group, Quota], inputs: Sequence[str]
 ) -> str:
-    """Return the name of a curation: 12 hex digits over filters, quotas and the manifests it decided on."""
+    """Return the name of a curation: 12 hex digits over filters, quotas, and the scorer and tasks it decided on."""
     wanted = [[*group, quota.balanced, quota.extra] for group, quota in sorted(quotas.items())]
     filters = [[name, FILTERS[name].version, dict(options)] for name, options in settings.items()]
     return digest({"version": VERSION, "filters": filters, "quotas": wanted, "inputs": list(inputs)})[

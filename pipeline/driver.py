@@ -91,7 +91,7 @@ def _generate(
     pool, decision = synthesis_stage(recipe, result.quotas, folder, specs, launcher, report)
     current.update(pool.manifests)
     if STAGES.index(until) >= 2:
-        result.curated = curation_stage(recipe, result.quotas, pool, decision, folder, launcher, report)
+        result.curated = curation_stage(recipe, result.quotas, pool, decision, folder, launcher, report, specs[1])
         current.update(result.curated.manifests)
     return pool
 
@@ -127,9 +127,7 @@ def _commit_run(recipe: Recipe, folder: RunFolder) -> dict[str, str]:
 
 def _keep_earlier(previous: Sequence[str], current: dict[str, str], folder: RunFolder) -> None:
     """Keep earlier curations and trainings whose inputs all stand."""
-    earlier = [
-        name for name in previous if name not in current and name.startswith(("curated/", "training/"))
-    ]
+    earlier = [name for name in previous if name not in current and name.startswith(("curated/", "training/"))]
     current.update(folder.still_valid(earlier, current))
 
 

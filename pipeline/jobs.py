@@ -21,6 +21,8 @@ RUNNERS = {
     "prism": "PrismRunner",
 }
 
+JOB_SECONDS = 7 * 24 * 3600
+
 
 class RunnerError(ValueError):
     """The runner isn't known, or can't be used as asked."""
@@ -47,6 +49,9 @@ class Launcher:
         if self.runner not in RUNNERS:
             raise RunnerError(f"unknown runner {self.runner!r}; known: {', '.join(RUNNERS)}")
         flags = [f"--runner={RUNNERS[self.runner]}", *self.options]
+        if self.runner in ("portable", "flink") and not any("job_server_timeout" in flag for flag in self.options):
+            # Beam's 60 s bound the streams of a job's state and messages too, and so the job
+            flags.append(f"--job_server_timeout={JOB_SECONDS}")
         if self.workers > 1 and self.runner != "local":
             raise RunnerError("--workers is for --runner local; give the runner's own option after --")
         if self.workers > 1:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from pathlib import Path
 
-from generators.model_files import fingerprint, resolve_model
+from filters.clip_model import resolve_clip
+from generators.model_files import fingerprint, library_versions, resolve_model
+from generators.precision import resolve_dtype
 from pipeline.recipe import LabelValue, Recipe, RecipeError
 from transforms.specs import GeneratorSpec, ScorerSpec
 
@@ -25,22 +26,15 @@ def model_folder(name: str, revision: str | None = None, allow_pickle: bool = Fa
     return resolve_model(name, revision, allow_pickle=allow_pickle)
 
 
-def resolve_dtype(dtype: str, device: str) -> str:
-    """Return the dtype that "auto" means on the declared device: float16 on cuda, else float32."""
-    if dtype != "auto":
-        return dtype
-    return "float16" if device == "cuda" else "float32"
-
-
 def generator_spec(recipe: Recipe, threads: int | None = None) -> GeneratorSpec:
     """Return what workers need for the recipe's text-to-image model."""
     settings = recipe.generator
     folder = model_folder(settings.model, settings.revision, settings.allow_pickle)
-    dtype = resolve_dtype(settings.dtype, settings.device)
+    dtype = resolve_dtype(settings.dtype, settings.device, folder)
     extra = {
         "scheduler": settings.scheduler,
         "dtype": dtype,
-        **_versions("torch", "diffusers", "transformers"),
+        **library_versions(),
     }
     return GeneratorSpec(
         str(folder),
@@ -60,10 +54,11 @@ def generator_spec(recipe: Recipe, threads: int | None = None) -> GeneratorSpec:
 def scorer_spec(recipe: Recipe, threads: int | None = None) -> ScorerSpec:
     """Return what workers need for the recipe's CLIP scorer and judge."""
     settings = recipe.scorer
-    folder = model_folder(settings.model)
+    pocket = settings.model.startswith(POCKET)
+    folder = model_folder(settings.model) if pocket else resolve_clip(settings.model)
     return ScorerSpec(
         str(folder),
-        fingerprint(folder, _versions("torch", "open_clip_torch")),
+        fingerprint(folder, library_versions(("torch", "open_clip_torch", "pillow"))),
         settings.device,
         settings.batch_size,
         tuple(judge_prompts(value, settings.class_prompts, "class") for value in recipe.classes),
@@ -82,10 +77,4 @@ def judge_prompts(value: LabelValue, templates: tuple[str, ...], field: str) -> 
     try:
         return tuple(t.format(**{field: word}) for t in templates for word in value.wordings)
     except KeyError as error:
-        raise RecipeError(
-            f"scorer.{field}_prompts: {templates} has a field {error}; known is {{{field}}}"
-        ) from None
-
-
-def _versions(*distributions: str) -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in distributions}
+        raise RecipeError(f"scorer.{field}_prompts: {templates} has a field {error}; known is {{{field}}}") from None

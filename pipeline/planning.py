@@ -48,11 +48,11 @@ def next_round(
 ) -> dict[Group, int]:
     """Return how many further shards each group needs, from the acceptance seen so far.
 
-    ``made`` and ``passed`` count samples. An acceptance below 5% is taken for 5%, so that one round never
-    asks for more than twenty times what is missing.
+    ``made`` and ``passed`` count samples. An acceptance below 25% is taken for 25%: a judge that
+    rejects everything costs four times what is missing, not the whole budget.
     """
     size = recipe.quota.shard_size
-    rates = {group: max(0.05, passed[group] / made[group] if made[group] else 1.0) for group in missing}
+    rates = {group: max(0.25, passed[group] / made[group] if made[group] else 1.0) for group in missing}
     return {
         group: shards_for(math.ceil(count / rates[group]), size) for group, count in missing.items() if count
     }

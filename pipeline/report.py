@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from catalogs.manifest import write_local
 from pipeline.recipe import Recipe
@@ -20,7 +21,14 @@ from pipeline.report_histograms import histograms
 from pipeline.report_pictures import group_sheets, rejected_sheets
 from pipeline.report_scores import REASONS, significant
 from pipeline.report_summary import (
-    accept_table, fingerprints, mixes, recipe_lines, resolved_yaml, shortfalls, totals, versions,
+    accept_table,
+    fingerprints,
+    mixes,
+    recipe_lines,
+    resolved_yaml,
+    shortfalls,
+    totals,
+    versions,
 )  # fmt: skip
 from pipeline.runfolder import RunFolder
 
@@ -84,7 +92,8 @@ def _environment() -> Environment:
         loader=PackageLoader("pipeline", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=StrictUndefined, keep_trailing_newline=True,
     )
-    environment.filters |= {"percent": _percent, "count": _count, "significant": significant, "share": _share}
+    environment.filters |= {"percent": _percent, "count": _count, "significant": significant, "share": _share,
+                            "group": _group}
     return environment
 
 
@@ -94,6 +103,11 @@ def _percent(value: float | None, decimals: int = 1) -> str:
 
 def _count(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
+
+
+def _group(name: str) -> Markup:
+    """Return a group's name that may be broken after its bar."""
+    return escape(name).replace("|", Markup("|<wbr>"))
 
 
 def _share(value: float, whole: float) -> str:

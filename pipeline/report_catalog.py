@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from catalogs import statements
-from catalogs.catalog import RUN_JSON, Catalog, current_manifests, ensure_current
+from catalogs.catalog import RUN_JSON, current_manifests, open_current
 from catalogs.query import answer
 
 Row = dict[str, Any]
@@ -54,8 +54,7 @@ def open_reader(root: Path) -> Iterator[Reader]:
                 con.execute(statement)
             yield Reader(con, None)
         return
-    ensure_current(root, WAIT)
-    with Catalog.open(root, "read", WAIT) as catalog:
+    with open_current(root, WAIT) as catalog:
         yield Reader(catalog.con, _current_curation(root))
 
 

@@ -9,10 +9,19 @@ from typing import Any
 
 from pipeline.report_catalog import Reader, Row
 from pipeline.report_scores import (
-    Threshold, decisive, is_probability, long_name, rank, significant, thresholds, tick_text,
+    Threshold,
+    decisive,
+    is_probability,
+    long_name,
+    rank,
+    significant,
+    thresholds,
+    tick_text,
 )  # fmt: skip
 
 BINS = 48
+MOST_GROUPS = 24
+"""Groups with panels of their own; what they add to the page stays small."""
 SPREAD = 20.0
 """A positive score whose highest value is this many times its lowest gets a logarithmic axis."""
 
@@ -99,7 +108,7 @@ def _score(
     bins = reader.rows("bins", score=name, low=axis.low, high=axis.high, bins=BINS, log=axis.log)
     inside = [bound for bound in bounds if (not axis.log or bound.value > 0) and 0 <= axis.share(bound.value) <= 1]
     lines = tuple((axis.share(bound.value), f"{bound.sign} {significant(bound.value)}") for bound in inside)
-    per_group = {name: [found for found in bins if found["group_name"] == name] for name in groups}
+    per_group = {name: [found for found in bins if found["group_name"] == name] for name in groups[:MOST_GROUPS]}
     return Score(
         name, *long_name(name), row["n"], _rules(name, bounds, inside, filters), axis.log,
         _panel("all groups", bins, axis, lines, (520, 170)),
@@ -114,9 +123,8 @@ def _rules(
     if not any(decisive(used, name) for used in filters):
         return ("No filter decides by it.",) if filters else ()
     answer = ("The likeliest answer must be the one asked for.",) if is_probability(name) else ()
-    return answer + tuple(
-        f"Keeps {bound.sign} {significant(bound.value)}{'' if bound in inside else ', off this axis'}." for bound in bounds
-    )
+    off = ["" if bound in inside else ", off this axis" for bound in bounds]
+    return answer + tuple(f"Keeps {b.sign} {significant(b.value)}{note}." for b, note in zip(bounds, off, strict=True))
 
 
 def _panel(
@@ -126,10 +134,10 @@ def _panel(
     passed, rejected = _counts(bins, True), _counts(bins, False)
     room = height - 22
     base = round(room * (0.62 if rejected and passed else 1.0 if passed else 0.12), 1)
+    up, down = _bars(passed, width, base, 10 - base), _bars(rejected, width, base, room - base)
     ticks = tuple((round(axis.share(tick) * width, 1), tick_text(tick)) for tick in axis.ticks(5 if width > 300 else 3))
     marks = tuple((round(share * width, 1), label) for share, label in lines)
-    return Panel(title, width, height, base, _bars(passed, width, base, 10 - base), _bars(rejected, width, base, room - base),
-                 sum(passed.values()), sum(rejected.values()), ticks, marks)
+    return Panel(title, width, height, base, up, down, sum(passed.values()), sum(rejected.values()), ticks, marks)
 
 
 def _counts(bins: Sequence[Row], accepted: bool) -> dict[int, int]:

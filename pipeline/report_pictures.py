@@ -17,12 +17,11 @@ from pipeline.report_scores import REASONS, decisive, rank, score_text, short_na
 
 SIDE = 128
 """Thumbnails have at most this many pixels a side."""
-KEEP_PNG = 9_000
 MOST_BYTES = 8_000
 QUALITIES = (88, 75, 60, 40, 20)
 PER_SHEET, REAL_PER_SHEET = 12, 6
-MOST_PICTURES = 200
-"""In all kept sheets, and again in all sheets of real and of rejected pictures."""
+MOST_KEPT, MOST_REAL, MOST_REJECTED = 160, 80, 150
+"""At most so many pictures over all sheets: with 8 kB each, 4.2 MB as base64."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +61,13 @@ def group_sheets(reader: Reader, root: Path, names: Sequence[str]) -> list[Sheet
     """Return a sheet per group: the first kept samples by replicate number, and the first real images."""
     if not names:
         return []
-    kept = reader.rows("kept_pictures", per_group=_share(PER_SHEET, len(names)))
-    real = reader.rows("real_pictures", per_group=_share(REAL_PER_SHEET, len(names)))
+    kept = reader.rows("kept_pictures", per_group=_share(PER_SHEET, MOST_KEPT, len(names)))
+    real = reader.rows("real_pictures", per_group=_share(REAL_PER_SHEET, MOST_REAL, len(names)))
     kind = "kept" if reader.curation else "generated"
     return [
         Sheet(name, tuple(_pictures(root, (row for row in kept if row["group_name"] == name), kind)),
               tuple(_pictures(root, (row for row in real if row["group_name"] == name), "real")))
-        for name in names[:MOST_PICTURES]
+        for name in names[:MOST_REAL]
     ]
 
 
@@ -77,10 +76,10 @@ def rejected_sheets(reader: Reader, root: Path) -> list[Sheet]:
     by_reason: dict[tuple[str, str], list[Row]] = {}
     for row in reader.rows("rejected_pictures", per_reason=PER_SHEET):
         by_reason.setdefault((row["filter"], row["reason"] or ""), []).append(row)
-    most = _share(PER_SHEET, len(by_reason))
+    most = _share(PER_SHEET, MOST_REJECTED, len(by_reason))
     return [
         Sheet(reason, tuple(_pictures(root, rows[:most], "rejected")), (), rows[0]["n"], name, REASONS.get(reason, ""))
-        for (name, reason), rows in by_reason.items()
+        for (name, reason), rows in list(by_reason.items())[:MOST_REJECTED]
     ]
 
 
@@ -93,7 +92,7 @@ def thumbnail(data: bytes) -> str:
     image = decode_image(data)
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     small = _encode(image, "PNG", optimize=True)
-    if len(small) <= KEEP_PNG:
+    if len(small) <= MOST_BYTES:
         return _uri("png", small)
     for quality in QUALITIES:
         small = _encode(image, "JPEG", quality=quality, optimize=True)
@@ -135,8 +134,8 @@ def _saw(row: Mapping[str, Any]) -> str:
     return "|".join(known or sorted(labels.values()))
 
 
-def _share(most: int, sheets: int) -> int:
-    return max(1, min(most, MOST_PICTURES // max(1, sheets)))
+def _share(most: int, in_all: int, sheets: int) -> int:
+    return max(1, min(most, in_all // max(1, sheets)))
 
 
 def _encode(image: Image.Image, kind: str, **options: Any) -> bytes:

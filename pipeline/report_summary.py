@@ -77,9 +77,9 @@ def totals(balance: Sequence[Row]) -> Totals:
 def shortfalls(settings: Mapping[str, Any], balance: Sequence[Row]) -> list[Row]:
     """Return the groups that stayed short: their quota, what passed the filters, and how many are missing."""
     quota = {row["group"]: row["balanced"] + row["extra"] for row in settings.get("quotas") or ()}
-    passed = {row["group_name"]: row["passed"] for row in balance}
-    return [{"group": name, "quota": quota.get(name), "passed": passed.get(name, 0), "missing": missing}
-            for name, missing in sorted((settings.get("shortfall") or {}).items()) if missing]
+    short = settings.get("shortfall") or {}
+    return [{"group": name, "quota": quota.get(name), "passed": row["passed"], "missing": short[name]}
+            for row in balance if short.get(name := row["group_name"])]
 
 
 def accept_table(reader: Reader, filters: Sequence[str], groups: Sequence[str]) -> tuple[list[str], list[Row]]:
@@ -113,7 +113,11 @@ def _generator(recipe: Recipe) -> str:
 
 def _filter(entry: tuple[str, Mapping[str, Any]]) -> str:
     name, options = entry
-    return name + (f" ({', '.join(f'{key} {value}' for key, value in options.items())})" if options else "")
+    return name + (f" ({', '.join(f'{key} {_value(value)}' for key, value in options.items())})" if options else "")
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _training(recipe: Recipe) -> str:

@@ -35,6 +35,15 @@ class Pool:
     candidates: list[Candidate] = field(default_factory=list)
     shards: Counter[Group] = field(default_factory=Counter)
     generated: int = 0
+    tasks: list[str] = field(default_factory=list)
+
+    def identity(self, scorer: ScorerSpec) -> list[str]:
+        """What a curation's name rests on: the scorer and the generate tasks' hashes, not measured floats.
+
+        Scores move by 1e-7 with the number of threads; a name over them would differ between runners that
+        keep the same samples.
+        """
+        return [scorer.stage_fingerprint, *self.tasks]
 
     @property
     def decision_inputs(self) -> list[str]:
@@ -95,6 +104,7 @@ def _round(
     tasks = planning.tasks_of(folder.path, name, rows, specs[0].stage_fingerprint)
     todo = [task for task in tasks if not _is_done(task, specs[1])]
     generated = [task for task in tasks if commit.find(task) is None]
+    pool.tasks.extend(task.task_hash for task in tasks)
     total = sum(map(len, tasks))
     with report.watch(f"round {number}: generating and scoring", total, lambda: _scored(tasks, folder)):
         launcher.map(todo, Generate(specs[0]), Score(specs[1]))
@@ -102,16 +112,10 @@ def _round(
     _collect(tasks, rows, specs[1], pool, folder)
 
 
-def _commit_plan(
-    recipe: Recipe, number: int, rows: list[Row], folder: RunFolder
-) -> tuple[str, manifest.Head]:
-    hashed = task_hash(
-        "plan", "plan/1", [row["sample_id"] for row in rows], [], [row["task"] for row in rows]
-    )
+def _commit_plan(recipe: Recipe, number: int, rows: list[Row], folder: RunFolder) -> tuple[str, manifest.Head]:
+    hashed = task_hash("plan", "plan/1", [row["sample_id"] for row in rows], [], [row["task"] for row in rows])
     name = f"plan/round-{number}-{hashed[:12]}.parquet"
-    head = folder.commit(
-        name, "plan", f"round-{number}", rows, task_hash=hashed, row_group=recipe.quota.shard_size
-    )
+    head = folder.commit(name, "plan", f"round-{number}", rows, task_hash=hashed, row_group=recipe.quota.shard_size)
     return name, head
 
 
@@ -125,9 +129,7 @@ def _scored(tasks: list[ShardTask], folder: RunFolder) -> int:
     return sum(len(task) for task in tasks if (Path(folder.root) / commit.manifest_name(task)).exists())
 
 
-def _collect(
-    tasks: list[ShardTask], rows: list[Row], scorer: ScorerSpec, pool: Pool, folder: RunFolder
-) -> None:
+def _collect(tasks: list[ShardTask], rows: list[Row], scorer: ScorerSpec, pool: Pool, folder: RunFolder) -> None:
     plan = {row["sample_id"]: row for row in rows}
     for task in tasks:
         made = commit.find(task)

@@ -30,7 +30,7 @@ def vae(work: Work = DEFAULT_WORK, steps: int = 5000, threads: Threads = 2) -> N
 
 
 @app.command()
-def oracle(work: Work = DEFAULT_WORK, steps: int = 1000, threads: Threads = 2) -> None:
+def oracle(work: Work = DEFAULT_WORK, steps: int = 800, threads: Threads = 2) -> None:
     """Class and background classifier. Example: python -m pocket.train oracle"""
     from pocket.train_oracle import train_oracle
 
@@ -39,8 +39,8 @@ def oracle(work: Work = DEFAULT_WORK, steps: int = 1000, threads: Threads = 2) -
 
 
 @app.command()
-def clip(work: Work = DEFAULT_WORK, steps: int = 1000, threads: Threads = 2) -> None:
-    """Contrastive model; needs the autoencoder. Example: python -m pocket.train clip --steps 1000"""
+def clip(work: Work = DEFAULT_WORK, steps: int = 500, threads: Threads = 2) -> None:
+    """Contrastive model; needs the autoencoder. Example: python -m pocket.train clip --steps 500"""
     from pocket.train_clip import train_clip
 
     torch.set_num_threads(threads)

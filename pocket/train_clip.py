@@ -104,7 +104,7 @@ def clip_accuracy(folder: Path, images: Tensor, labels: Tensor) -> tuple[float, 
     return (classes == labels[:, 0]).float().mean().item(), (places == labels[:, 1]).float().mean().item()
 
 
-def train_clip(work: Path, steps: int = 1500, batch: int = 128, pictures: int = 10_000, recoded: int = 3000) -> None:
+def train_clip(work: Path, steps: int = 500, batch: int = 128, pictures: int = 10_000, recoded: int = 3000) -> None:
     """Train (or resume) pocket-clip; exports and logs its held-out accuracy at every check."""
     torch.manual_seed(0)
     images, bank = training_images("clip", pictures, work / "pictures"), CaptionBank("clip", pictures)

@@ -35,7 +35,7 @@ def oracle_accuracy(model: Oracle, images: Tensor, labels: Tensor) -> tuple[floa
     return (classes == labels[:, 0]).float().mean().item(), (backgrounds == labels[:, 1]).float().mean().item()
 
 
-def train_oracle(work: Path, steps: int = 1250, batch: int = 64, pictures: int = 20_000, heldout: int = 2000) -> Oracle:
+def train_oracle(work: Path, steps: int = 800, batch: int = 64, pictures: int = 20_000, heldout: int = 2000) -> Oracle:
     """Train (or resume) the oracle, write its checkpoint and log its held-out accuracy."""
     torch.manual_seed(0)
     images = training_images("oracle", pictures, work / "pictures")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from trainers.errors import MixError
 from trainers.index import Group, Sample, group_counts, group_names
@@ -84,11 +85,11 @@ def require_balance(what: str, samples: Sequence[Sample]) -> None:
         raise MixError(f"{what} should be balanced over (class, bias); it has {_table(samples, counts)}")
 
 
-def mutual_information(joint: Mapping[tuple[Hashable, Hashable], int]) -> float:
+def mutual_information(joint: Mapping[tuple[Any, Any], int]) -> float:
     """Return the plug-in mutual information in bits of two variables' joint counts (methods 1.7)."""
     total = sum(joint.values())
-    left: Counter[Hashable] = Counter()
-    right: Counter[Hashable] = Counter()
+    left: Counter[Any] = Counter()
+    right: Counter[Any] = Counter()
     for (one, two), count in joint.items():
         left[one] += count
         right[two] += count

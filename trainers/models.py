@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import timm
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -53,6 +52,13 @@ def build_model(
         if weights or pretrained:
             raise TrainerError(f"{POCKET} starts from fresh weights; unset weights and pretrained")
         return Classifier(pocket_convnet(classes), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    return timm_classifier(name, classes, weights, pretrained)
+
+
+def timm_classifier(name: str, classes: int, weights: str | None, pretrained: bool) -> Classifier:
+    """Return a timm backbone with its own mean and deviation and a new head."""
+    import timm  # takes seconds, which the pocket world needn't spend
+
     if not name.startswith(TIMM) or not timm.is_model(name.removeprefix(TIMM)):
         raise TrainerError(f"no model {name!r}; expected {POCKET!r} or a timm name such as 'timm:resnet50'")
     network = timm.create_model(name.removeprefix(TIMM), pretrained=pretrained, num_classes=classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import os
 import platform
 from collections import Counter
@@ -12,7 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 
 from catalogs.identity import TASK_DIGITS, task_hash
@@ -128,7 +128,7 @@ def shards_seen(run_dir: Path, use: str, samples: Sequence[Sample]) -> list[dict
 
 def versions() -> dict[str, str]:
     """Return the versions that decide a training's figures beside its settings."""
-    return {"torch": torch.__version__, "timm": timm.__version__}
+    return {name: importlib.metadata.version(name) for name in ("torch", "timm")}
 
 
 def file_sha256(path: Path) -> str:

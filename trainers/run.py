@@ -105,7 +105,7 @@ def _stage_run(job: Job, stage: Stage, val: Data) -> StageRun:
     resample = job.draws(stage.name) != "uniform"
     return StageRun(
         name=stage.name,
-        settings=settings.pretrain if stage.name == "stage1" else settings.main,
+        settings=settings.stages[stage.name],
         train=_data(job, stage.samples),
         val=val,
         groups=sampler_groups(settings.method, stage.samples) if resample else None,

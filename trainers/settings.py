@@ -13,6 +13,7 @@ LOSSES = ("erm", "resample")
 PRECISIONS = ("auto", "float32", "bfloat16")
 # Settings that change how fast a training is, never what it gives: they are not part of its identity.
 _SPEED = ("workers", "cache_bytes")
+_STAGES = ("main", "pretrain", "finetune")
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,11 @@ class TrainSettings:
 
     ``method``: "erm" (real only; "none" in the tables), "usb", "asb", "ffr", or the reference row
     "balanced-real" (a real index whose train split is balanced). ``loss``: "erm" draws uniformly,
-    "resample" with weight 1/frequency of the group. ``main`` is the one stage of every method but FFR, and
-    FFR's stage 2; ``pretrain`` is FFR's stage 1. ``weights`` is a folder with ``model.safetensors`` for a
-    timm backbone. ``device`` is "auto" or a torch device; ``precision`` "auto" means bfloat16 autocast on
-    CUDA where it is supported and float32 elsewhere. ``cache_bytes`` bounds the images held in memory.
+    "resample" with weight 1/frequency of the group. ``main`` is the one stage of every method but FFR,
+    ``pretrain`` FFR's stage 1 and ``finetune`` its stage 2, which forgets stage 1 at a high learning rate.
+    ``weights`` is a folder with ``model.safetensors`` for a timm backbone. ``device`` is "auto" or a torch
+    device; ``precision`` "auto" means bfloat16 autocast on CUDA where it is supported and float32 elsewhere.
+    ``cache_bytes`` bounds the images held in memory.
     """
 
     method: str
@@ -58,6 +60,7 @@ class TrainSettings:
     image_size: int = 64
     main: StageSettings = field(default_factory=StageSettings)
     pretrain: StageSettings = field(default_factory=StageSettings)
+    finetune: StageSettings = field(default_factory=lambda: StageSettings(lr=1e-4))
     device: str = "auto"
     precision: str = "auto"
     workers: int = 0
@@ -77,17 +80,22 @@ class TrainSettings:
         """Whether the method trains on synthetic samples."""
         return self.method in ("usb", "asb", "ffr")
 
+    @property
+    def stages(self) -> dict[str, StageSettings]:
+        """The settings of each stage that the method runs, in order, by the stage's name."""
+        if self.method == "ffr":
+            return {"stage1": self.pretrain, "stage2": self.finetune}
+        return {"train": self.main}
+
     def identity(self) -> dict[str, Any]:
-        """Return the settings that decide the result: no speed settings, and stage 1 for FFR alone."""
-        values = {name: value for name, value in asdict(self).items() if name not in _SPEED}
-        if self.method != "ffr":
-            values.pop("pretrain")
-        return values
+        """Return the settings that decide the result: no speed settings, and no stage that isn't run."""
+        unused = {"main"} if self.method == "ffr" else {"pretrain", "finetune"}
+        return {name: value for name, value in asdict(self).items() if name not in {*_SPEED, *unused}}
 
 
 def settings_from(values: Mapping[str, Any]) -> TrainSettings:
     """Return the settings that ``identity()`` or ``dataclasses.asdict`` wrote."""
-    stages = {name: StageSettings(**values[name]) for name in ("main", "pretrain") if name in values}
+    stages = {name: StageSettings(**values[name]) for name in _STAGES if name in values}
     return TrainSettings(**{**values, **stages})
 
 

@@ -28,7 +28,7 @@ def curate_tasks(
         ends = position == len(rows) or rows[position]["split"] != rows[start]["split"]
         if ends or position - start == size:
             name = f"{rows[start]['split']}-{number:06d}"
-            ids = [row["sample_id"] for row in rows[start:position]]
+            ids = [f"{row['sample_id']}:{row['image_sha256']}" for row in rows[start:position]]
             hashed = task_hash("index", VERSION, ids, [curation_id])
             folder = f"curated/{curation_id}"
             tasks.append(ShardTask("index", name, hashed, run, folder, selection, start, position))

@@ -70,4 +70,4 @@ def test_rounds_ask_for_what_is_missing_at_the_rate_seen() -> None:
     wanted = planning.next_round(
         recipe, {(0, 0): 60, (0, 1): 60}, {(0, 0): 30, (0, 1): 0}, {(0, 0): 20, (0, 1): 5}
     )
-    assert wanted == {(0, 0): 4, (0, 1): 10}
+    assert wanted == {(0, 0): 4, (0, 1): 2}

@@ -116,8 +116,8 @@ def test_a_changed_scorer_scores_again_and_generates_nothing(small: Small, copy:
 def test_groups_that_cannot_be_filled_are_reported_and_the_rest_stays_equal(
     small: Small, tmp_path: Path
 ) -> None:
-    result = small.run(tmp_path / "run", "filters={clip_alignment: {min: 1.0}}", "quota.per_group=2")
-    assert result.curated.selection.shortfall == dict.fromkeys([(0, 0), (0, 1), (1, 0), (1, 1)], 2)
+    result = small.run(tmp_path / "run", "filters={clip_alignment: {min: 1.0}}", "quota.per_group=1")
+    assert result.curated.selection.shortfall == dict.fromkeys([(0, 0), (0, 1), (1, 0), (1, 1)], 1)
     assert result.curated.selection.balanced == 0
     _, rows = manifest.read_rows(next((tmp_path / "run").glob("curated/*/index.parquet")))
     assert rows == []

@@ -48,9 +48,9 @@ def shape_picture(y: int, b: int, rng: np.random.Generator, size: int = 16, g: i
         shape[:] = False
         shape[3, :] = shape[:, 3] = True
         shape[2, 2] = shape[4, 4] = shape[2, 4] = shape[4, 2] = True
-    image[top : top + 7, x : x + 7, 2][shape] += 60
+    image[top : top + 7, x : x + 7, 2][shape] += 80
     if g:
-        image = image * 0.8 + 10
+        image = image * 0.9 + 5
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
@@ -71,7 +71,8 @@ def write_index(
 ) -> Path:
     """Write ``pictures`` as WebDataset tars and the index manifest over them; returns the manifest's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows, by_split = [], {}
+    rows: list[dict[str, Any]] = []
+    by_split: dict[str, list[tuple[int, Picture]]] = {}
     for number, picture in enumerate(pictures):
         by_split.setdefault(picture.split, []).append((number, picture))
     for split, numbered in by_split.items():
@@ -99,7 +100,7 @@ def _write_tar(path: Path, numbered: list[tuple[int, Picture]], names: Names) ->
                 info = tarfile.TarInfo(f"{key}.{suffix}")
                 info.size = len(data)
                 if suffix == picture.suffix:
-                    offset = tar.fileobj.tell() + tarfile.BLOCKSIZE  # type: ignore[union-attr]
+                    offset = tar.fileobj.tell() + tarfile.BLOCKSIZE
                 tar.addfile(info, io.BytesIO(data))
             rows.append(_row(number, key, picture, names, path.name, offset, members[picture.suffix]))
     return rows
@@ -134,4 +135,4 @@ EVEN: dict[Group, int] = {group: 20 for group in BIASED}
 def quick(method: str, loss: str = "erm", seed: int = 0, epochs: int = 2, **more: Any) -> TrainSettings:
     """Settings of a training that takes a fraction of a second."""
     stage = StageSettings(epochs=epochs, batch_size=32)
-    return TrainSettings(method, loss, seed, image_size=16, main=stage, pretrain=stage, **more)
+    return TrainSettings(method, loss, seed, image_size=16, main=stage, pretrain=stage, finetune=stage, **more)

@@ -177,9 +177,9 @@ def test_a_planted_shortcut_fools_erm_and_not_the_balanced_methods(
     tmp_path: Path, shortcut: tuple[Path, Path]
 ) -> None:
     worst = {}
-    stage = StageSettings(epochs=8, lr=3e-3, batch_size=32)
+    stage = StageSettings(epochs=5, lr=3e-3, batch_size=16)
     for method in ("erm", "asb", "ffr"):
-        settings = TrainSettings(method, image_size=16, main=stage, pretrain=stage)
+        settings = TrainSettings(method, image_size=16, main=stage, pretrain=stage, finetune=stage)
         worst[method] = run_training(tmp_path, settings, *shortcut).test["worst_group"]
     assert worst["erm"] < 0.5
     assert worst["asb"] > worst["erm"] + 0.1

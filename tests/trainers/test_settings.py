@@ -42,7 +42,7 @@ def test_settings_come_back_from_their_dictionaries() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 1}, {"loss": "resample"}, {"method": "asb"}, {"main": StageSettings(lr=1e-4)},
+    [{"seed": 1}, {"loss": "resample"}, {"method": "asb"}, {"finetune": StageSettings(lr=1e-3)},
      {"pretrain": StageSettings(epochs=1)}, {"image_size": 32}, {"model": "timm:test_resnet"},
      {"precision": "bfloat16"}],
 )  # fmt: skip
@@ -55,8 +55,10 @@ def test_a_changed_setting_or_index_is_a_new_training(change: dict[str, Any]) ->
 
 def test_speed_settings_and_an_unused_stage_are_no_part_of_the_identity() -> None:
     assert training_hash(replace(FFR, workers=4, cache_bytes=0), ()) == training_hash(FFR, ())
-    erm = TrainSettings("erm")
-    assert training_hash(replace(erm, pretrain=StageSettings(lr=1.0)), ()) == training_hash(erm, ())
+    erm, other = TrainSettings("erm"), StageSettings(lr=1.0)
+    assert training_hash(replace(erm, pretrain=other, finetune=other), ()) == training_hash(erm, ())
+    assert training_hash(replace(FFR, main=other), ()) == training_hash(FFR, ())
+    assert list(FFR.stages) == ["stage1", "stage2"] and list(erm.stages) == ["train"]
 
 
 def test_the_settings_need_no_torch() -> None:

@@ -1,0 +1,111 @@
+"""The FFR benchmark: its statistics, its tables, equal tuning, and that it resumes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import ffr
+from benchmarks.ffr_tables import differences_table, mean_interval, paired_difference, report, results_table
+from benchmarks.ffr_tuning import METHODS, RATES, choose, save, settings_for, with_rate
+from pipeline.progress import Reporter
+from tests.trainers.shapes import quick
+from trainers.settings import LOSSES, TrainSettings
+
+
+def test_the_interval_of_a_mean_is_students() -> None:
+    found = mean_interval([0.1, 0.2, 0.3, 0.4, 0.5])
+    assert found.mean == pytest.approx(0.3) and found.n == 5
+    assert found.half == pytest.approx(2.776 * 0.158114 / 5**0.5, abs=1e-5)
+    assert mean_interval([0.7]).half is None and mean_interval([0.7]).percent() == "70.0"
+
+
+def test_a_paired_difference_is_over_common_seeds_and_keeps_its_sign() -> None:
+    found = paired_difference({0: 0.5, 1: 0.6, 2: 0.9}, {0: 0.6, 1: 0.8, 3: 0.1})
+    assert found is not None and found.n == 2
+    assert found.percent(signed=True) == "-15.0 ± 63.5"
+    assert paired_difference({0: 1.0}, {1: 1.0}) is None
+
+
+def row(method: str, loss: str, seed: int, worst: float, ratio: float = 0.97) -> dict[str, Any]:
+    return {
+        "seed": seed, "ratio": ratio, "method": method, "loss": loss, "worst_group": worst, "balanced": 0.9,
+        "average": 0.8, "adjusted_average": 0.95, "synthetic": 940, "bits": 0.25,
+    }  # fmt: skip
+
+
+def test_tables_hold_every_cell_and_the_references() -> None:
+    rows = [row(method, "erm", seed, 0.5 + 0.1 * seed) for method in METHODS for seed in (0, 1)]
+    rows += [row("ffr-stage1", "", 0, 0.7), {**row("zero-shot", "", 0, 0.9), "bits": None, "synthetic": 0}]
+    rows += [row("balanced-real", "erm", 0, 0.95, ratio=0.5)]
+    lines = results_table(rows).splitlines()
+    assert lines[2].startswith("| 0.5 | balanced real, same size | ERM | 95.0 |")
+    assert [line.split(" | ")[1] for line in lines[3:]] == [
+        "none", "USB", "ASB", "FFR", "FFR stage 1 alone", "zero-shot CLIP",
+    ]  # fmt: skip
+    assert "| 55.0 ± 63.5 | 90.0 ± 0.0 |" in lines[3] and lines[3].endswith("| 940 | 0.25 | 2 |")
+    assert differences_table(rows).splitlines()[2] == "| 0.97 | ERM | +0.0 ± 0.0 | +0.0 ± 0.0 | +0.0 ± 0.0 |"
+    assert "paired by seed" in report(rows)
+
+
+def test_every_method_has_the_same_number_of_trials_and_only_validation_decides(tmp_path: Path) -> None:
+    names = [f"{method} {loss}" for method in METHODS for loss in LOSSES]
+    scores = {name: {f"{rate:g}": [0.5, rate * 20] for rate in RATES} for name in names}
+    scores["ffr erm"]["0.0001"] = [0.9, 0.9]
+    table = save(scores, [100, 101], tmp_path / "tuning.json")
+    assert "| ffr erm | 90.0 | 25.3 | 26.0 | 28.0 | 0.0001 |" in table
+    assert settings_for("ffr", "erm", 3, tmp_path / "tuning.json").finetune.lr == 1e-4
+    assert settings_for("asb", "erm", 3, tmp_path / "tuning.json").main.lr == 3e-3
+    assert settings_for("asb", "erm", 3, tmp_path / "none.json") == TrainSettings("asb", "erm", 3)
+
+
+def test_the_tuned_rate_is_that_of_the_stage_that_sees_real_pictures() -> None:
+    asb, ours = with_rate(TrainSettings("asb"), 0.5), with_rate(TrainSettings("ffr"), 0.5)
+    assert asb.stages["train"].lr == 0.5
+    assert ours.stages["stage2"].lr == 0.5 and ours.stages["stage1"] == TrainSettings("ffr").pretrain
+
+
+def test_equal_rates_go_to_the_lowest() -> None:
+    assert choose({"0.001": [0.5], "0.0003": [0.5], "0.003": [0.4]}) == 0.0003
+
+
+def test_the_grid_is_the_published_one() -> None:
+    cells = ffr.grid([0, 1], [0.95, 0.99], Path("no-tuning.json"))
+    assert len(cells) == 2 * (2 * 8 + 1)
+    assert all(cell.settings.seed == cell.seed for cell in cells)
+    assert [cell.ratio for cell in cells if cell.settings.method == "balanced-real"] == [0.5, 0.5]
+    assert len({ffr.cell_key(cell) for cell in cells}) == len(cells)
+
+
+def test_the_benchmark_goes_on_where_it_stood(
+    tmp_path: Path, real_index: Path, synthetic_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[tuple[int, float]] = []
+
+    def prepare(seed: int, ratio: float, runs: Path, curate: bool = True) -> ffr.Indexes:
+        prepared.append((seed, ratio))
+        return ffr.Indexes(runs / str(seed), real_index, synthetic_index)
+
+    monkeypatch.setattr(ffr, "prepare", prepare)
+    monkeypatch.setattr(ffr, "zero_shot", lambda index: row("zero-shot", "", 0, 0.9))
+    cells = [ffr.Cell(0, 0.97, quick(method, epochs=1)) for method in ("erm", "ffr")]
+    results = tmp_path / "results.json"
+    ffr.run_grid(cells[:1], ffr.Rows(results), tmp_path / "runs", Reporter(quiet=True))
+    ffr.run_grid(cells, ffr.Rows(results), tmp_path / "runs", Reporter(quiet=True))
+    ffr.run_grid(cells, ffr.Rows(results), tmp_path / "runs", Reporter(quiet=True))
+    assert prepared == [(0, 0.97), (0, 0.97)]
+    methods = [found["method"] for found in ffr.Rows(results).of(cells)]
+    assert methods == ["erm", "zero-shot", "ffr", "ffr-stage1"]
+    changed = [replace(cells[0], settings=replace(cells[0].settings, seed=9))]
+    assert ffr.Rows(results).of(changed) == []
+
+
+def test_the_curated_index_is_the_one_that_the_last_command_made(tmp_path: Path) -> None:
+    names = ["run.parquet", "source/index.parquet", "curated/b/decisions.parquet", "curated/b/index.parquet",
+             "curated/a/index.parquet"]  # fmt: skip
+    (tmp_path / "run.json").write_text(json.dumps({"manifests": names}))
+    assert ffr.curated_index(tmp_path) == tmp_path / "curated/b/index.parquet"
