@@ -69,9 +69,11 @@ def _run(recipe: Recipe, folder: RunFolder, launcher: Launcher, report: Reporter
         result.trainings = training_stage(recipe, folder, result.curated, current, report)
     _sync(folder, current)
     if STAGES.index(until) >= 4:
+        from pipeline.card import write_card
         from pipeline.report import write_report
 
         result.report = write_report(folder, recipe)
+        write_card(folder, recipe)
     result.generated = pool.generated if pool else 0
     result.seconds = time.monotonic() - begin
     return result

@@ -1,5 +1,7 @@
 """pocket-clip: an open_clip model of two small towers, its folder, and the embeddings that check its preprocessing."""
 
+import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,7 @@ def save_clip(model: CLIP, folder: Path) -> None:
     config = {"model_cfg": clip_config(len(tokenizer)), "preprocess_cfg": PREPROCESS}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
     tokenizer.save_pretrained(folder)
-    golden = {"picture": GOLDEN, "embedding": golden_embedding(folder).tolist()}
+    golden = {"picture": GOLDEN, "png": golden_png(), "embedding": golden_embedding(folder).tolist()}
     (folder / "golden.json").write_text(json.dumps(golden, indent=2) + "\n")
 
 
@@ -59,6 +61,15 @@ def load_clip(folder: Path) -> tuple[CLIP, Any, Any]:
     """Model in float32 and evaluation mode, preprocessing transform, tokenizer."""
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     return model.eval(), preprocess, open_clip.get_tokenizer(f"local-dir:{folder}")
+
+
+def golden_png() -> str:
+    """The golden picture as base64 PNG, so that a loader can check the model without the renderer."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(render_sample(**GOLDEN).image).save(buffer, format="PNG")  # type: ignore[arg-type]
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 @torch.inference_mode()

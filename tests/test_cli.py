@@ -73,7 +73,8 @@ def test_mistakes_give_one_message_and_no_traceback(
 
 
 def test_start_up_imports_neither_torch_nor_beam() -> None:
-    code = "import sys, pipeline.cli; print([m for m in ('torch', 'apache_beam', 'diffusers', 'duckdb') if m in sys.modules])"
+    heavy = ("torch", "apache_beam", "diffusers", "duckdb")
+    code = f"import sys, pipeline.cli; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -39,13 +39,14 @@ def free_port() -> int:
 @contextlib.contextmanager
 def service(module: str, *arguments: str, port: int, folder: Path) -> Iterator[None]:
     """Run a Beam service in a process of its own until the body ends."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # the pool starts `python` by name
     log = folder / f"{module.rpartition('.')[2]}.log"
     with open(log, "wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdout=file,
             stderr=file,
-            cwd=folder,
+            cwd=folder, env={**os.environ, "PATH": path},
             start_new_session=True,
         )
     try:
