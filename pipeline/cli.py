@@ -29,20 +29,14 @@ app = typer.Typer(
 EXTRA = {"allow_extra_args": True, "ignore_unknown_options": False}
 STAGES = ("source", "generate", "curate", "train", "report")
 
-RecipeName = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
-]
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name below ./runs.")]
-Sets = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the recipe.")
-]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the recipe.")]
 RunnerName = Annotated[str, typer.Option("--runner", help="local, portable, flink, dataflow or prism.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Local worker processes.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="The run folder. Default: <output>/<name>.")
-]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="The run folder. Default: <output>/<name>.")]
 
 
 @app.command("run", context_settings=EXTRA)
@@ -191,9 +185,7 @@ def explain_command(
 def verify_command(
     run: RunName,
     samples: Annotated[int, typer.Option(min=0, help="Regenerate this many samples.")] = 0,
-    clean: Annotated[
-        bool, typer.Option("--clean", help="Delete files that no current manifest names.")
-    ] = False,
+    clean: Annotated[bool, typer.Option("--clean", help="Delete files that no current manifest names.")] = False,
     debug: Debug = False,
 ) -> None:
     """Check every shard against its manifest; regenerate samples and compare pixels.

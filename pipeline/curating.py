@@ -8,7 +8,7 @@ from typing import Any
 
 from catalogs import manifest
 from catalogs.identity import task_hash
-from catalogs.manifest import SCHEMAS
+from catalogs.schemas import SCHEMAS
 from pipeline.curation import VERSION, Decision, Selection, curation_id, select
 from pipeline.jobs import Launcher
 from pipeline.progress import Reporter

@@ -29,9 +29,7 @@ class LabelValue(_Strict):
     words: tuple[str, ...] = Field(
         (), description="How prompts may word it; one is drawn per sample. Default: the name."
     )
-    labels: tuple[str, ...] = Field(
-        (), description="What the dataset writes for it. Default: the name or its number."
-    )
+    labels: tuple[str, ...] = Field((), description="What the dataset writes for it. Default: the name or its number.")
     judge: tuple[str, ...] = Field(
         (), description="Prompts with which the CLIP judge knows it. Default: from the scorer."
     )
@@ -159,15 +157,11 @@ class Generator(_Strict):
 class Quota(_Strict):
     """How many samples to keep per (class, bias) group."""
 
-    per_group: int | None = Field(
-        None, ge=1, description="Default: FFR's m = floor(sum(M - n) / K) (methods 1.4)."
-    )
+    per_group: int | None = Field(None, ge=1, description="Default: FFR's m = floor(sum(M - n) / K) (methods 1.4).")
     usb_extra: bool = Field(False, description="Also keep what the USB baseline needs: M - n a group.")
     surplus: float = Field(0.15, ge=0, description="Share made beyond the quota in the first round.")
     max_rounds: int = Field(4, ge=1)
-    shard_size: int = Field(
-        64, ge=1, description="S: a raw shard holds replicates [kS, (k+1)S) of one group."
-    )
+    shard_size: int = Field(64, ge=1, description="S: a raw shard holds replicates [kS, (k+1)S) of one group.")
     curated_shard_size: int = Field(500, ge=1)
 
 
@@ -210,13 +204,13 @@ class Recipe(_Strict):
     pairs: tuple[tuple[str, str], ...] = Field(
         (), alias="groups", description="The (class, bias) pairs that exist. Default: all of them."
     )
-    prompts: Prompts = Prompts()
+    prompts: Prompts = Field(default_factory=lambda: Prompts.model_validate({}))
     generator: Generator
-    quota: Quota = Quota()
+    quota: Quota = Field(default_factory=lambda: Quota.model_validate({}))
     scorer: Scorer
     filters: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
-    training: Training = Training()
-    runner: Runner = Runner()
+    training: Training = Field(default_factory=lambda: Training.model_validate({}))
+    runner: Runner = Field(default_factory=lambda: Runner.model_validate({}))
     output: str = Field("runs", description="The folder of the run folders.")
 
     @model_validator(mode="after")
@@ -235,9 +229,7 @@ class Recipe(_Strict):
         groups = len(self.groups)
         for ratio, counts in self.source.published_counts.items():
             if len(counts) != groups:
-                raise ValueError(
-                    f"source.published_counts[{ratio}] has {len(counts)} counts for {groups} groups"
-                )
+                raise ValueError(f"source.published_counts[{ratio}] has {len(counts)} counts for {groups} groups")
         return self
 
     @property
@@ -252,9 +244,7 @@ class Recipe(_Strict):
         pairs = self.pairs or tuple((c, b) for c in classes for b in values)
         for class_name, bias_name in pairs:
             if class_name not in classes or bias_name not in values:
-                raise ValueError(
-                    f"groups has [{class_name}, {bias_name}]; classes are {classes}, values {values}"
-                )
+                raise ValueError(f"groups has [{class_name}, {bias_name}]; classes are {classes}, values {values}")
         return sorted((classes.index(c), values.index(b)) for c, b in pairs)
 
     def group_name(self, y: int, b: int) -> str:
@@ -274,17 +264,13 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     except yaml.YAMLError as error:
         raise RecipeError(f"{where} is no YAML: {error}") from error
     if not isinstance(raw, dict):
-        raise RecipeError(
-            f"{where} holds {type(raw).__name__}, expected a mapping with name, source, classes, ..."
-        )
+        raise RecipeError(f"{where} holds {type(raw).__name__}, expected a mapping with name, source, classes, ...")
     for override in overrides:
         _set(raw, override)
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        raise RecipeError(
-            f"{where}:\n" + "\n".join(_explain(problem) for problem in error.errors())
-        ) from None
+        raise RecipeError(f"{where}:\n" + "\n".join(_explain(problem) for problem in error.errors())) from None
 
 
 def shipped_recipes() -> list[str]:
@@ -300,9 +286,7 @@ def _find(name: str) -> tuple[str, str]:
     shipped = importlib.resources.files("recipes") / f"{name.removesuffix('.yaml')}.yaml"
     if "/" not in name and shipped.is_file():
         return shipped.read_text(), f"recipe {name}"
-    raise RecipeError(
-        f"no recipe {name!r}: no such file{_nearest(name, shipped_recipes(), 'and none that ships: ')}"
-    )
+    raise RecipeError(f"no recipe {name!r}: no such file{_nearest(name, shipped_recipes(), 'and none that ships: ')}")
 
 
 def _set(raw: dict[str, Any], override: str) -> None:
@@ -325,11 +309,7 @@ def _explain(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         known = _fields(problem["loc"][:-1])
         return f"  {where}: unknown key{_nearest(str(path[-1]), known)}"
-    got = (
-        ""
-        if problem["type"] == "missing" or isinstance(problem["input"], dict)
-        else f" (got {problem['input']!r})"
-    )
+    got = "" if problem["type"] == "missing" or isinstance(problem["input"], dict) else f" (got {problem['input']!r})"
     return f"  {where}: {problem['msg'].removeprefix('Value error, ')}{got}"
 
 

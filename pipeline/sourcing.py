@@ -10,6 +10,7 @@ from typing import Any
 
 from catalogs import manifest
 from catalogs.identity import digest, task_hash
+from catalogs.schemas import SCHEMAS
 from pipeline.jobs import Launcher
 from pipeline.progress import Reporter
 from pipeline.quota import Group, minority_kept
@@ -49,9 +50,7 @@ def source_stage(recipe: Recipe, folder: RunFolder, launcher: Launcher, report: 
     index = _index_rows(recipe, rows)
     if not any(row["split"] == "train" for row in index):
         reasons = Counter(row["reason"] for row in rows if row["status"] == "reject").most_common(3)
-        raise RecipeError(
-            f"the source has no usable training image; {len(rows)} were read, rejected for {reasons}"
-        )
+        raise RecipeError(f"the source has no usable training image; {len(rows)} were read, rejected for {reasons}")
     hashed = task_hash("index", "source-index/1", [row["sample_id"] for row in index], list(heads.values()))
     head = folder.commit(INDEX, "index", "source-index", index, task_hash=hashed, inputs=list(heads.values()))
     heads[INDEX] = head.content_sha256
@@ -88,7 +87,7 @@ def _render(recipe: Recipe, source: PocketSource, folder: RunFolder, report: Rep
 
     ratio = 0.95 if source.bias_ratio is None else source.bias_ratio
     seed = recipe.seed if source.seed is None else source.seed
-    settings = {
+    settings: dict[str, Any] = {
         "n_train": source.n_train,
         "bias_ratio": ratio,
         "seed": seed,
@@ -108,7 +107,7 @@ def _done(tasks: Sequence[Any]) -> int:
 
 def _index_rows(recipe: Recipe, rows: Sequence[Row]) -> list[Row]:
     """Return the index rows of the usable images: no rejects, one of each id, sub-sampled to the bias ratio."""
-    names = set(manifest.SCHEMAS["index"].names)
+    names = set(SCHEMAS["index"].names)
     good: dict[str, Row] = {}
     for row in rows:
         if row["status"] == "ok":

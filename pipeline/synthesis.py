@@ -10,7 +10,7 @@ from typing import Any
 
 from catalogs import manifest
 from catalogs.identity import task_hash
-from catalogs.manifest import SCHEMAS
+from catalogs.schemas import SCHEMAS
 from pipeline import planning
 from pipeline.curation import Candidate, Decision, decide
 from pipeline.jobs import Launcher
