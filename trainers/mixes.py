@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from trainers.errors import MixError
@@ -49,10 +50,10 @@ def build_mix(method: str, real: Sequence[Sample], synthetic: Sequence[Sample]) 
         return (Stage("train", tuple(real)),)
     if method == "usb":
         mixed = (*real, *take("USB", synthetic, usb_counts(counts), BALANCED_AND_EXTRA))
-        require_balance("the USB mix", mixed)
+        require_balance("the USB mix", mixed, counts)
         return (Stage("train", mixed),)
     added = take(method.upper(), synthetic, asb_counts(counts), BALANCED)
-    require_balance(f"the synthetic part of {method.upper()}", added)
+    require_balance(f"the synthetic part of {method.upper()}", added, counts)
     if method == "asb":
         return (Stage("train", (*real, *added)),)
     return (Stage("stage1", added), Stage("stage2", tuple(real)))
@@ -77,12 +78,16 @@ def take(
     return tuple(chosen)
 
 
-def require_balance(what: str, samples: Sequence[Sample]) -> None:
-    """Raise MixError unless every class meets every bias value in ``samples``, the same number of times."""
-    counts = group_counts(samples)
-    expected = len({y for y, _ in counts}) * len({b for _, b in counts})
-    if len(set(counts.values())) != 1 or len(counts) != expected:
-        raise MixError(f"{what} should be balanced over (class, bias); it has {_table(samples, counts)}")
+def require_balance(what: str, samples: Sequence[Sample], groups: Iterable[Group] | None = None) -> None:
+    """Raise MixError unless every group has the same number of ``samples``.
+
+    ``groups`` are those that must be there; by default every class with every bias value. Some datasets lack
+    pairs by design (SpuCo Animals has 8 of its 16).
+    """
+    found = group_counts(samples)
+    wanted = set(groups) if groups is not None else set(product({y for y, _ in found}, {b for _, b in found}))
+    if found.keys() != wanted or len(set(found.values())) != 1:
+        raise MixError(f"{what} should be balanced over (class, bias); it has {_table(samples, found)}")
 
 
 def mutual_information(joint: Mapping[tuple[Any, Any], int]) -> float:

@@ -109,6 +109,14 @@ def test_samples_beyond_the_count_are_left_in_index_order() -> None:
     assert numbers == ["1-balanced-10-0", "1-balanced-10-1"]
 
 
+def test_datasets_may_lack_pairs_by_design() -> None:
+    groups = [(y, 2 * (y // 2) + b) for y in range(4) for b in range(2)]  # SpuCo: birds and dogs have their own places
+    real = bare_samples({group: (9, 3)[number % 2] for number, group in enumerate(groups)})
+    synthetic = bare_samples(dict.fromkeys(groups, 6), "balanced", 1)
+    assert group_counts(build_mix("ffr", real, synthetic)[0].samples) == dict.fromkeys(groups, 3)
+    assert group_counts(build_mix("usb", real, synthetic)[0].samples) == dict.fromkeys(groups, 9)
+
+
 def test_a_group_without_real_samples_counts_as_zero() -> None:
     real = bare_samples({(0, 0): 50, (1, 0): 2, (1, 1): 50})
     (usb,) = build_mix("usb", real, BALANCED + EXTRA)
