@@ -15,6 +15,7 @@ from pipeline.progress import Reporter
 from pipeline.quota import Group, Quota
 from pipeline.recipe import Recipe
 from pipeline.runfolder import RunFolder
+from pipeline.sourcing import SMALL_JOB
 from pipeline.synthesis import Pool
 from transforms import commit
 from transforms.curate import WriteCurated, curate_tasks
@@ -55,7 +56,7 @@ def curation_stage(
     tasks = curate_tasks(folder.path, name, chosen, rows, recipe.quota.curated_shard_size)
     todo = [task for task in tasks if commit.find(task) is None]
     with report.watch("writing curated shards", len(tasks), lambda: sum(commit.find(t) is not None for t in tasks)):
-        launcher.map(todo, WriteCurated())
+        launcher.map(todo, WriteCurated(), small=SMALL_JOB)
     placed = [row for task in tasks for row in manifest.read_rows(folder.root / commit.manifest_name(task))[1]]
     manifests = _commit_decisions(recipe, quotas, name, pool, decision, selection, folder)
     inputs = list(manifests.values())

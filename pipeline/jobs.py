@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
@@ -72,9 +72,15 @@ class Launcher:
         build(pipeline)
         pipeline.run().wait_until_finish()
 
-    def map(self, elements: Sequence[Any], *transforms: Any) -> None:
-        """Run ``Create(elements) | transforms...``; nothing at all for no elements."""
+    def map(self, elements: Sequence[Any], *transforms: Any, small: int = 0) -> None:
+        """Run ``Create(elements) | transforms...``; nothing at all for no elements.
+
+        Up to ``small`` elements aren't worth local worker processes, whose start costs 15 seconds.
+        """
         if not elements:
+            return
+        if 0 < len(elements) <= small and self.workers > 1:
+            replace(self, workers=1).map(elements, *transforms)
             return
 
         def build(pipeline: Any) -> None:

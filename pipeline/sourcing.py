@@ -22,6 +22,7 @@ from transforms.sources import READERS, SourceReader, WebDatasetReader
 
 Row = dict[str, Any]
 INDEX = "source/index.parquet"
+SMALL_JOB = 16
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def source_stage(recipe: Recipe, folder: RunFolder, launcher: Launcher, report: 
     works = plan_source(reader, folder.path, recipe.name, classes, bias)
     todo = [work for work in works if commit.find(work.task) is None]
     with report.watch("reading the source", len(works), lambda: _done([w.task for w in works])):
-        launcher.map(todo, IngestSource(reader, classes, bias))
+        launcher.map(todo, IngestSource(reader, classes, bias), small=SMALL_JOB)
     heads, rows = {}, []
     for work in works:
         name = commit.manifest_name(work.task)
