@@ -17,7 +17,7 @@ from pipeline.progress import Reporter
 from trainers.settings import LOSSES, TrainSettings
 
 TUNING = Path("docs/results/ffr-tuning.json")
-RATES = (1e-4, 3e-4, 1e-3, 3e-3)
+RATES = (1e-5, 1e-4, 1e-3, 3e-3, 1e-2)
 RATIO = 0.97
 METHODS = ("erm", "usb", "asb", "ffr")
 

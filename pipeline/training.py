@@ -60,7 +60,7 @@ def train_settings(recipe: Recipe) -> list[TrainSettings]:
 def _options(raw: Mapping[str, Any]) -> dict[str, Any]:
     options: dict[str, Any] = dict(raw)
     _known(options, TrainSettings, "training.settings")
-    for stage in ("main", "pretrain"):
+    for stage in ("main", "pretrain", "finetune"):
         if stage in options:
             _known(options[stage], StageSettings, f"training.settings.{stage}")
             options[stage] = StageSettings(**options[stage])
@@ -93,4 +93,6 @@ class _Epochs:
 
 
 def _total(settings: TrainSettings) -> int:
-    return settings.main.epochs + (settings.pretrain.epochs if settings.method == "ffr" else 0)
+    if settings.method == "ffr":
+        return settings.pretrain.epochs + settings.finetune.epochs
+    return settings.main.epochs

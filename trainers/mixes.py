@@ -52,6 +52,8 @@ def build_mix(method: str, real: Sequence[Sample], synthetic: Sequence[Sample]) 
         mixed = (*real, *take("USB", synthetic, usb_counts(counts), BALANCED_AND_EXTRA))
         require_balance("the USB mix", mixed, counts)
         return (Stage("train", mixed),)
+    if not any(asb_counts(counts).values()):
+        raise MixError(f"{method.upper()} has no synthetic sample to add: m = 0 for {_table(real, counts)}; train erm")
     added = take(method.upper(), synthetic, asb_counts(counts), BALANCED)
     require_balance(f"the synthetic part of {method.upper()}", added, counts)
     if method == "asb":

@@ -10,7 +10,6 @@ from trainers.errors import TrainerError
 
 METHODS = ("erm", "usb", "asb", "ffr", "balanced-real")
 LOSSES = ("erm", "resample")
-SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("auto", "float32", "bfloat16")
 # Settings that change how fast a training is, never what it gives: they are not part of its identity.
 _SPEED = ("workers", "cache_bytes")
@@ -19,25 +18,22 @@ _STAGES = ("main", "pretrain", "finetune")
 
 @dataclass(frozen=True)
 class StageSettings:
-    """One stage of training with Adam (methods 1.5).
+    """One stage of training with Adam at a constant learning rate (methods 1.5).
 
-    ``epochs`` are passes of N draws, N the stage's number of samples. ``schedule`` "constant" keeps ``lr``
-    (as published), "cosine" lets it fall to 0 over the stage. ``freeze_bn`` keeps the model in evaluation
-    mode while it trains, so that batch statistics don't move.
+    ``epochs`` are passes of N draws, N the stage's number of samples. ``freeze_bn`` keeps the model in
+    evaluation mode while it trains, so that batch statistics don't move. The defaults suit pocket-convnet.
     """
 
     epochs: int = 12
-    lr: float = 1e-3
+    lr: float = 3e-3
     weight_decay: float = 1e-5
-    batch_size: int = 64
-    schedule: str = "constant"
+    batch_size: int = 32
     freeze_bn: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "lr", "batch_size"):
             if getattr(self, name) <= 0:
                 raise TrainerError(f"{name} is {getattr(self, name)}; it must be above 0")
-        _one_of("schedule", self.schedule, SCHEDULES)
         if self.weight_decay < 0:
             raise TrainerError(f"weight_decay is {self.weight_decay}; it must be 0 or more")
 
@@ -64,7 +60,7 @@ class TrainSettings:
     image_size: int = 64
     main: StageSettings = field(default_factory=StageSettings)
     pretrain: StageSettings = field(default_factory=StageSettings)
-    finetune: StageSettings = field(default_factory=lambda: StageSettings(lr=1e-4))
+    finetune: StageSettings = field(default_factory=lambda: StageSettings(lr=1e-5))
     device: str = "auto"
     precision: str = "auto"
     workers: int = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +76,7 @@ def train_stage(run: StageRun, model: nn.Module, progress: ProgressCallback | No
     # ---- epochs ------------------------------------------------------------------------------------
     for epoch in range(place.epoch + 1, settings.epochs + 1):
         with seeded(part_seed(run.seed, run.name, epoch), run.device) as generator:
-            loss = train_epoch(run, model, optimiser, draw(run, generator), epoch)
+            loss = train_epoch(run, model, optimiser, draw(run, generator))
         place.history.append(measure(run, model, epoch, loss))
         if select(place.history).epoch == epoch:
             place.best = contiguous(model.state_dict())
@@ -89,33 +88,20 @@ def train_stage(run: StageRun, model: nn.Module, progress: ProgressCallback | No
     return StageResult(tuple(place.history), select(place.history), place.best)
 
 
-def train_epoch(
-    run: StageRun, model: nn.Module, optimiser: torch.optim.Optimizer, order: Tensor, epoch: int
-) -> float:
+def train_epoch(run: StageRun, model: nn.Module, optimiser: torch.optim.Optimizer, order: Tensor) -> float:
     """Take one step per batch of ``order`` and return the mean cross-entropy over its draws."""
     model.train(not run.settings.freeze_bn)
-    seen = 0
     labels = torch.tensor([sample.y for sample in run.train.samples])
     total = torch.zeros((), device=run.device, dtype=torch.float64)
     size = run.settings.batch_size
     for images, positions in batches(run.train.pictures, order, size, run.device, run.workers):
         with autocast(run.device, run.precision):
             loss = cross_entropy(model(images).float(), labels[positions].to(run.device))
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(run.settings, epoch - 1 + seen / len(order))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         total += loss.detach() * len(positions)
-        seen += len(positions)
     return float(total) / len(order)
-
-
-def learning_rate(settings: StageSettings, epochs_done: float) -> float:
-    """Return the learning rate after so many epochs, fractions included."""
-    if settings.schedule == "constant":
-        return settings.lr
-    return settings.lr * (1 + math.cos(math.pi * epochs_done / settings.epochs)) / 2
 
 
 def draw(run: StageRun, generator: torch.Generator) -> Tensor:

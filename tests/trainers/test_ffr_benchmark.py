@@ -57,9 +57,9 @@ def test_every_method_has_the_same_number_of_trials_and_only_validation_decides(
     scores = {name: {f"{rate:g}": [0.5, rate * 20] for rate in RATES} for name in names}
     scores["ffr erm"]["0.0001"] = [0.9, 0.9]
     table = save(scores, [100, 101], tmp_path / "tuning.json")
-    assert "| ffr erm | 90.0 | 25.3 | 26.0 | 28.0 | 0.0001 |" in table
+    assert "| ffr erm | 25.0 | 90.0 | 26.0 | 28.0 | 35.0 | 0.0001 |" in table
     assert settings_for("ffr", "erm", 3, tmp_path / "tuning.json").finetune.lr == 1e-4
-    assert settings_for("asb", "erm", 3, tmp_path / "tuning.json").main.lr == 3e-3
+    assert settings_for("asb", "erm", 3, tmp_path / "tuning.json").main.lr == 1e-2
     assert settings_for("asb", "erm", 3, tmp_path / "none.json") == TrainSettings("asb", "erm", 3)
 
 

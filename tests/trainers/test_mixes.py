@@ -139,6 +139,12 @@ def test_usb_without_the_extra_split_is_short() -> None:
         build_mix("usb", bare_samples(REAL), BALANCED)
 
 
+@pytest.mark.parametrize("method", ["asb", "ffr"])
+def test_a_balanced_real_set_leaves_nothing_to_add(method: str) -> None:
+    with pytest.raises(MixError, match=r"no synthetic sample to add: m = 0 for class0\|bias0 25"):
+        build_mix(method, bare_samples(dict.fromkeys(FOUR, 25)), BALANCED)
+
+
 def test_balanced_real_must_be_balanced() -> None:
     even = bare_samples(dict.fromkeys(FOUR, 25))
     assert build_mix("balanced-real", even, ())[0].samples == tuple(even)

@@ -1,0 +1,28 @@
+"""The shipped pocket recipe on its own checkpoints, in small: the world, the pictures, the trainings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from catalogs.query import run_query
+from pipeline.driver import run
+from pipeline.jobs import Launcher
+from pipeline.progress import Reporter
+from pipeline.recipe import load_recipe
+
+SMALL = (
+    "source.n_train=40", "source.val_min_group=2", "source.test_per_group=4", "source.bias_ratio=0.9",
+    "quota.surplus=0", "quota.shard_size=8", "generator.steps=3", "generator.window=2", "generator.batch_size=8",
+    "filters={}", "training.settings={main: {epochs: 1}, pretrain: {epochs: 1}, finetune: {epochs: 1}}",
+)  # fmt: skip
+
+
+def test_the_pocket_recipe_runs_to_its_report(tmp_path: Path) -> None:
+    result = run(load_recipe("pocket-waterbirds", SMALL), Launcher(), Reporter(quiet=True), root=tmp_path / "run")
+    assert result.source.counts == {(0, 0): 18, (0, 1): 2, (1, 0): 2, (1, 1): 18}
+    assert result.curated is not None and result.curated.selection.balanced == 8
+    assert [training.method for training in result.trainings] == ["erm", "usb", "asb", "ffr"]
+    assert result.report is not None and result.report.stat().st_size > 20_000
+    assert (tmp_path / "run/README.md").exists() and (tmp_path / "run/croissant.json").exists()
+    columns, rows = run_query(tmp_path / "run", "SELECT count(*) FROM rejects")
+    assert rows == [(0,)], columns
