@@ -14,7 +14,8 @@ from tests.pipeline.conftest import Small
 from tests.pipeline.small import small_recipe
 from trainers.errors import TrainerError
 
-QUICK = "training={methods: [erm, asb, ffr], settings: {image_size: 32, main: {epochs: 1}, pretrain: {epochs: 1}, finetune: {epochs: 1}}}"
+STAGES = "main: {epochs: 1}, pretrain: {epochs: 1}, finetune: {epochs: 1}"
+QUICK = f"training={{methods: [erm, asb, ffr], settings: {{image_size: 32, {STAGES}}}}}"
 
 
 def test_trainings_their_shards_and_groups_are_in_the_catalog_and_the_report(
