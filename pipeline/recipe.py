@@ -50,7 +50,7 @@ class Bias(_Strict):
 class _Source(_Strict):
     bias_ratio: float | None = Field(
         None,
-        gt=0.5,
+        ge=0.5,
         lt=1.0,
         description="r. Pocket world: how biased it is drawn. Other sources: train and val minority groups are "
         "sub-sampled to n_maj (1-r)/r (FFR's rule).",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +28,8 @@ def seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
 
     Yields a CPU generator with the same seed, for draws that must not depend on the model's own.
     """
+    if device.type == "cuda":  # cuBLAS is deterministic only with a fixed workspace
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     algorithms = torch.are_deterministic_algorithms_enabled()
     fill = _FILLING.fill_uninitialized_memory
