@@ -48,8 +48,8 @@ def clip(work: Work = DEFAULT_WORK, steps: int = 500, threads: Threads = 2) -> N
 
 
 @app.command()
-def diffusion(work: Work = DEFAULT_WORK, steps: int = 5200, threads: Threads = 2) -> None:
-    """Denoiser and text encoder; needs vae and oracle. Example: python -m pocket.train diffusion --steps 5200"""
+def diffusion(work: Work = DEFAULT_WORK, steps: int = 4800, threads: Threads = 2) -> None:
+    """Denoiser and text encoder; needs vae and oracle. Example: python -m pocket.train diffusion --steps 4800"""
     from pocket.train_diffusion import train_diffusion
 
     torch.set_num_threads(threads)

@@ -16,6 +16,7 @@ from pocket.pictures import CHUNK, to_unit, training_images, training_scene
 from pocket.quality import check_diffusion
 from pocket.scene import stream
 from pocket.tokenizer import new_tokenizer
+from pocket.train_text import train_text
 from pocket.train_vae import LOGS, load_vae
 
 PHRASINGS = 5
@@ -66,15 +67,12 @@ def tokenize(texts: list[str], tokenizer: CLIPTokenizer) -> Tensor:
     return ids
 
 
-def caption_tokens(count: int, tokenizer: CLIPTokenizer, work: Path) -> Tensor:
-    """All phrasings of the first pictures, int64 (count, PHRASINGS, 24); cached in the work folder."""
-    path = work / f"tokens-{count}.pt"
-    if not path.exists():
-        texts = [phrase(index, number) for index in range(count) for number in range(PHRASINGS)]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(tokenize(texts, tokenizer).view(count, PHRASINGS, -1), path)
-    tokens: Tensor = torch.load(path, weights_only=True)
-    return tokens
+def all_captions(count: int) -> tuple[list[str], Tensor]:
+    """The different captions of the first pictures, and which of them each phrasing is, int64 (count, PHRASINGS)."""
+    texts = [[phrase(index, number) for number in range(PHRASINGS)] for index in range(count)]
+    different = sorted({text for row in texts for text in row})
+    place = {text: number for number, text in enumerate(different)}
+    return different, torch.tensor([[place[text] for text in row] for row in texts])
 
 
 class DiffusionData:
@@ -100,14 +98,18 @@ def v_loss(model: nn.Module, latents: Tensor, tokens: Tensor, generator: torch.G
     return mse_loss(model(noisy, times, tokens), scheduler.get_velocity(latents, noise, times))
 
 
-def train_diffusion(work: Path, steps: int = 5200, batch: int = 32, chunks: int = 8, rate: float = 1e-3) -> None:
+def train_diffusion(work: Path, steps: int = 4800, batch: int = 64, chunks: int = 12, rate: float = 1e-3) -> None:
     """Train (or resume) the denoiser; exports ``pocket-diffusion`` with its EMA at every check and at the end."""
     torch.manual_seed(0)
     tokenizer, vae = new_tokenizer(), load_vae(work)
     latents = torch.cat([encode_chunk(number, vae, work) for number in range(chunks)], dim=1)
-    data = DiffusionData(latents, caption_tokens(latents.shape[1], tokenizer, work), tokenize([""], tokenizer))
-    schedule = Schedule(steps, rate=rate, warmup=300, ema=0.999, check_every=1300)
-    training = Training("diffusion", Denoiser(tokenizer), schedule, work, LOGS / "diffusion.csv")
+    captions, chosen = all_captions(latents.shape[1])
+    tokens = tokenize(captions, tokenizer)
+    data = DiffusionData(latents, tokens[chosen], tokenize([""], tokenizer))
+    denoiser = Denoiser(tokenizer)
+    denoiser.text.load_state_dict(train_text(work, tokenizer, captions, tokens).state_dict())
+    schedule = Schedule(steps, rate=rate, warmup=300, ema=0.999, check_every=800)
+    training = Training("diffusion", denoiser, schedule, work, LOGS / "diffusion.csv")
 
     def loss(generator: torch.Generator) -> Tensor:
         return v_loss(training.model, *data.draw(batch, generator), generator)

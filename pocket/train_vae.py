@@ -6,6 +6,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+from pocket import checkpoint_path
 from pocket.loop import Schedule, Training
 from pocket.models import new_vae
 from pocket.pictures import to_unit, training_images
@@ -72,5 +73,6 @@ def set_scaling(vae: AutoencoderKL, images: Tensor) -> None:
 
 
 def load_vae(work: Path) -> AutoencoderKL:
-    """The trained autoencoder of a work folder."""
-    return AutoencoderKL.from_pretrained(work / "vae").eval().requires_grad_(False)
+    """The trained autoencoder of a work folder; the committed one (float16 on disk) where none was trained there."""
+    folder = work / "vae" if (work / "vae").is_dir() else checkpoint_path("pocket-diffusion") / "vae"
+    return AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32).eval().requires_grad_(False)

@@ -21,9 +21,9 @@ from transforms.task import ShardTask, TaskRecord
 class LazyGenerator:
     """Loads the model when a task needs it, so that a bundle of finished tasks loads nothing."""
 
-    def __init__(self, spec: GeneratorSpec) -> None:
+    def __init__(self, spec: GeneratorSpec, loaded: TextToImage | None = None) -> None:
         self.spec = spec
-        self._model: TextToImage | None = None
+        self._model = loaded
 
     @property
     def model(self) -> TextToImage:
@@ -55,7 +55,7 @@ def generate_task(task: ShardTask, lazy: LazyGenerator) -> TaskRecord:
     started = time.time()
     plan = commit.read_task_rows(task)
     window = lazy.spec.window
-    results = list(lazy.model.generate([_request(row, window) for row in plan], lazy.spec.batch_size))
+    results = list(lazy.model.generate([image_request(row, window) for row in plan], lazy.spec.batch_size))
     good = [(row, result) for row, result in zip(plan, results, strict=True) if result.png is not None]
     tar, places = write_shard(_sample(row, result) for row, result in good)
     shard = commit.publish_shard(task, tar, len(good))
@@ -80,7 +80,7 @@ def regenerate(task: ShardTask, lazy: LazyGenerator, wanted: Collection[str]) ->
 
     Only the batches that hold a wanted sample are run.
     """
-    requests = [_request(row, lazy.spec.window) for row in commit.read_task_rows(task)]
+    requests = [image_request(row, lazy.spec.window) for row in commit.read_task_rows(task)]
     size = lazy.spec.batch_size
     for start in range(0, len(requests), size):
         batch = requests[start : start + size]
@@ -88,7 +88,8 @@ def regenerate(task: ShardTask, lazy: LazyGenerator, wanted: Collection[str]) ->
             yield from (result for result in lazy.model.generate(batch, size) if result.sample_id in wanted)
 
 
-def _request(row: Mapping[str, Any], window: int) -> ImageRequest:
+def image_request(row: Mapping[str, Any], window: int) -> ImageRequest:
+    """Return what a plan row asks of the model."""
     names = (
         "sample_id",
         "noise_seed",
