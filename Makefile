@@ -11,7 +11,7 @@ test: .venv/installed-dev
 	$(BIN)/python -m pytest -m "not slow"
 
 test-full: .venv/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --record docs/results/test-full.md
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

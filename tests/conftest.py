@@ -1,10 +1,36 @@
-"""Settings for the whole suite, made before torch is imported."""
+"""Settings for the whole suite, made before torch is imported; and the record of a full run (--record FILE)."""
 
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 # OpenMP threads that spin while they wait take the cores from everything else that runs
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record", type=Path, help="Write a Markdown record of this run to FILE.")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Write when the suite ran, how it ended, its slowest tests, and the figures that tests recorded."""
+    if not (file := config.getoption("--record")):
+        return
+    found = {name: terminalreporter.stats.get(name, []) for name in ("passed", "failed", "error", "skipped")}
+    ended = ", ".join(f"{len(reports)} {name}" for name, reports in found.items())
+    calls = [report for name in ("passed", "failed") for report in found[name]]
+    slow = sorted(calls, key=lambda report: -report.duration)[:10]
+    lines = [f"# The last full run of the suite\n\n`make test-full`, {time.strftime('%Y-%m-%d')}: {ended}.\n"]
+    lines += ["| test | seconds |\n|---|---:|", *(f"| `{report.nodeid}` | {report.duration:.0f} |" for report in slow)]
+    lines += [f"\nFailed: `{report.nodeid}`" for report in (*found["failed"], *found["error"])]
+    lines += ["\n| measured | value |\n|---|---:|"]
+    lines += [f"| {name} | {value} |" for report in calls for name, value in report.user_properties]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(lines) + "\n")
