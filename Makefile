@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-full check install wheel-test clean
+.PHONY: run test test-full wheel-test check install clean
 
 run: .venv/installed
 	$(BIN)/fairshards run pocket-waterbirds
@@ -12,6 +12,9 @@ test: .venv/installed-dev
 
 test-full: .venv/installed-dev
 	$(BIN)/python -m pytest --record docs/results/test-full.md
+
+wheel-test: .venv/installed-dev
+	$(BIN)/python -m pytest -m "slow or not slow" tests/test_packaging.py
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -28,6 +28,7 @@ from catalogs.catalog import CATALOG, Catalog, SyncReport
 from catalogs.identity import canonical_json, digest
 from catalogs.manifest import ATTEMPT_KEY, FORMAT, HEAD_KEY, Head
 from catalogs.schemas import SCHEMAS
+from pipeline.progress import Reporter
 
 ROWS = {
     "plan": """SELECT md5(i::VARCHAR) AS sample_id, i AS noise_seed, 'text-to-image' AS kind, 0 AS round,
@@ -56,6 +57,7 @@ def main() -> None:
     for column in columns:
         table.add_column(column, justify="left" if column == "stage" else "right")
     for stage in ROWS:
+        Reporter().say(f"{stage}: {options.rows:,} rows, {options.repeat} repeats")
         with tempfile.TemporaryDirectory() as folder:
             table.add_row(*measure(stage, Path(folder), options.rows, options.manifests, options.repeat))
     Console().print(table)

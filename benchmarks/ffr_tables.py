@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from trainers.train import SELECTION
+
 # Two-sided 95% quantiles of Student's t by degrees of freedom; the normal one beyond the table.
 T95 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
@@ -14,7 +16,8 @@ T95 = (
 )  # fmt: skip
 METHODS = {"erm": "none", "usb": "USB", "asb": "ASB", "ffr": "FFR"}
 REFERENCES = {
-    "ffr-stage1": "FFR stage 1 alone", "balanced-real": "balanced real, same size", "zero-shot": "zero-shot CLIP",
+    "ffr-stage1": "FFR stage 1 alone", "erm-longer": "none, twice the epochs",
+    "balanced-real": "balanced real, same size", "zero-shot": "zero-shot CLIP",
 }  # fmt: skip
 LOSSES = {"erm": "ERM", "resample": "Resample", "": ""}
 FIGURES = {
@@ -63,7 +66,7 @@ def by_seed(rows: Iterable[Row], ratio: float, method: str, loss: str, figure: s
 
 def results_table(rows: Sequence[Row]) -> str:
     """Return the Markdown table of means and intervals, one line per ratio, method and loss."""
-    head = ["r", "method", "loss", *FIGURES.values(), "synthetic", "I(Y;(B,G)) bits", "seeds"]
+    head = ["r", "method", "loss", *FIGURES.values(), "synthetic", "steps", "I(Y;(B,G)) bits", "seeds"]
     lines = [_line(head), _line(["---"] * len(head))]
     for ratio in sorted({row["ratio"] for row in rows}):
         for method, name in {**METHODS, **REFERENCES}.items():
@@ -75,14 +78,15 @@ def results_table(rows: Sequence[Row]) -> str:
 
 def differences_table(rows: Sequence[Row]) -> str:
     """Return the Markdown table of FFR's worst group minus the others', same loss and seed, whatever the sign."""
-    head = ["r", "loss", *(f"FFR − {METHODS[method]}" for method in ("erm", "usb", "asb"))]
+    others = {"erm": "none", "usb": "USB", "asb": "ASB", "ffr-stage1": "its stage 1 alone"}
+    head = ["r", "loss", *(f"FFR − {name}" for name in others.values())]
     lines = [_line(head), _line(["---"] * len(head))]
     for ratio in sorted({row["ratio"] for row in rows}):
         for loss in ("erm", "resample"):
             ours = by_seed(rows, ratio, "ffr", loss)
             if ours:
-                others = (by_seed(rows, ratio, method, loss) for method in ("erm", "usb", "asb"))
-                found = (paired_difference(ours, other) for other in others)
+                theirs = (by_seed(rows, ratio, method, "" if method == "ffr-stage1" else loss) for method in others)
+                found = (paired_difference(ours, other) for other in theirs)
                 cells = [difference.percent(signed=True) if difference else "" for difference in found]
                 lines.append(_line([f"{ratio:g}", LOSSES[loss], *cells]))
     return "\n".join(lines)
@@ -91,7 +95,9 @@ def differences_table(rows: Sequence[Row]) -> str:
 def report(rows: Sequence[Row]) -> str:
     """Return both tables with what they mean."""
     return (
-        "Test accuracy in percent: mean over seeds ± half-width of the 95% t interval.\n\n"
+        "Test accuracy in percent: mean over seeds ± half-width of the 95% t interval. Average is plain, adjusted "
+        "average is weighted by the training set's group shares. Steps are optimiser steps over all stages.\n"
+        f"Selection: {SELECTION}.\n\n"
         f"{results_table(rows)}\n\n"
         "Worst group, paired by seed: mean difference in points ± half-width of the 95% paired t interval.\n\n"
         f"{differences_table(rows)}\n"
@@ -101,8 +107,10 @@ def report(rows: Sequence[Row]) -> str:
 def _figures(rows: Sequence[Row], ratio: float, method: str, loss: str) -> list[str]:
     cells = [mean_interval(list(by_seed(rows, ratio, method, loss, figure).values())).percent() for figure in FIGURES]
     synthetic = by_seed(rows, ratio, method, loss, "synthetic")
+    steps = max(by_seed(rows, ratio, method, loss, "steps").values())
     bits = [value for value in by_seed(rows, ratio, method, loss, "bits").values() if value is not None]
-    return [*cells, f"{max(synthetic.values()):,}", f"{max(bits):.2f}" if bits else "", str(len(synthetic))]
+    return [*cells, f"{max(synthetic.values()):,}", f"{steps:,}" if steps else "",
+            f"{max(bits):.2f}" if bits else "", str(len(synthetic))]  # fmt: skip
 
 
 def _line(cells: Iterable[str]) -> str:

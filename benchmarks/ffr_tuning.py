@@ -1,7 +1,9 @@
 """Equal tuning: one grid of learning rates for every method and loss, on development seeds, by validation alone.
 
 The rate is that of the stage that sees real pictures: the one stage of none, USB and ASB, and FFR's stage 2.
-FFR's stage 1 keeps its default, so that no method has more trials than another.
+FFR's stage 1 keeps its default, so that no method has more trials than another. Epochs are fixed: the
+selection rule picks among the ends of 12 for every stage, and of 24 for the control row that takes as many
+optimiser steps as FFR. Trials never read test.
 """
 
 from __future__ import annotations
@@ -26,11 +28,20 @@ Scores = dict[str, dict[str, list[float]]]
 
 
 def settings_for(method: str, loss: str, seed: int, tuning: Path) -> TrainSettings:
-    """Return a training's settings: the defaults with the learning rate that ``--tune`` chose, where it has run."""
+    """Return a training's settings: the defaults with the learning rate that ``--tune`` chose.
+
+    Raises:
+        FileNotFoundError: the tuning hasn't run; a table of untuned methods would compare defaults.
+    """
     settings = TrainSettings(method, loss, seed)
     if not tuning.exists():
-        return settings
+        raise FileNotFoundError(f"no tuned learning rates in {tuning}: run `python -m benchmarks.ffr --tune` first")
     return with_rate(settings, json.loads(tuning.read_text())["chosen"][_name(settings)])
+
+
+def tuned_on(tuning: Path) -> list[int]:
+    """Return the development seeds."""
+    return [int(seed) for seed in json.loads(tuning.read_text())["seeds"]]
 
 
 def with_rate(settings: TrainSettings, rate: float) -> TrainSettings:
@@ -45,7 +56,7 @@ def tune(seeds: Sequence[int], prepare: Callable[..., Any], runs: Path, tuning: 
     from trainers.run import run_training
 
     scores: Scores = {}
-    trials = [TrainSettings(method, loss) for method in METHODS for loss in LOSSES]
+    trials = [TrainSettings(method, loss, trial=True) for method in METHODS for loss in LOSSES]
     done = [0]
     with report.watch("tuning: trainings", len(seeds) * len(trials) * len(RATES), lambda: done[0]):
         for seed in seeds:
@@ -53,7 +64,8 @@ def tune(seeds: Sequence[int], prepare: Callable[..., Any], runs: Path, tuning: 
             for trial in trials:
                 for rate in RATES:
                     settings = with_rate(replace(trial, seed=seed), rate)
-                    result = run_training(indexes.run, settings, indexes.source, indexes.curated)
+                    synthetic = indexes.curated if settings.needs_synthetic else None
+                    result = run_training(indexes.run, settings, indexes.source, synthetic)
                     worst = result.metrics["final"]["val"]["worst_group"]
                     scores.setdefault(_name(trial), {}).setdefault(f"{rate:g}", []).append(worst)
                     done[0] += 1

@@ -29,7 +29,7 @@ def zero_shot(source_index: Path, model: str = "pocket:pocket-clip") -> dict[str
     pictures = clip.embed_images([_open(sample) for sample in test])
     predicted = torch.from_numpy(np.argmax(pictures @ texts.T, axis=1))
     summary = summarise(group_accuracies(predicted, test), group_counts(index.of("train")))
-    return {"method": "zero-shot", "loss": "", "synthetic": 0, "bits": None, **summary.as_dict()}
+    return {"method": "zero-shot", "loss": "", "synthetic": 0, "bits": None, "steps": 0, **summary.as_dict()}
 
 
 def _open(sample: Sample) -> Image.Image:

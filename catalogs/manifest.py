@@ -7,12 +7,13 @@ second metadata entry outside that hash, so that a repeated task commits the sam
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from catalogs.schemas import SCHEMAS
 FORMAT = 1
 HEAD_KEY = b"fairshards"
 ATTEMPT_KEY = b"fairshards.attempt"
+# What pyarrow, JSON and our own types raise for damaged bytes
+_DAMAGE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError)
 
 
 class ManifestError(ValueError):
@@ -114,36 +117,55 @@ def read_head(source: Path | bytes) -> Head:
     """Return the head of the manifest in ``source`` (a local path or the file's bytes).
 
     Raises:
-        ManifestError: it is no Parquet file, or a Parquet file that fairshards didn't write.
+        ManifestError: it is missing, damaged, no Parquet file, or a Parquet file that fairshards didn't write.
     """
-    return _parse_head(_metadata(source), source)
+    metadata = _metadata(source)
+    with _intact(source):
+        return _parse_head(metadata, source)
 
 
 def read_attempt(source: Path | bytes) -> dict[str, Any]:
-    """Return the timings and host of the attempt that wrote the manifest."""
-    return dict(json.loads(_metadata(source).get(ATTEMPT_KEY, b"{}")))
+    """Return the timings and host of the attempt that wrote the manifest.
+
+    Raises:
+        ManifestError: as ``read_head``.
+    """
+    metadata = _metadata(source)
+    with _intact(source):
+        return dict(json.loads(metadata.get(ATTEMPT_KEY, b"{}")))
 
 
 def read_rows(source: Path | bytes) -> tuple[Head, list[dict[str, Any]]]:
     """Return the head and the rows of a manifest, and check them against its content hash.
 
     Raises:
-        ManifestError: the rows aren't those that were committed.
+        ManifestError: as ``read_head``, or the rows are damaged or aren't those that were committed.
     """
     head = read_head(source)
-    table = pq.read_table(_open(source)).replace_schema_metadata(None)
-    found = content_hash(head, table.cast(SCHEMAS[head.stage]))
+    with _intact(source):
+        table = pq.read_table(_open(source)).replace_schema_metadata(None)
+        found = content_hash(head, table.cast(SCHEMAS[head.stage]))
+        rows: list[dict[str, Any]] = table.to_pylist()
     if found != head.content_sha256:
         raise ManifestError(
             f"manifest {_name(source)} was changed after its commit: content {found[:12]}, "
             f"committed {head.content_sha256[:12]}; delete the file and run again"
         )
-    return head, table.to_pylist()
+    return head, rows
 
 
-def read_range(data: bytes, start: int, stop: int) -> list[dict[str, Any]]:
-    """Return rows [start, stop) of a manifest; only the Parquet row groups that hold them are decoded."""
-    file = pq.ParquetFile(io.BytesIO(data))
+def read_range(source: Path | bytes, start: int, stop: int) -> list[dict[str, Any]]:
+    """Return rows [start, stop) of a manifest; only the Parquet row groups that hold them are read and decoded.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ManifestError: it is damaged or no Parquet file.
+    """
+    with _intact(source), pq.ParquetFile(_open(source)) as file:
+        return _range(file, start, stop)
+
+
+def _range(file: pq.ParquetFile, start: int, stop: int) -> list[dict[str, Any]]:
     groups: list[int] = []
     first = position = 0
     for number in range(file.num_row_groups):
@@ -168,10 +190,21 @@ def _name(source: Path | bytes) -> str:
     return "(bytes)" if isinstance(source, bytes) else str(source)
 
 
+@contextlib.contextmanager
+def _intact(source: Path | bytes) -> Iterator[None]:
+    """Turn what damage inside ``source`` raises into a ManifestError with its name; a missing file stays one."""
+    try:
+        yield
+    except (FileNotFoundError, ManifestError):
+        raise
+    except _DAMAGE as error:
+        raise ManifestError(f"manifest {_name(source)} is damaged: {error}; delete the file and run again") from error
+
+
 def _metadata(source: Path | bytes) -> dict[bytes, bytes]:
     try:
         return dict(pq.read_metadata(_open(source)).metadata or {})
-    except (pa.ArrowInvalid, OSError) as error:
+    except _DAMAGE as error:
         raise ManifestError(f"{_name(source)} is not a readable Parquet file: {error}") from error
 
 

@@ -18,6 +18,7 @@ from generators.images import BadImage, decode_image
 if TYPE_CHECKING:
     from PIL import Image
 
+SCORES = (clip_alignment.SCORE, group_judge.CLASS_SCORE, group_judge.BIAS_SCORE, grey_scale.SCORE)
 TEMPERATURE = 100.0
 """Cosines are multiplied by it before the softmax, as in CLIP's zero-shot classification."""
 
@@ -70,22 +71,21 @@ class Answers:
 class ClipScorer:
     """Scores pictures against their prompts and their intended groups.
 
-    Score rows of a sample, always in this order: ``clip_alignment`` (cosine with the prompt), ``judge_class`` and
-    ``judge_bias`` (probability of the intended value; the label is the likeliest one) and, when it was
-    asked for, ``grey_scale``.
+    Score rows of a sample, always in this order (``SCORES``): ``clip_alignment`` (cosine with the prompt),
+    ``judge_class`` and ``judge_bias`` (probability of the intended value; the label is the likeliest one), and
+    ``grey_scale``. None is optional, so that a filter that is added later finds its score.
     """
 
-    def __init__(self, clip: ClipModel, classes: Answers, biases: Answers, grey: bool = False) -> None:
+    def __init__(self, clip: ClipModel, classes: Answers, biases: Answers) -> None:
         self.clip = clip
         self.classes = classes
         self.biases = biases
-        self.grey = grey
 
     @classmethod
     def load(
         cls, model: str | Path, *, class_prompts: Sequence[Sequence[str]], bias_prompts: Sequence[Sequence[str]],
         class_names: Sequence[str], bias_names: Sequence[str], device: str = "auto", batch_size: int = 32,
-        grey_scale: bool = False, allow_pickle: bool = False,
+        allow_pickle: bool = False,
     ) -> Self:
         """Load the CLIP model and embed the judge's prompts; ``class_prompts[y]`` are the wordings of class y.
 
@@ -95,7 +95,7 @@ class ClipScorer:
         """
         clip = ClipModel.load(model, device=device, batch_size=batch_size, allow_pickle=allow_pickle)
         classes, biases = _answers(clip, class_names, class_prompts), _answers(clip, bias_names, bias_prompts)
-        return cls(clip, classes, biases, grey_scale)
+        return cls(clip, classes, biases)
 
     def score(
         self, images: Sequence[bytes | npt.NDArray[np.uint8] | Image.Image], rows: Sequence[ScoreRequest]
@@ -113,7 +113,7 @@ class ClipScorer:
         good = [index for index, image in enumerate(opened) if not isinstance(image, BadImage)]
         made = dict(zip(good, self.clip.embed_images([opened[index] for index in good]), strict=True))
         return [
-            list(self._score_rows(image, made[index], row)) if index in made else self._unreadable(image, row)
+            list(self._score_rows(image, made[index], row)) if index in made else _unreadable(image, row)
             for index, (image, row) in enumerate(zip(opened, rows, strict=True))
         ]
 
@@ -122,13 +122,11 @@ class ClipScorer:
         yield _checked(row.sample_id, clip_alignment.SCORE, cosine)
         yield _checked(row.sample_id, group_judge.CLASS_SCORE, *self.classes.judge(embedding, row.y))
         yield _checked(row.sample_id, group_judge.BIAS_SCORE, *self.biases.judge(embedding, row.b))
-        if self.grey:
-            yield _checked(row.sample_id, grey_scale.SCORE, grey_scale.grey_difference(np.asarray(image)))
+        yield _checked(row.sample_id, grey_scale.SCORE, grey_scale.grey_difference(np.asarray(image)))
 
-    def _unreadable(self, error: Any, row: ScoreRequest) -> list[ScoreRow]:
-        names = [clip_alignment.SCORE, group_judge.CLASS_SCORE, group_judge.BIAS_SCORE]
-        names += [grey_scale.SCORE] if self.grey else []
-        return [ScoreRow(row.sample_id, name, None, None, "reject", "unreadable_image", str(error)) for name in names]
+
+def _unreadable(error: Any, row: ScoreRequest) -> list[ScoreRow]:
+    return [ScoreRow(row.sample_id, name, None, None, "reject", "unreadable_image", str(error)) for name in SCORES]
 
 
 def _answers(clip: ClipModel, names: Sequence[str], prompts: Sequence[Sequence[str]]) -> Answers:

@@ -16,6 +16,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """Formats that are read. Others have decoders that run programs (EPS) or were never hardened."""
 MAX_PIXELS = 8192 * 8192
 COMPRESS_LEVEL = 6
+ORIENTATION = 0x0112
+"""EXIF's tag."""
 
 BadReason = Literal["empty", "truncated", "corrupt", "decompression_bomb", "unsupported_mode"]
 _DAMAGE = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, AttributeError,
@@ -58,6 +60,20 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
             raise BadImage("corrupt", detail) from error
         except _DAMAGE as error:
             raise _damage(error, len(data)) from error
+
+
+def plain_format(data: bytes) -> str | None:
+    """Return the format of a picture whose bytes show it as it is: upright, RGB or grey, opaque; else None.
+
+    ``data`` is one that ``decode_image`` takes. Damaged EXIF is no reason against a picture, but not plain.
+    """
+    with warnings.catch_warnings(), _open(data, MAX_PIXELS) as image:
+        warnings.simplefilter("ignore")
+        try:
+            upright = image.getexif().get(ORIENTATION, 1) == 1
+        except _DAMAGE:
+            return None
+        return image.format if upright and image.mode in ("RGB", "L") and "transparency" not in image.info else None
 
 
 def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:

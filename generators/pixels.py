@@ -17,13 +17,15 @@ class RawPicture:
     """One picture as the model gave it.
 
     ``pixels`` is (height, width, 3), float32, in [0, 1]. ``finite`` tells whether the values were finite before
-    the pipeline clamped them, ``flagged`` whether the safety checker blackened it.
+    the pipeline clamped them, ``flagged`` whether the safety checker blackened it. ``note`` says why there is no
+    ``variance``, where one was asked for.
     """
 
     pixels: npt.NDArray[np.float32]
     finite: bool
     flagged: bool
     variance: float | None
+    note: str | None = None
 
 
 def to_uint8(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
@@ -45,9 +47,8 @@ def finish(sample_id: str, picture: RawPicture) -> ImageResult:
         return rejected(sample_id, "blank_image", f"all pixels have the colour {colour}")
     png = encode_png(levels)
     height, width = levels.shape[:2]
-    return ImageResult(
-        sample_id, png, width, height, hashlib.sha256(png).hexdigest(), picture.variance, "ok"
-    )
+    checksum = hashlib.sha256(png).hexdigest()
+    return ImageResult(sample_id, png, width, height, checksum, picture.variance, "ok", detail=picture.note)
 
 
 def rejected(sample_id: str, reason: Reason, detail: str) -> ImageResult:

@@ -54,8 +54,8 @@ class ImageResult:
 
     ``png`` holds the encoded picture and is None for a reject, as are ``width``, ``height`` and
     ``image_sha256`` (64 hex digits over ``png``). ``trajectory_variance`` is >= 0, or None where it wasn't
-    asked for or can't be followed. ``status`` is "ok" or "reject"; a reject has a short ``reason``
-    and a sentence in ``detail``.
+    asked for or can't be followed; ``detail`` says why it can't. ``status`` is "ok" or "reject"; a reject has a
+    short ``reason`` and a sentence in ``detail``.
     """
 
     sample_id: str

@@ -98,8 +98,7 @@ class TextToImage:
             window = batch.requests[0].window
             follower = stack.enter_context(TrajectoryVariance(self.pipeline.scheduler, window)) if window else None
             output = self.pipeline(**self._arguments(batch, shown))
-            variances = follower.values() if follower else []
-        return _pictures(output, len(batch.requests), finite.rows, variances)
+            return _pictures(output, len(batch.requests), finite.rows, follower)
 
     def _arguments(self, batch: Batch, shown: frozenset[int]) -> dict[str, Any]:
         """Return the pipeline's arguments, those that it takes."""
@@ -147,13 +146,15 @@ def _result(request: ImageRequest, made: RawPicture | Exception) -> ImageResult:
 
 
 def _pictures(
-    output: Any, count: int, finite: list[bool], variances: Sequence[float | None]
+    output: Any, count: int, finite: list[bool], follower: TrajectoryVariance | None
 ) -> list[RawPicture]:
     """Return the first ``count`` rows of a pipeline's output; the rest is padding."""
+    variances = follower.values() if follower else []
+    note = follower.note if follower and not variances else None
     flagged = [any(flags) for flags in zip(*(_flags(output, name, count) for name in FLAGS), strict=True)]
     return [
         RawPicture(output.images[row], finite[row] if finite else True, flagged[row],
-                   variances[row] if variances else None)
+                   variances[row] if variances else None, note)
         for row in range(count)
     ]
 

@@ -18,7 +18,7 @@ from catalogs.manifest import write_local
 from pipeline.recipe import Recipe
 from pipeline.report_catalog import Reader, Row, curation_settings, open_reader
 from pipeline.report_summary import fingerprints, recipe_lines, shortfalls, totals
-from pipeline.runfolder import RunFolder
+from pipeline.runfolder import RunFolder, shell_path
 
 README, CROISSANT = "README.md", "croissant.json"
 COLUMNS = {
@@ -105,7 +105,7 @@ def _readme(reader: Reader, folder: RunFolder, recipe: Recipe, shards: Sequence[
         front=yaml.safe_dump(_front(reader, recipe, shards), sort_keys=False, allow_unicode=True), name=recipe.name,
         description=_cell(_description(recipe)), totals=totals(balance), balance=balance, curation=reader.curation,
         shortfalls=shortfalls(curation_settings(reader), balance), lines=recipe_lines(recipe, reader),
-        fingerprints=fingerprints(reader), glob=_braces(shards), run_name=folder.root.name,
+        fingerprints=fingerprints(reader), glob=_braces(shards), path=shell_path(folder.root),
     )
 
 

@@ -7,12 +7,14 @@ import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperCommand
 
-from pipeline.messages import expected_errors, print_plan, print_result
+from pipeline.messages import expected_errors, print_result
+from pipeline.plan_table import print_plan
 from pipeline.progress import Reporter
 from pipeline.recipe import Recipe, RecipeError, load_recipe, shipped_recipes
 
@@ -39,7 +41,18 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The run folder. Default: <output>/<name>.")]
 
 
-@app.command("run", context_settings=EXTRA)
+class TakesBeamOptions(TyperCommand):
+    """A command whose arguments after ``--`` are Beam's; ``context.args`` keeps the mark, and what came before it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse what stands before ``--``."""
+        end = args.index("--") if "--" in args else len(args)
+        super().parse_args(ctx, args[:end])
+        ctx.args = [*ctx.args, *args[end:]]
+        return list(ctx.args)
+
+
+@app.command("run", cls=TakesBeamOptions, context_settings=EXTRA)
 def run_command(
     context: typer.Context,
     recipe: RecipeName,
@@ -62,10 +75,10 @@ def run_command(
       fairshards run my.yaml --runner flink -- --flink_master=localhost:8081
     """
     with expected_errors(debug):
-        _run(load_recipe(recipe, sets or []), context.args, runner, workers, until, output, quiet)
+        _run(load_recipe(recipe, sets or []), context, runner, workers, until, output, quiet)
 
 
-@app.command("generate", context_settings=EXTRA)
+@app.command("generate", cls=TakesBeamOptions, context_settings=EXTRA)
 def generate_command(
     context: typer.Context,
     run: RunName,
@@ -78,7 +91,7 @@ def generate_command(
     _stage(context, run, runner, workers, "generate", quiet, debug)
 
 
-@app.command("curate", context_settings=EXTRA)
+@app.command("curate", cls=TakesBeamOptions, context_settings=EXTRA)
 def curate_command(
     context: typer.Context,
     run: RunName,
@@ -88,7 +101,9 @@ def curate_command(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Decide again, for instance with another threshold; the earlier curation stays beside the new one.
+    """Decide again over what is there, for instance with another threshold; no model is loaded.
+
+    The earlier curation stays beside the new one. Groups that fall short are reported, not filled: `run` does that.
 
     Example: fairshards curate runs/pocket-waterbirds --set filters.clip_alignment.min=0.25
     """
@@ -115,7 +130,7 @@ def report_command(run: RunName, debug: Debug = False) -> None:
         from pipeline.runfolder import open_run
 
         folder = open_run(run)
-        Console().print(write_report(folder, _recipe_of(folder.root)))
+        Console().print(write_report(folder, _recipe_of(folder.root)), soft_wrap=True)
 
 
 @app.command("plan")
@@ -238,27 +253,30 @@ def _stage(
 
         folder = open_run(run)
         recipe = load_recipe(str(folder.root / "recipe.yaml"), sets or [])
-        _run(recipe, context.args, runner, workers, until, folder.root, quiet)
+        _run(recipe, context, runner, workers, until, folder.root, quiet, generate=until == "generate")
 
 
 def _run(
     recipe: Recipe,
-    options: list[str],
+    context: typer.Context,
     runner: str,
     workers: int | None,
     until: str,
     output: Path | None,
     quiet: bool,
+    generate: bool = True,
 ) -> None:
     if until not in STAGES:
         raise RecipeError(f"--until {until!r}: expected one of {', '.join(STAGES)}")
+    from pipeline.beam_options import beam_options
     from pipeline.driver import run
     from pipeline.jobs import Launcher
 
     name = runner or recipe.runner.name
     count = workers or (recipe.runner.workers if name == "local" else 1)
-    launcher = Launcher(name, count, tuple(options))
-    result = run(recipe, launcher, Reporter(quiet=quiet), until, output)
+    launcher = Launcher(name, count, beam_options(context.args, name, "sets" in context.params),
+                        recipe.runner.threads)
+    result = run(recipe, launcher, Reporter(quiet=quiet), until, output, generate)
     print_result(recipe, result, Console())
 
 

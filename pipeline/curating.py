@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rich.markup import escape
+
 from catalogs import manifest
 from catalogs.identity import task_hash
 from catalogs.schemas import SCHEMAS
 from pipeline.curation import VERSION, Decision, Selection, curation_id, select
 from pipeline.jobs import Launcher
+from pipeline.pool import Pool
 from pipeline.progress import Reporter
 from pipeline.quota import Group, Quota
 from pipeline.recipe import Recipe
 from pipeline.runfolder import RunFolder
 from pipeline.sourcing import SMALL_JOB
-from pipeline.synthesis import Pool
 from transforms import commit
 from transforms.curate import WriteCurated, curate_tasks
 from transforms.specs import ScorerSpec
@@ -48,7 +50,7 @@ def curation_stage(
 ) -> Curated:
     """Commit decisions and curated shards; the index is written last and commits the curation."""
     selection = select(decision, quotas)
-    name = curation_id(recipe.filters, quotas, pool.identity(scorer))
+    name = curation_id(recipe.filters, quotas, pool.identity(scorer), recipe.quota.curated_shard_size)
     rows = _index_rows(name, selection)
     ids = [f"{row['sample_id']}:{row['image_sha256']}:{row['shard']}" for row in rows]
     chosen = f"curated/{name}/selection.parquet"
@@ -137,7 +139,7 @@ def _shards(tasks: list[Any], folder: RunFolder) -> list[dict[str, Any]]:
 def _say_shortfall(recipe: Recipe, selection: Selection, report: Reporter) -> None:
     for group, count in selection.shortfall.items():
         report.say(
-            f"[yellow]short[/]: {recipe.group_name(*group)} lacks {count} samples after "
+            f"[yellow]short[/]: {escape(recipe.group_name(*group))} lacks {count} samples after "
             f"{recipe.quota.max_rounds} rounds; every group was cut to {selection.balanced}. "
             "Raise quota.max_rounds, or look at `fairshards query RUN accept-rate`."
         )

@@ -11,7 +11,7 @@ from catalogs.identity import TASK_DIGITS, digest
 from filters.registry import FILTERS
 from pipeline.quota import Group, Quota
 
-VERSION = "curate/1"
+VERSION = "curate/2"
 Row = dict[str, Any]
 
 
@@ -115,14 +115,20 @@ def select(decision: Decision, quotas: Mapping[Group, Quota]) -> Selection:
 
 
 def curation_id(
-    settings: Mapping[str, Mapping[str, Any]], quotas: Mapping[Group, Quota], inputs: Sequence[str]
+    settings: Mapping[str, Mapping[str, Any]],
+    quotas: Mapping[Group, Quota],
+    inputs: Sequence[str],
+    shard_size: int,
 ) -> str:
-    """Return the name of a curation: 12 hex digits over filters, quotas, and the scorer and tasks it decided on."""
+    """Return the name of a curation: 12 hex digits over all that decides the files in its folder.
+
+    That is: the filters, the quotas, the scorer and the tasks it decided on (``inputs``), and how many samples
+    a curated shard holds, since the shards are numbered in their folder.
+    """
     wanted = [[*group, quota.balanced, quota.extra] for group, quota in sorted(quotas.items())]
     filters = [[name, FILTERS[name].version, dict(options)] for name, options in settings.items()]
-    return digest({"version": VERSION, "filters": filters, "quotas": wanted, "inputs": list(inputs)})[
-        :TASK_DIGITS
-    ]
+    parts = {"filters": filters, "quotas": wanted, "inputs": list(inputs), "shard_size": shard_size}
+    return digest({"version": VERSION, **parts})[:TASK_DIGITS]
 
 
 def _pooled(candidates: Sequence[Candidate], names: Sequence[str]) -> dict[str, list[float | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import time
 from collections.abc import Mapping, Sequence
@@ -10,21 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from rich.markup import escape
 
 from catalogs import manifest
 from catalogs.catalog import Catalog
-from catalogs.identity import canonical_json, digest, task_hash
+from catalogs.errors import CatalogBusy
+from catalogs.identity import TASK_DIGITS, canonical_json, digest, task_hash
 from pipeline.curating import Curated, curation_stage
+from pipeline.earlier import Round, earlier_samples, existing_pool, planned_rounds
 from pipeline.jobs import Launcher
 from pipeline.models import generator_spec, scorer_spec
+from pipeline.pool import Pool
 from pipeline.progress import Reporter
 from pipeline.quota import Group, Quota, quotas
 from pipeline.recipe import Recipe
-from pipeline.runfolder import RunFolder
-from pipeline.sourcing import INDEX, SourceResult, source_stage
-from pipeline.synthesis import Pool, synthesis_stage
+from pipeline.runfolder import RunFolder, run_folder
+from pipeline.sourcing import SourceResult, source_stage
+from pipeline.synthesis import synthesis_stage
+from transforms.specs import GeneratorSpec, ScorerSpec
 
 STAGES = ("source", "generate", "curate", "train", "report")
+SAMPLES, RESULTS = ("plan/", "raw/", "scores/"), ("curated/", "training/")
 
 
 @dataclass
@@ -42,32 +49,56 @@ class RunResult:
 
 
 def run(
-    recipe: Recipe, launcher: Launcher, report: Reporter, until: str = "report", root: Path | None = None
+    recipe: Recipe,
+    launcher: Launcher,
+    report: Reporter,
+    until: str = "report",
+    root: Path | None = None,
+    generate: bool = True,
 ) -> RunResult:
-    """Run a recipe up to a stage. What is committed is not done again; the same command resumes a killed run."""
-    folder = RunFolder((root or Path(recipe.output) / recipe.name).absolute())
+    """Run a recipe up to a stage. What is committed is not done again; the same command resumes a killed run.
+
+    Without ``generate`` the run decides over the samples that are there: no model is loaded for new ones.
+    """
+    folder = run_folder(root or f"{recipe.output}/{recipe.name}")
     with folder.writing():
-        return _run(recipe, folder, launcher, report, until)
+        return _run(recipe, folder, launcher, report, until, generate)
 
 
-def _run(recipe: Recipe, folder: RunFolder, launcher: Launcher, report: Reporter, until: str) -> RunResult:
+def _run(
+    recipe: Recipe, folder: RunFolder, launcher: Launcher, report: Reporter, until: str, generate: bool
+) -> RunResult:
     begin = time.monotonic()
     previous = folder.current()
+    specs = _specs(recipe, launcher) if STAGES.index(until) >= 1 else None
+    rounds = planned_rounds(recipe, specs[0], folder, previous) if specs and not generate else None
+    if previous:
+        folder.set_current(previous, finished=False)
     current = _commit_run(recipe, folder)
     source = source_stage(recipe, folder, launcher, report)
     current.update(source.manifests)
     result = RunResult(folder, source)
     _say_source(recipe, source, report)
+    if not previous:
+        _sync(folder, current)  # from the first minutes on there is a catalog to ask
     pool = None
-    if STAGES.index(until) >= 1:
+    if specs:
         result.quotas = quotas(source.counts, recipe.quota.per_group, recipe.quota.usb_extra)
-        pool = _generate(recipe, result, folder, launcher, report, current, until)
-    _keep_earlier(previous, current, folder)
+        if STAGES.index(until) >= 3:
+            from pipeline.training import check_quota
+
+            check_quota(recipe, source.counts, result.quotas)
+        pool = _synthesise(recipe, result, folder, specs, launcher, report, previous, current, until, rounds)
+    _keep_earlier(previous, current, folder, RESULTS if specs else SAMPLES + RESULTS)
+    _sync(folder, current)  # before trainings, so that one that fails leaves a catalog to ask
     if STAGES.index(until) >= 3 and result.curated:
         from pipeline.training import training_stage
 
-        result.trainings = training_stage(recipe, folder, result.curated, current, report)
-    _sync(folder, current)
+        try:
+            result.trainings = training_stage(recipe, folder, source, result.curated, current, report)
+        finally:
+            _sync(folder, current)
+    folder.set_current(list(current), finished=True)
     if STAGES.index(until) >= 4:
         from pipeline.card import write_card
         from pipeline.report import write_report
@@ -79,22 +110,39 @@ def _run(recipe: Recipe, folder: RunFolder, launcher: Launcher, report: Reporter
     return result
 
 
-def _generate(
+def _specs(recipe: Recipe, launcher: Launcher) -> tuple[GeneratorSpec, ScorerSpec]:
+    """Return what workers need of both models, which must be there before anything starts."""
+    return generator_spec(recipe, launcher.threads), scorer_spec(recipe, launcher.threads)
+
+
+def _synthesise(
     recipe: Recipe,
     result: RunResult,
     folder: RunFolder,
+    specs: tuple[GeneratorSpec, ScorerSpec],
     launcher: Launcher,
     report: Reporter,
+    previous: Sequence[str],
     current: dict[str, str],
     until: str,
+    rounds: Sequence[Round] | None,
 ) -> Pool:
+    def committed(pool: Pool) -> None:
+        listed = {**current, **pool.manifests, **earlier_samples(recipe, specs, folder, pool, previous)}
+        _keep_earlier(previous, listed, folder, RESULTS)
+        with contextlib.suppress(CatalogBusy):  # a reader holds it; the next one to ask brings it up to date
+            _sync(folder, listed)
+
     assert result.quotas is not None
-    specs = generator_spec(recipe, launcher.threads), scorer_spec(recipe, launcher.threads)
-    pool, decision = synthesis_stage(recipe, result.quotas, folder, specs, launcher, report)
+    if rounds is None:
+        pool, decision = synthesis_stage(recipe, result.quotas, folder, specs, launcher, report, committed)
+    else:
+        pool, decision = existing_pool(recipe, rounds, folder, specs, launcher, report)
     current.update(pool.manifests)
     if STAGES.index(until) >= 2:
         result.curated = curation_stage(recipe, result.quotas, pool, decision, folder, launcher, report, specs[1])
         current.update(result.curated.manifests)
+    current.update(earlier_samples(recipe, specs, folder, pool, previous))
     return pool
 
 
@@ -123,25 +171,27 @@ def _commit_run(recipe: Recipe, folder: RunFolder) -> dict[str, str]:
         "recipe": canonical_json(resolved),
         "versions": canonical_json(versions),
     }
-    head = folder.commit("run.parquet", "run", "run", [row], task_hash=hashed)
-    return {"run.parquet": head.content_sha256}
+    name = f"run-{hashed[:TASK_DIGITS]}.parquet"
+    head = folder.commit(name, "run", "run", [row], task_hash=hashed)
+    return {name: head.content_sha256}
 
 
-def _keep_earlier(previous: Sequence[str], current: dict[str, str], folder: RunFolder) -> None:
-    """Keep earlier curations and trainings whose inputs all stand."""
-    earlier = [name for name in previous if name not in current and name.startswith(("curated/", "training/"))]
+def _keep_earlier(
+    previous: Sequence[str], current: dict[str, str], folder: RunFolder, places: tuple[str, ...]
+) -> None:
+    """Keep what earlier runs put in these places, where all that it read stands."""
+    earlier = [name for name in previous if name not in current and name.startswith(places)]
     current.update(folder.still_valid(earlier, current))
 
 
 def _sync(folder: RunFolder, current: Mapping[str, str]) -> None:
-    folder.set_current(list(current))
+    """Make run.json and the catalog reflect these manifests, in a run that isn't finished yet."""
+    folder.set_current(list(current), finished=False)
     with Catalog.open(folder.root, "write", wait=30.0) as catalog:
         catalog.sync(current)
 
 
 def _say_source(recipe: Recipe, source: SourceResult, report: Reporter) -> None:
-    counts = ", ".join(f"{recipe.group_name(*group)} {count}" for group, count in source.counts.items())
+    counts = ", ".join(f"{escape(recipe.group_name(*group))} {count}" for group, count in source.counts.items())
     report.say(f"source: {source.samples} images ({source.rejects} rejected); training groups: {counts}")
 
-
-__all__ = ["INDEX", "STAGES", "RunResult", "run"]

@@ -30,11 +30,12 @@ class RunnerError(ValueError):
 
 @dataclass(frozen=True)
 class Launcher:
-    """How jobs are run: a runner by our name for it, local worker processes, further Beam options."""
+    """How jobs are run: a runner by our name for it, local worker processes, further Beam options, torch threads."""
 
     runner: str = "local"
     workers: int = 1
     options: tuple[str, ...] = ()
+    torch_threads: int | None = None
 
     def pipeline_options(self) -> PipelineOptions:
         """Return Beam's options.
@@ -62,6 +63,8 @@ class Launcher:
     @property
     def threads(self) -> int | None:
         """How many threads torch gets in a worker: the cores shared among local workers; None: its default."""
+        if self.torch_threads:
+            return self.torch_threads
         if self.runner != "local":
             return None
         return max(1, len(os.sched_getaffinity(0)) // self.workers)

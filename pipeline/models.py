@@ -65,7 +65,6 @@ def scorer_spec(recipe: Recipe, threads: int | None = None) -> ScorerSpec:
         tuple(judge_prompts(value, settings.bias_prompts, "bias") for value in recipe.bias.values),
         tuple(value.name for value in recipe.classes),
         tuple(value.name for value in recipe.bias.values),
-        grey_scale="grey_scale" in recipe.filters,
         threads=threads,
     )
 

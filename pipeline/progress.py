@@ -32,7 +32,7 @@ class Reporter:
     def say(self, text: str) -> None:
         """Print one line."""
         if not self.quiet:
-            self.console.print(text, highlight=False)
+            self.console.print(text, highlight=False, soft_wrap=True)
 
     @contextlib.contextmanager
     def watch(self, label: str, total: int, done: Callable[[], int]) -> Iterator[None]:

@@ -6,7 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-Group = tuple[int, int]
+from trainers.index import Group
+from trainers.mixes import asb_counts, usb_counts
+
+__all__ = ["Group", "Quota", "biased_counts", "minority_kept", "per_group", "quotas", "usb_counts"]
 
 
 @dataclass(frozen=True)
@@ -26,15 +29,9 @@ class Quota:
         return self.balanced + self.extra
 
 
-def usb_counts(real: Mapping[Group, int]) -> dict[Group, int]:
-    """Return M - n for every group: what Uniform Synthetic Balancing adds."""
-    largest = max(real.values())
-    return {group: largest - count for group, count in real.items()}
-
-
 def per_group(real: Mapping[Group, int]) -> int:
     """Return m = floor(sum(M - n) / K): what FFR's first stage and ASB take of every group."""
-    return math.floor(sum(usb_counts(real).values()) / len(real))
+    return next(iter(asb_counts(real).values()))
 
 
 def quotas(real: Mapping[Group, int], m: int | None = None, usb_extra: bool = False) -> dict[Group, Quota]:
@@ -48,5 +45,24 @@ def quotas(real: Mapping[Group, int], m: int | None = None, usb_extra: bool = Fa
 
 
 def minority_kept(majority: int, bias_ratio: float) -> int:
-    """Return n_min = floor(n_maj (1 - r) / r), FFR's rule for a given bias ratio r in (0.5, 1)."""
-    return math.floor(majority * (1 - bias_ratio) / bias_ratio + 1e-9)
+    """Return n_min = floor(n_maj (1 - r) / r) + 1, at most n_maj: FFR's rule for a bias ratio r in [0.5, 1).
+
+    So 19 of the 24 published counts come out (methods 1.4). The others: the four at r = 0.9 are the floor
+    without the 1, and SpuCo Animals at r = 0.95 has 500, where the rule gives 527.
+    """
+    return min(majority, math.floor(majority * (1 - bias_ratio) / bias_ratio + 1e-9) + 1)
+
+
+def biased_counts(
+    counts: Mapping[Group, int], aligned: Mapping[int, int], bias_ratio: float, least: int = 0
+) -> dict[Group, int]:
+    """Return how many samples of each group are kept so that a class's bias-aligned group is its majority.
+
+    ``aligned`` gives b for y; that group is kept whole, and the class's other groups are cut to the rule over
+    its count, but not below ``least``. A class that ``aligned`` lacks is kept whole.
+    """
+    kept = dict(counts)
+    for (y, b), count in counts.items():
+        if y in aligned and b != aligned[y]:
+            kept[y, b] = min(count, max(least, minority_kept(counts.get((y, aligned[y]), 0), bias_ratio)))
+    return kept

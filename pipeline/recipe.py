@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.resources
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from filters.registry import FILTERS
+from pipeline.nearest import nearest
+from pipeline.training_settings import train_settings
 
 
 class RecipeError(ValueError):
@@ -54,6 +55,11 @@ class _Source(_Strict):
         lt=1.0,
         description="r. Pocket world: how biased it is drawn. Other sources: train and val minority groups are "
         "sub-sampled to n_maj (1-r)/r (FFR's rule).",
+    )
+    aligned: Mapping[str, str] = Field(
+        default_factory=dict,
+        description="For each class, the bias value that its majority has at bias_ratio. Default: as in "
+        "published_counts, else the one with the most training images.",
     )
     val_min_group: int = Field(10, ge=1, description="No val group is sub-sampled below this.")
     published_counts: Mapping[str, tuple[int, ...]] = Field(
@@ -106,6 +112,9 @@ class ImageFolderSource(_Source):
 Source = Annotated[
     PocketSource | WebDatasetSource | MetadataCsvSource | ImageFolderSource, Field(discriminator="reader")
 ]
+SOURCES: Mapping[str, Any] = {
+    get_args(kind.model_fields["reader"].annotation)[0]: kind for kind in get_args(get_args(Source)[0])
+}
 
 
 class Prompts(_Strict):
@@ -175,14 +184,20 @@ class Scorer(_Strict):
     bias_prompts: tuple[str, ...] = ("a photo of {bias}",)
 
 
+Method = Literal["erm", "usb", "asb", "ffr"]
+
+
 class Training(_Strict):
     """What is trained on the real and the curated samples."""
 
-    methods: tuple[Literal["erm", "usb", "asb", "ffr"], ...] = ("erm", "usb", "asb", "ffr")
+    methods: tuple[Method, ...] = ("erm", "usb", "asb", "ffr")
     losses: tuple[Literal["erm", "resample"], ...] = ("erm",)
     seeds: tuple[int, ...] = (0,)
     settings: Mapping[str, Any] = Field(
         default_factory=dict, description="Fields of trainers.TrainSettings that differ from their defaults."
+    )
+    by_method: Mapping[Method, Mapping[str, Any]] = Field(
+        default_factory=dict, description="The same for one method, e.g. its tuned learning rate; goes before settings."
     )
 
 
@@ -191,6 +206,10 @@ class Runner(_Strict):
 
     name: str = "local"
     workers: int = Field(1, ge=1)
+    threads: int | None = Field(
+        None, ge=1, description="Torch threads of a CPU worker, which can move a pixel by a grey level: equal bytes "
+        "need equal threads. Default: the cores, shared among local workers."
+    )  # fmt: skip
 
 
 class Recipe(_Strict):
@@ -221,11 +240,14 @@ class Recipe(_Strict):
                 raise ValueError(f"{what} has a name twice: {names}")
         for name, settings in self.filters.items():
             if name not in FILTERS:
-                raise ValueError(f"filters has {name!r}{_nearest(name, list(FILTERS))}")
+                raise ValueError(f"filters has {name!r}{nearest(name, list(FILTERS))}")
             try:
                 FILTERS[name](**settings)
             except (TypeError, ValueError) as error:
                 raise ValueError(f"filters.{name}: {error}") from None
+        train_settings(self.training)
+        if len(set(self.pairs)) < len(self.pairs):
+            raise ValueError(f"groups has a pair twice: {[list(pair) for pair in self.pairs]}")
         groups = len(self.groups)
         for ratio, counts in self.source.published_counts.items():
             if len(counts) != groups:
@@ -286,7 +308,7 @@ def _find(name: str) -> tuple[str, str]:
     shipped = importlib.resources.files("recipes") / f"{name.removesuffix('.yaml')}.yaml"
     if "/" not in name and shipped.is_file():
         return shipped.read_text(), f"recipe {name}"
-    raise RecipeError(f"no recipe {name!r}: no such file{_nearest(name, shipped_recipes(), 'and none that ships: ')}")
+    raise RecipeError(f"no recipe {name!r}: no such file{nearest(name, shipped_recipes(), 'and none that ships: ')}")
 
 
 def _set(raw: dict[str, Any], override: str) -> None:
@@ -303,28 +325,21 @@ def _set(raw: dict[str, Any], override: str) -> None:
 
 
 def _explain(problem: Any) -> str:
-    known_unions = {"pocket", "webdataset", "metadata_csv", "image_folder"}
-    path = [part for part in problem["loc"] if part not in known_unions]
+    path = [part for part in problem["loc"] if part not in SOURCES]
     where = ".".join(str(part) for part in path) or "recipe"
     if problem["type"] == "extra_forbidden":
         known = _fields(problem["loc"][:-1])
-        return f"  {where}: unknown key{_nearest(str(path[-1]), known)}"
+        return f"  {where}: unknown key{nearest(str(path[-1]), known)}"
     got = "" if problem["type"] == "missing" or isinstance(problem["input"], dict) else f" (got {problem['input']!r})"
     return f"  {where}: {problem['msg'].removeprefix('Value error, ')}{got}"
 
 
 def _fields(location: Sequence[Any]) -> list[str]:
     """Return the keys that are known at a place of the recipe."""
-    unions = {
-        "pocket": PocketSource,
-        "webdataset": WebDatasetSource,
-        "metadata_csv": MetadataCsvSource,
-        "image_folder": ImageFolderSource,
-    }
     model: Any = Recipe
     for part in location:
-        if part in unions:
-            model = unions[part]
+        if part in SOURCES:
+            model = SOURCES[part]
         elif isinstance(part, str) and part in model.model_fields and part != "source":
             model = _model_of(model.model_fields[part].annotation)
     return sorted(model.model_fields)
@@ -334,9 +349,3 @@ def _model_of(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(arg for arg in annotation.__args__ if isinstance(arg, type) and issubclass(arg, BaseModel))
-
-
-def _nearest(name: str, known: Sequence[str], before: str = "") -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"{hint}; {before or 'known: '}{', '.join(known)}"

@@ -1,7 +1,8 @@
 """The report of a run: report.html, one file that stands alone, from the catalog and the shards.
 
-No network, no scripts, no time stamps: the same run gives the same bytes. Prompts, class names and captions are
-others' words, so the template escapes everything, and the page's own policy forbids scripts and requests.
+No network, no scripts, no time stamps: the same run, reported from the same working folder, gives the same bytes.
+Prompts, class names and captions are others' words, so the template escapes everything, and the page's own policy
+forbids scripts and requests.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from markupsafe import Markup, escape
 
 from catalogs.manifest import write_local
 from pipeline.recipe import Recipe
-from pipeline.report_accuracy import accuracies, comparison
+from pipeline.report_accuracy import accuracies
 from pipeline.report_catalog import Reader, Row, curation_settings, open_reader
+from pipeline.report_comparison import comparison
 from pipeline.report_histograms import histograms
 from pipeline.report_pictures import group_sheets, rejected_sheets
 from pipeline.report_scores import REASONS, significant
@@ -30,7 +32,7 @@ from pipeline.report_summary import (
     totals,
     versions,
 )  # fmt: skip
-from pipeline.runfolder import RunFolder
+from pipeline.runfolder import RunFolder, shell_path
 
 REPORT = "report.html"
 
@@ -55,9 +57,9 @@ def _facts(reader: Reader, folder: RunFolder, recipe: Recipe) -> dict[str, Any]:
     groups = [row["group_name"] for row in balance]
     run = reader.row("run")
     return {
-        "recipe": recipe, "run": run, "curation": reader.curation, "run_name": folder.root.name,
+        "recipe": recipe, "run": run, "curation": reader.curation, "path": shell_path(folder.root),
         **_what_was_run(reader, recipe, run),
-        **_results(reader),
+        **_results(reader, recipe),
         "balance": balance, "totals": totals(balance), "mixes": list(mixes(reader)),
         "accept": accept_table(reader, list(settings.get("filters") or recipe.filters), groups),
         "shortfalls": shortfalls(settings, balance), "balanced": settings.get("per_group"),
@@ -74,10 +76,10 @@ def _what_was_run(reader: Reader, recipe: Recipe, run: Row) -> dict[str, Any]:
             "resolved": resolved_yaml(recipe), "earlier": earlier}
 
 
-def _results(reader: Reader) -> dict[str, Any]:
+def _results(reader: Reader, recipe: Recipe) -> dict[str, Any]:
     found = accuracies(reader)
     names = list(dict.fromkeys(name for row in found.rows for name in row.groups))
-    return {"accuracies": found, "versus": comparison(found), "tested": names}
+    return {"accuracies": found, "versus": comparison(found, recipe), "tested": names}
 
 
 def _example(reader: Reader) -> str:
@@ -93,12 +95,16 @@ def _environment() -> Environment:
         undefined=StrictUndefined, keep_trailing_newline=True,
     )
     environment.filters |= {"percent": _percent, "count": _count, "significant": significant, "share": _share,
-                            "group": _group}
+                            "group": _group, "points": _points}
     return environment
 
 
 def _percent(value: float | None, decimals: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{decimals}f}"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}"
 
 
 def _count(value: int | None) -> str:

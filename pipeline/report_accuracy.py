@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from catalogs.identity import canonical_json
 from pipeline.report_catalog import Reader, Row
@@ -23,7 +24,7 @@ STAGE1 = ("FFR stage 1 alone", "the synthetic images alone, before it sees a rea
 
 @dataclass(frozen=True)
 class Figure:
-    """An accuracy in [0, 1]: the mean over seeds, its interval, n, and every seed's value.
+    """An accuracy in [0, 1]: the mean over seeds, its interval, n, and the value of every seed.
 
     [low, high] is the 95% interval of a single training, and the range over seeds of several.
     """
@@ -32,17 +33,21 @@ class Figure:
     low: float
     high: float
     n: int
-    seeds: tuple[float, ...]
+    seeds: dict[int, float]
 
 
 @dataclass(frozen=True)
 class MethodRow:
-    """One method's figures on test. ``group`` is the worst group; ``agree`` how many seeds name that one."""
+    """One method's figures on test. ``group`` is the worst group; ``agree`` how many seeds name that one.
+
+    ``settings`` is ``settings_key`` of its trainings.
+    """
 
     label: str
     note: str
     method: str
     loss: str
+    settings: str
     stage: str
     trainings: tuple[str, ...]
     worst: Figure
@@ -53,23 +58,32 @@ class MethodRow:
     adjusted: float | None
     groups: dict[str, Figure]
 
+    @property
+    def span(self) -> str:
+        """What [low, high] of the row's figures is."""
+        count = len(self.trainings)
+        return "95% interval of one training" if count == 1 else f"range of {count} seeds"
+
 
 @dataclass(frozen=True)
 class Accuracies:
-    """All methods in order, ``best`` the one with the highest worst group, ``others`` trainings not shown."""
+    """All methods in order, ``best`` the one with the highest worst group, ``others`` trainings not shown.
+
+    ``seeds`` is the largest number of them in a row; ``selections`` are the rules that chose the models' epochs.
+    """
 
     rows: list[MethodRow]
     best: MethodRow | None
     others: int
     seeds: int
+    selections: list[str]
 
 
 def accuracies(reader: Reader) -> Accuracies:
     """Read the trainings of the current curation, and of none (ERM), and join their seeds."""
     trainings = reader.rows("trainings")
     current = {row["training_id"]: row for row in trainings if row["current"]}
-    worst = [row for row in reader.rows("worst") if row["training_id"] in current]
-    groups = [row for row in reader.rows("accuracy") if row["training_id"] in current]
+    worst, groups = _seeded(reader.rows("worst"), current), _seeded(reader.rows("accuracy"), current)
     joined: dict[tuple[str, str, str, str], list[Row]] = defaultdict(list)
     for row in worst:
         joined[_key(current[row["training_id"]], row["stage"])].append(row)
@@ -77,33 +91,35 @@ def accuracies(reader: Reader) -> Accuracies:
     return Accuracies(
         _distinct(rows), max(rows, key=lambda row: row.worst.value, default=None),
         len(trainings) - len(current), max((len(row.trainings) for row in rows), default=0),
+        list(dict.fromkeys(row["selection"] for row in current.values() if row["selection"])),
     )
 
 
-def comparison(found: Accuracies) -> tuple[MethodRow, MethodRow] | None:
-    """Return the first pair of FFR's and ERM's final rows with the same loss, if there is one."""
-    final = [row for row in found.rows if row.stage == "final"]
-    pairs = [(ffr, erm) for ffr in final for erm in final
-             if (ffr.method, erm.method) == ("ffr", "erm") and ffr.loss == erm.loss]
-    return next(iter(pairs), None)
+def settings_key(identity: Mapping[str, Any]) -> str:
+    """Return, as one text, the settings of a training that its method, loss and seed don't say."""
+    return canonical_json({name: value for name, value in identity.items() if name not in ("seed", "method", "loss")})
+
+
+def _seeded(rows: Iterable[Row], current: Mapping[str, Row]) -> list[Row]:
+    """Return the rows of current trainings, with the training's seed."""
+    return [{**row, "seed": current[row["training_id"]]["seed"]} for row in rows if row["training_id"] in current]
 
 
 def _key(training: Row, stage: str) -> tuple[str, str, str, str]:
     """Return what trainings share that differ by nothing but their seed."""
     said = json.loads(training["settings"] or "{}").get("settings") or {}
-    rest = {name: value for name, value in said.items() if name not in ("seed", "method", "loss")}
-    return training["method"], training["loss"], canonical_json(rest), stage
+    return training["method"], training["loss"], settings_key(said), stage
 
 
-def _order(key: tuple[str, str, str, str]) -> tuple[str, str, int, str, bool]:
-    """Order by loss, then by settings, then as the methods are introduced; a stage 1 stands under its method."""
-    method, loss, rest, stage = key
+def _order(key: tuple[str, str, str, str]) -> tuple[str, int, str, str, bool]:
+    """Order by loss, then as the methods are introduced, then by settings; a stage 1 stands under its method."""
+    method, loss, settings, stage = key
     number = list(METHODS).index(method) if method in METHODS else len(METHODS)
-    return loss, rest, number, method, stage != "final"
+    return loss, number, method, settings, stage != "final"
 
 
 def _method_row(key: tuple[str, str, str, str], worst: Sequence[Row], groups: Iterable[Row]) -> MethodRow:
-    method, loss, _, stage = key
+    method, loss, settings, stage = key
     label, note = METHODS.get(method, (method, "")) if stage == "final" else STAGE1
     mine = {row["training_id"] for row in worst}
     per_group: dict[str, list[Row]] = defaultdict(list)
@@ -113,16 +129,17 @@ def _method_row(key: tuple[str, str, str, str], worst: Sequence[Row], groups: It
     group, agree = Counter(row["group_name"] for row in worst).most_common(1)[0]
     adjusted = [row["adjusted_average"] for row in worst]
     return MethodRow(
-        label if loss == "erm" else f"{label}, {loss}", note, method, loss, stage, tuple(sorted(mine)), _figure(worst),
-        group, agree, fmean(row["balanced"] for row in worst), fmean(row["average"] for row in worst),
+        label if loss == "erm" else f"{label}, {loss}", note, method, loss, settings, stage, tuple(sorted(mine)),
+        _figure(worst), group, agree, fmean(row["balanced"] for row in worst), fmean(row["average"] for row in worst),
         None if None in adjusted else fmean(adjusted), {name: _figure(rows) for name, rows in per_group.items()},
     )
 
 
 def _figure(rows: Sequence[Row]) -> Figure:
-    values = tuple(row["accuracy"] for row in rows)
+    values = [row["accuracy"] for row in rows]
     low, high = (rows[0]["low"], rows[0]["high"]) if len(rows) == 1 else (min(values), max(values))
-    return Figure(fmean(values), low, high, min(row["n"] for row in rows), values)
+    seeds = {row["seed"]: row["accuracy"] for row in rows}
+    return Figure(fmean(values), low, high, min(row["n"] for row in rows), seeds)
 
 
 def _distinct(rows: list[MethodRow]) -> list[MethodRow]:

@@ -6,6 +6,8 @@ import contextlib
 import fcntl
 import json
 import os
+import re
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,15 +77,20 @@ class RunFolder:
         manifest.write_local(path, data)
         return sealed
 
-    def set_current(self, manifests: Sequence[str]) -> None:
-        """Write run.json: the manifests that the catalog must reflect, in order."""
-        data = json.dumps({"format": 1, "manifests": list(manifests)}, indent=1).encode()
-        manifest.write_local(self.root / "run.json", data)
+    def set_current(self, manifests: Sequence[str], *, finished: bool) -> None:
+        """Write run.json: the manifests that the catalog must reflect, in order, and whether the run is at its end."""
+        said = {"format": 1, "finished": finished, "manifests": list(manifests)}
+        manifest.write_local(self.root / "run.json", json.dumps(said, indent=1).encode())
 
     def current(self) -> list[str]:
         """Return what run.json lists; nothing before the first stage is done."""
         file = self.root / "run.json"
         return list(json.loads(file.read_text())["manifests"]) if file.exists() else []
+
+    def finished(self) -> bool:
+        """Tell whether the last run came to its end; only then does ``current`` name all that is of use."""
+        file = self.root / "run.json"
+        return file.exists() and json.loads(file.read_text()).get("finished") is True
 
     def still_valid(self, candidates: Sequence[str], current: Mapping[str, str]) -> dict[str, str]:
         """Return, of manifests made earlier, those whose inputs are all current: name -> content hash.
@@ -100,6 +107,26 @@ class RunFolder:
             if set(head.inputs) <= {*current.values(), *kept.values()}:
                 kept[name] = head.content_sha256
         return kept
+
+
+def run_folder(path: str | Path) -> RunFolder:
+    """Return the folder of a run that may be a new one.
+
+    Raises:
+        RunFolderError: the path is one of an object store.
+    """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):  # a Path makes one slash of two
+        raise RunFolderError(
+            f"the run folder can't be {path}: the driver needs a local file system, or one that it shares with the "
+            "workers (NFS, a mounted bucket); name such a folder with --output, and copy curated/ from there"
+        )
+    return RunFolder(Path(path).absolute())
+
+
+def shell_path(root: Path) -> str:
+    """Return the run folder as a command names it: from the working folder when it lies below it, else in full."""
+    path, here = root.resolve(), Path.cwd().resolve()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
 def open_run(path: str) -> RunFolder:

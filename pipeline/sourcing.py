@@ -3,45 +3,53 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from catalogs import manifest
-from catalogs.identity import digest, task_hash
+from catalogs.identity import TASK_DIGITS, digest, task_hash
 from catalogs.schemas import SCHEMAS
 from pipeline.jobs import Launcher
 from pipeline.progress import Reporter
-from pipeline.quota import Group, minority_kept
+from pipeline.quota import Group, biased_counts
 from pipeline.recipe import PocketSource, Recipe, RecipeError
 from pipeline.runfolder import RunFolder
 from transforms import commit
-from transforms.source import IngestSource, Labels, plan_source
+from transforms.source import GroupLabels, IngestSource, Labels, plan_source
 from transforms.sources import READERS, SourceReader, WebDatasetReader
 
 Row = dict[str, Any]
-INDEX = "source/index.parquet"
 SMALL_JOB = 16
 
 
 @dataclass(frozen=True)
 class SourceResult:
-    """The source's manifests by name with their content hashes, its index, and its training group counts."""
+    """The source's manifests by name with their content hashes, its index's name, and its training group counts.
+
+    The index is named by its hash, so that another bias ratio stands beside it and replaces nothing.
+    """
 
     manifests: dict[str, str]
+    index: str
     counts: dict[Group, int]
     samples: int
     rejects: int
 
 
 def source_stage(recipe: Recipe, folder: RunFolder, launcher: Launcher, report: Reporter) -> SourceResult:
-    """Read and check the dataset, once; a unit that is done is not read again."""
-    reader, classes, bias = reader_of(recipe, folder, report), *labels_of(recipe)
-    works = plan_source(reader, folder.path, recipe.name, classes, bias)
+    """Read and check the dataset, once; a unit that is done is not read again.
+
+    Raises:
+        RecipeError: no training image is usable, or the recipe leaves open which groups are the majority.
+    """
+    stated_aligned(recipe)  # a mistake there is said before anything is read
+    reader, labels = reader_of(recipe, folder, report), labels_of(recipe)
+    works = plan_source(reader, folder.path, recipe.name, labels)
     todo = [work for work in works if commit.find(work.task) is None]
     with report.watch("reading the source", len(works), lambda: _done([w.task for w in works])):
-        launcher.map(todo, IngestSource(reader, classes, bias), small=SMALL_JOB)
+        launcher.map(todo, IngestSource(reader, labels), small=SMALL_JOB)
     heads, rows = {}, []
     for work in works:
         name = commit.manifest_name(work.task)
@@ -53,10 +61,11 @@ def source_stage(recipe: Recipe, folder: RunFolder, launcher: Launcher, report: 
         reasons = Counter(row["reason"] for row in rows if row["status"] == "reject").most_common(3)
         raise RecipeError(f"the source has no usable training image; {len(rows)} were read, rejected for {reasons}")
     hashed = task_hash("index", "source-index/1", [row["sample_id"] for row in index], list(heads.values()))
-    head = folder.commit(INDEX, "index", "source-index", index, task_hash=hashed, inputs=list(heads.values()))
-    heads[INDEX] = head.content_sha256
+    file = f"source/index-{hashed[:TASK_DIGITS]}.parquet"
+    head = folder.commit(file, "index", "source-index", index, task_hash=hashed, inputs=list(heads.values()))
+    heads[file] = head.content_sha256
     rejects = sum(row["status"] == "reject" for row in rows)
-    return SourceResult(heads, train_counts(recipe, index), len(index), rejects)
+    return SourceResult(heads, file, group_counts(recipe, index), len(index), rejects)
 
 
 def reader_of(recipe: Recipe, folder: RunFolder, report: Reporter) -> SourceReader:
@@ -64,27 +73,27 @@ def reader_of(recipe: Recipe, folder: RunFolder, report: Reporter) -> SourceRead
     source = recipe.source
     if isinstance(source, PocketSource):
         return WebDatasetReader(str(_render(recipe, source, folder, report)))
-    options = source.model_dump(exclude={"reader", "bias_ratio", "val_min_group", "published_counts"})
+    options = source.model_dump(exclude={"reader", "bias_ratio", "val_min_group", "published_counts", "aligned"})
     return READERS[source.reader](**options)
 
 
-def labels_of(recipe: Recipe) -> tuple[Labels, Labels]:
-    """Return how the dataset's class and bias labels are looked up."""
+def labels_of(recipe: Recipe) -> GroupLabels:
+    """Return how the dataset's class and bias labels are looked up, and which groups there are."""
     both = []
     for values in (recipe.classes, recipe.bias.values):
         spelled = any(value.labels for value in values)
         both.append(Labels(tuple(v.name for v in values), tuple(v.labels for v in values) if spelled else ()))
-    return both[0], both[1]
+    return GroupLabels(both[0], both[1], tuple(recipe.groups))
 
 
-def train_counts(recipe: Recipe, index: Sequence[Row]) -> dict[Group, int]:
-    """Return n_(y,b) of the training split for every group of the recipe, zeros included."""
-    counts = Counter((row["y"], row["b"]) for row in index if row["split"] == "train")
+def group_counts(recipe: Recipe, index: Sequence[Row], split: str = "train") -> dict[Group, int]:
+    """Return n_(y,b) of a split for every group of the recipe, zeros included."""
+    counts = Counter((row["y"], row["b"]) for row in index if row["split"] == split)
     return {group: counts[group] for group in recipe.groups}
 
 
 def _render(recipe: Recipe, source: PocketSource, folder: RunFolder, report: Reporter) -> Path:
-    from pocket.world import write_world
+    from pocket.world import RENDER_VERSION, write_world
 
     ratio = 0.95 if source.bias_ratio is None else source.bias_ratio
     seed = recipe.seed if source.seed is None else source.seed
@@ -95,7 +104,7 @@ def _render(recipe: Recipe, source: PocketSource, folder: RunFolder, report: Rep
         "n_test_per_group": source.test_per_group,
         "val_min_group": source.val_min_group,
     }
-    place = folder.root / "world" / digest(settings)[:12]
+    place = folder.root / "world" / digest({**settings, "version": RENDER_VERSION})[:12]
     if not (place / "world.json").exists():
         report.say(f"rendering Pocket Waterbirds: {source.n_train} training pictures at r = {ratio}")
         write_world(place, **settings)
@@ -116,21 +125,89 @@ def _index_rows(recipe: Recipe, rows: Sequence[Row]) -> list[Row]:
                 row["source_id"],
                 {**{name: row[name] for name in row if name in names}, "sample_id": row["source_id"], "g": 0},
             )
-    return _to_bias_ratio(recipe, list(good.values()))
+    return to_bias_ratio(recipe, list(good.values()))
 
 
-def _to_bias_ratio(recipe: Recipe, rows: list[Row]) -> list[Row]:
-    """Sub-sample train and val minority groups to FFR's rule; the test split stays whole (methods 1.4)."""
+def to_bias_ratio(recipe: Recipe, rows: list[Row]) -> list[Row]:
+    """Sub-sample train and val so that each class's bias-aligned group is its majority (methods 1.4).
+
+    Training groups are cut to the published counts where there are some for r and the dataset holds as many,
+    else by FFR's rule; val groups by the rule, with its lower bound. The test split stays whole.
+
+    Raises:
+        RecipeError: as ``aligned_values``, or a class's bias-aligned group has no training image.
+    """
     ratio = recipe.source.bias_ratio
     if ratio is None or isinstance(recipe.source, PocketSource):
         return rows
+    train, val = (group_counts(recipe, rows, split) for split in ("train", "val"))
+    aligned = aligned_values(recipe, train, ratio)
+    _check_majorities(recipe, train, aligned)
+    kept = {
+        "train": _published_counts(recipe, train, ratio) or biased_counts(train, aligned, ratio),
+        "val": biased_counts(val, aligned, ratio, recipe.source.val_min_group),
+    }
     members: dict[tuple[str, int, int], list[str]] = defaultdict(list)
     for row in rows:
         members[row["split"], row["y"], row["b"]].append(row["sample_id"])
     keep: set[str] = set()
-    for (split, y, _), ids in members.items():
-        majority = max(len(other) for (s, c, _), other in members.items() if (s, c) == (split, y))
-        wanted = len(ids) if split == "test" or len(ids) == majority else minority_kept(majority, ratio)
-        floor = recipe.source.val_min_group if split == "val" else 0
-        keep.update(sorted(ids, key=lambda i: digest([recipe.seed, i]))[: max(wanted, floor)])
+    for (split, y, b), ids in members.items():
+        wanted = kept[split][y, b] if split in kept else len(ids)
+        keep.update(sorted(ids, key=lambda i: digest([recipe.seed, i]))[:wanted])
     return [row for row in rows if row["sample_id"] in keep]
+
+
+def aligned_values(recipe: Recipe, train: Mapping[Group, int], ratio: float) -> dict[int, int]:
+    """Return the bias value b of each class's majority: {y: b}.
+
+    ``source.aligned`` says it, else the most biased row of the published counts, else the counts ``train``.
+
+    Raises:
+        RecipeError: the largest groups of a class are equal, and ``source.aligned`` names none of them.
+    """
+    published, stated = recipe.source.published_counts, stated_aligned(recipe)
+    counts = dict(zip(recipe.groups, published[max(published, key=float)], strict=True)) if published else train
+    return {y: stated[y] if y in stated else _majority(recipe, counts, y, ratio) for y, _ in recipe.groups}
+
+
+def stated_aligned(recipe: Recipe) -> dict[int, int]:
+    """Return ``source.aligned`` as {y: b}.
+
+    Raises:
+        RecipeError: it names a group that the recipe lacks.
+    """
+    groups = {recipe.group_name(*group): group for group in recipe.groups}
+    stated = [f"{class_name}|{value}" for class_name, value in recipe.source.aligned.items()]
+    for name in stated:
+        if name not in groups:
+            raise RecipeError(f"source.aligned names the group {name}; the recipe's groups are {', '.join(groups)}")
+    return dict(groups[name] for name in stated)
+
+
+def _majority(recipe: Recipe, counts: Mapping[Group, int], y: int, ratio: float) -> int:
+    of_class = {b: count for (c, b), count in counts.items() if c == y}
+    largest = [b for b, count in of_class.items() if count == max(of_class.values())]
+    if len(largest) > 1 and of_class[largest[0]] and ratio > 0.5:
+        name, values = recipe.classes[y].name, [recipe.bias.values[b].name for b in largest]
+        raise RecipeError(
+            f"class {name!r} has {of_class[largest[0]]} training images with each of {values}; which is its majority "
+            f"at source.bias_ratio {ratio}? Set source.aligned, e.g. source.aligned.{name}={values[0]}"
+        )
+    return largest[0]
+
+
+def _check_majorities(recipe: Recipe, train: Mapping[Group, int], aligned: Mapping[int, int]) -> None:
+    for y, b in aligned.items():
+        others = sum(count for group, count in train.items() if group[0] == y)
+        if others and not train[y, b]:
+            raise RecipeError(
+                f"the dataset has no training image of {recipe.group_name(y, b)}, but {others} others of its class; "
+                "with source.bias_ratio it must be the majority: is source.aligned right?"
+            )
+
+
+def _published_counts(recipe: Recipe, train: Mapping[Group, int], ratio: float) -> dict[Group, int] | None:
+    """Return the published training counts at r, where there are some and no group of the dataset has fewer."""
+    known = {float(key): counts for key, counts in recipe.source.published_counts.items()}
+    found = dict(zip(recipe.groups, known.get(ratio, ()), strict=False))
+    return found if found and all(train[group] >= count for group, count in found.items()) else None

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Any
 
 from catalogs import manifest
 from pipeline.curating import Curated
 from pipeline.progress import Reporter
+from pipeline.quota import Group, Quota
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.runfolder import RunFolder
-from pipeline.sourcing import INDEX
-from trainers.errors import TrainerError
-from trainers.settings import StageSettings, TrainSettings
+from pipeline.sourcing import SourceResult
+from pipeline.training_settings import train_settings
+from trainers.mixes import needed
+from trainers.settings import TrainSettings
 
 
 def training_stage(
-    recipe: Recipe, folder: RunFolder, curated: Curated, current: dict[str, str], report: Reporter
-) -> list[Any]:
+    recipe: Recipe, folder: RunFolder, source: SourceResult, curated: Curated, current: dict[str, str],
+    report: Reporter,
+) -> list[Any]:  # fmt: skip
     """Train what isn't trained yet and add every training's manifest to ``current``."""
     from trainers.run import run_training
 
     results = []
-    jobs = train_settings(recipe)
+    jobs = train_settings(recipe.training)
     for number, settings in enumerate(jobs, 1):
         label = (
             f"training {number}/{len(jobs)}: {settings.method}, loss {settings.loss}, seed {settings.seed}"
@@ -31,7 +33,7 @@ def training_stage(
         synthetic = folder.root / curated.index if settings.needs_synthetic else None
         state = _Epochs(_total(settings))
         with report.watch(label, state.total, state.done):
-            result = run_training(folder.root, settings, folder.root / INDEX, synthetic, state.on_epoch)
+            result = run_training(folder.root, settings, folder.root / source.index, synthetic, state.on_epoch)
             state.finish()
         name = (result.folder / "metrics.parquet").relative_to(folder.root).as_posix()
         current[name] = manifest.read_head(folder.root / name).content_sha256
@@ -39,39 +41,23 @@ def training_stage(
     return results
 
 
-def train_settings(recipe: Recipe) -> list[TrainSettings]:
-    """Return the settings of every training of the recipe, the first seed's first.
+def check_quota(recipe: Recipe, real: Mapping[Group, int], planned: Mapping[Group, Quota]) -> None:
+    """Refuse, before anything is generated, a quota that is too small for one of the recipe's methods.
 
     Raises:
-        RecipeError: training.settings names something that trainers.settings doesn't know.
+        RecipeError: names the method, the group and how to mend the recipe.
     """
-    options = _options(recipe.training.settings)
-    try:
-        return [
-            TrainSettings(method=method, loss=loss, seed=seed, **options)
-            for seed in recipe.training.seeds
-            for loss in recipe.training.losses
-            for method in recipe.training.methods
-        ]
-    except TrainerError as error:
-        raise RecipeError(f"training.settings: {error}") from error
-
-
-def _options(raw: Mapping[str, Any]) -> dict[str, Any]:
-    options: dict[str, Any] = dict(raw)
-    _known(options, TrainSettings, "training.settings")
-    for stage in ("main", "pretrain", "finetune"):
-        if stage in options:
-            _known(options[stage], StageSettings, f"training.settings.{stage}")
-            options[stage] = StageSettings(**options[stage])
-    return options
-
-
-def _known(options: Mapping[str, Any], kind: Any, where: str) -> None:
-    names = {field.name for field in fields(kind)} - {"method", "loss", "seed"}
-    unknown = sorted(set(options) - names)
-    if unknown:
-        raise RecipeError(f"{where}: unknown {unknown}; known: {sorted(names)}")
+    for method in recipe.training.methods:
+        for group, count in needed(method, real).items():
+            quota = planned[group]
+            kept = quota.total if method == "usb" else quota.balanced
+            if kept < count:
+                fix = "quota.usb_extra: true" if method == "usb" else "quota.per_group unset, or higher"
+                raise RecipeError(
+                    f"training.methods has {method}, which needs {count} synthetic samples of "
+                    f"{recipe.group_name(*group)}, but the quota keeps {kept}: set {fix}; or leave {method} out of "
+                    "training.methods; or stop earlier with --until curate"
+                )
 
 
 class _Epochs:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from rich.console import Console
+from rich.markup import escape
 
 from catalogs import manifest
 from catalogs.identity import digest
-from catalogs.manifest import ManifestError
+from catalogs.manifest import Head, ManifestError
 from pipeline.models import generator_spec
+from pipeline.progress import Reporter
 from pipeline.recipe import Recipe
 from pipeline.runfolder import RunFolder
 from transforms.generate import LazyGenerator, regenerate
@@ -28,28 +32,52 @@ def verify(folder: RunFolder, recipe: Recipe, samples: int, clean: bool, console
     """Check every current shard, regenerate ``samples`` samples, delete orphans with ``clean``.
 
     Returns:
-        The exit code: 0 when all is as committed, 1 when something differs.
+        The exit code: 0 when all is as committed, 1 when something differs, or can't be cleaned yet.
+
+    Raises:
+        RunFolderError: ``clean``, and another process runs this folder; its PID is named.
     """
-    problems = list(check_shards(folder))
+    seen: list[str] = []
+    report = Reporter(console)
+    with report.watch("checking manifests and shards", len(folder.current()), lambda: len(seen)):
+        problems = list(check_shards(folder, seen))
     for problem in problems:
         console.print(f"[red]{problem}[/]", soft_wrap=True)
     console.print(f"{len(folder.current())} manifests and their shards checked: {len(problems)} problems")
     if samples:
-        problems += _regenerated(folder, recipe, samples, console)
-    orphans = list(find_orphans(folder))
-    for path in orphans if clean else ():
-        path.unlink()
-    if orphans:
-        console.print(
-            f"{len(orphans)} files that no current manifest names"
-            + (" were deleted" if clean else "; --clean deletes them")
-        )
+        problems += _regenerated(folder, recipe, samples, console, report)
+    if clean:
+        with folder.writing():
+            cleaned = _clean(folder, console)
+        return 1 if problems or not cleaned else 0
+    if orphans := list(find_orphans(folder)):
+        console.print(f"{len(orphans)} files that no current manifest names; --clean deletes them")
     return 1 if problems else 0
 
 
-def check_shards(folder: RunFolder) -> Iterator[str]:
-    """Yield what is wrong with the current manifests and the tars that they name."""
+def _clean(folder: RunFolder, console: Console) -> bool:
+    """Delete the orphans and return True; delete nothing after a run that was stopped, whose work they may be."""
+    orphans = list(find_orphans(folder))
+    if orphans and not folder.finished():
+        root = shlex.quote(folder.path)
+        console.print(
+            f"{len(orphans)} files that no current manifest names were kept: the last run here didn't come to its end, "
+            f"and they may be its work. Finish it with `fairshards run {escape(root)}/recipe.yaml -o {escape(root)}`, "
+            "or with the command that began it; then --clean deletes what is left over",
+            soft_wrap=True,
+        )
+        return False
+    for path in orphans:
+        path.unlink()
+    console.print(f"{len(orphans)} files that no current manifest names were deleted")
+    return True
+
+
+def check_shards(folder: RunFolder, seen: list[str] | None = None) -> Iterator[str]:
+    """Yield what is wrong with the current manifests and the tars that they name; ``seen`` gets each name in turn."""
     for name in folder.current():
+        if seen is not None:
+            seen.append(name)
         try:
             head, _ = manifest.read_rows(folder.root / name)
         except ManifestError as error:
@@ -70,40 +98,66 @@ def _check_tar(path: Path, expected: str) -> Iterator[str]:
 
 
 def find_orphans(folder: RunFolder) -> Iterator[Path]:
-    """Yield files of earlier attempts or of superseded tasks: tars and manifests that nothing current names."""
+    """Yield files of earlier attempts or of superseded tasks: tars and manifests that nothing current names.
+
+    A file that a run which is still at work, or was stopped, has made and not yet listed is among them.
+    """
     wanted = {folder.root / name for name in folder.current()}
     for name in folder.current():
         place, head = (folder.root / name).parent, manifest.read_head(folder.root / name)
         wanted |= {place / head.shard.name} if head.shard else set()
-        if "curated/" in name:
-            wanted |= {file for file in place.iterdir() if not file.name.startswith(".")}
+        if head.stage == "index" and name.startswith("curated/"):
+            wanted |= set(_of_curation(place, head))
     for stage in ("source", "plan", "raw", "scores", "curated"):
         for path in sorted((folder.root / stage).rglob("*")):
             if path.is_file() and path not in wanted:
                 yield path
 
 
-def _regenerated(folder: RunFolder, recipe: Recipe, samples: int, console: Console) -> list[str]:
+def _of_curation(place: Path, index: Head) -> Iterator[Path]:
+    """Yield a curation's files: its selection, the shards that its index names, and the manifests that commit them."""
+    named = {shard["name"]: shard["sha256"] for shard in index.settings["shards"]}
+    yield place / "selection.parquet"
+    yield from (place / name for name in named)
+    for path in place.glob("*.parquet"):
+        with contextlib.suppress(ManifestError):
+            shard = manifest.read_head(path).shard
+            if shard and named.get(shard.name) == shard.sha256:
+                yield path
+
+
+def _regenerated(
+    folder: RunFolder, recipe: Recipe, samples: int, console: Console, report: Reporter
+) -> list[str]:
     """Regenerate the shards of ``samples`` samples, drawn by hash, in whole padded batches, and compare pixels."""
-    lazy = LazyGenerator(generator_spec(recipe))
-    problems, worst, compared = [], 0, 0
-    for raw, wanted in _drawn(folder, samples).items():
+    drawn, done = _drawn(folder, samples), [0]
+    with report.watch("regenerating", sum(map(len, drawn.values())), lambda: done[0]):
+        problems, worst = _compared(folder, recipe, drawn, done)
+    console.print(
+        f"{done[0]} samples regenerated: largest difference {worst} grey levels (tolerance {TOLERANCE})"
+    )
+    return problems
+
+
+def _compared(
+    folder: RunFolder, recipe: Recipe, drawn: Mapping[str, set[str]], done: list[int]
+) -> tuple[list[str], int]:
+    """Return what differs and the largest difference in grey levels; ``done`` counts samples."""
+    lazy, problems, worst = LazyGenerator(generator_spec(recipe)), [], 0
+    for raw, wanted in drawn.items():
         head, rows = manifest.read_rows(folder.root / raw)
         if head.fingerprint != lazy.spec.stage_fingerprint:
-            return [f"{raw} was made by another model, version or batch size than the recipe now resolves to"]
+            return [f"{raw} was made by another model, version or batch size than the recipe now resolves to"], worst
         tar = (folder.root / "raw" / head.shard.name).read_bytes() if head.shard else b""
         made = {result.sample_id: result for result in regenerate(_task(folder, head), lazy, wanted)}
         for row in rows:
             if row["sample_id"] in wanted and row["status"] == "ok":
                 stored = slice_of(tar, row["offset"], row["size"])
                 gap = _gap(stored, made[row["sample_id"]].png)
-                worst, compared = max(worst, gap), compared + 1
+                worst, done[0] = max(worst, gap), done[0] + 1
                 if gap > TOLERANCE:
                     problems.append(f"sample {row['sample_id']} differs by {gap} grey levels")
-    console.print(
-        f"{compared} samples regenerated: largest difference {worst} grey levels (tolerance {TOLERANCE})"
-    )
-    return problems
+    return problems, worst
 
 
 def _drawn(folder: RunFolder, samples: int) -> dict[str, set[str]]:

@@ -107,6 +107,22 @@ def write_sheets(columns: int = 12) -> None:
     contact_sheet(generate(load_diffusion(), prompts, seed=77), columns, LOGS / "generated.png", zoom=1)
 
 
+def write_blind(work: Path, each: int = 50, columns: int = 10, seed: int = 20_000) -> list[Path]:
+    """Sheets of generated pictures in shuffled order for labelling by eye, and what they were meant to show.
+
+    Writes ``blind-<n>.png``, ``columns`` by 5 pictures each in reading order, and ``blind-key.csv``.
+    """
+    prompts, _ = group_prompts(each)
+    order = torch.randperm(len(prompts), generator=torch.Generator().manual_seed(seed)).tolist()
+    pictures, sheets = generate(load_diffusion(), [prompts[place] for place in order], seed=seed), []
+    for number, part in enumerate(torch.split(pictures, 5 * columns)):
+        sheets.append(work / f"blind-{number}.png")
+        contact_sheet(part, columns, sheets[-1], zoom=2)
+    key = [f"{row},{prompts[place]}" for row, place in enumerate(order)]
+    (work / "blind-key.csv").write_text("\n".join(["picture,prompt", *key]) + "\n")
+    return sheets
+
+
 def evaluate(work: Path, each: int = 100, heldout: int = 2000) -> list[Goal]:
     """Measure every goal, write ``logs/goals.json`` and the contact sheets; returns the goals."""
     generated, pictures, labels = diffusion_goals(each)

@@ -23,12 +23,12 @@ def swap_in(name: str, write: Callable[[Path], None]) -> Path:
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     write(fresh)
+    old = target.with_name(f".{name}.old")
     if target.exists():
-        old = target.rename(target.with_name(f".{name}.old"))
-        fresh.rename(target)
-        shutil.rmtree(old)
-    else:
-        fresh.rename(target)
+        shutil.rmtree(old, ignore_errors=True)  # an export that was killed below leaves it
+        target.rename(old)
+    fresh.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
     return target
 
 

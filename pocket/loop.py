@@ -18,7 +18,10 @@ Check = Callable[[nn.Module, int], None]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps, peak learning rate with linear warm-up and cosine decay to zero, EMA ceiling, weight decay."""
+    """Steps, peak learning rate with linear warm-up and cosine decay to zero, EMA ceiling, weight decay.
+
+    The last ``second`` steps are another such cycle at half the peak rate.
+    """
 
     steps: int
     rate: float
@@ -27,10 +30,17 @@ class Schedule:
     decay: float = 1e-2
     save_seconds: float = 180.0
     check_every: int = 800
+    second: int = 0
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step, 0-based."""
-        done = min(1.0, step / max(1, self.steps))
+        first = self.steps - self.second
+        if step >= first and self.second:
+            return 0.5 * self._cycle(step - first, self.second)
+        return self._cycle(step, first)
+
+    def _cycle(self, step: int, steps: int) -> float:
+        done = min(1.0, step / max(1, steps))
         return self.rate * min(1.0, (step + 1) / max(1, self.warmup)) * 0.5 * (1 + math.cos(math.pi * done))
 
 

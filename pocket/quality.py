@@ -17,7 +17,7 @@ from pocket.render import GROUPS
 from pocket.scene import BACKGROUNDS, CLASSES
 
 LOGS = Path(__file__).parent / "logs"
-GUIDANCE = 3.0
+GUIDANCE = 2.0
 STEPS = 20
 
 

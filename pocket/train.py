@@ -9,7 +9,10 @@ from typing import Annotated
 import torch
 import typer
 
+from pocket import checkpoint_path
+
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+Force = Annotated[bool, typer.Option("--force", help="Replace the weights that are there.")]
 Work = Annotated[Path, typer.Option(help="Folder of resumable states and cached pictures, outside git.")]
 Threads = Annotated[int, typer.Option(help="Torch threads.")]
 DEFAULT_WORK = Path.home() / ".cache" / "fairshards" / "pocket-train"
@@ -66,10 +69,14 @@ def evaluate(work: Work = DEFAULT_WORK, each: int = 100, threads: Threads = 2) -
 
 
 @app.command()
-def untrained() -> None:
+def untrained(force: Force = False) -> None:
     """Write folders with random weights, for code that can't wait. Example: python -m pocket.train untrained"""
     from pocket.export import export_untrained
 
+    there = [name for name in ("pocket-diffusion", "pocket-clip") if checkpoint_path(name).exists()]
+    if there and not force:
+        typer.echo(f"error: {' and '.join(there)} would lose trained weights: give --force", err=True)
+        raise typer.Exit(1)
     export_untrained()
 
 

@@ -98,8 +98,13 @@ def v_loss(model: nn.Module, latents: Tensor, tokens: Tensor, generator: torch.G
     return mse_loss(model(noisy, times, tokens), scheduler.get_velocity(latents, noise, times))
 
 
-def train_diffusion(work: Path, steps: int = 4800, batch: int = 64, chunks: int = 12, rate: float = 1e-3) -> None:
-    """Train (or resume) the denoiser; exports ``pocket-diffusion`` with its EMA at every check and at the end."""
+def train_diffusion(
+    work: Path, steps: int = 4800, second: int = 2400, batch: int = 64, chunks: int = 12, rate: float = 1e-3
+) -> None:
+    """Train (or resume) the denoiser, in two cosine cycles of ``steps`` and of ``second`` steps.
+
+    Exports ``pocket-diffusion`` with its EMA at every check and at the end.
+    """
     torch.manual_seed(0)
     tokenizer, vae = new_tokenizer(), load_vae(work)
     latents = torch.cat([encode_chunk(number, vae, work) for number in range(chunks)], dim=1)
@@ -108,7 +113,7 @@ def train_diffusion(work: Path, steps: int = 4800, batch: int = 64, chunks: int 
     data = DiffusionData(latents, tokens[chosen], tokenize([""], tokenizer))
     denoiser = Denoiser(tokenizer)
     denoiser.text.load_state_dict(train_text(work, tokenizer, captions, tokens).state_dict())
-    schedule = Schedule(steps, rate=rate, warmup=300, ema=0.999, check_every=800)
+    schedule = Schedule(steps + second, rate=rate, warmup=300, ema=0.999, check_every=800, second=second)
     training = Training("diffusion", denoiser, schedule, work, LOGS / "diffusion.csv")
 
     def loss(generator: torch.Generator) -> Tensor:

@@ -17,6 +17,8 @@ from PIL import Image
 from pocket.render import GROUPS, Group, Sample, render_sample
 from pocket.scene import BACKGROUNDS, CLASSES, ObjectRates
 
+RENDER_VERSION = 1
+"""Goes up when the same arguments give other pictures, captions or counts; runs then render their world again."""
 SHARD_SIZE = 500
 SPLITS = ("train", "val", "test")
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.beam_options import beam_options
+from pipeline.jobs import RunnerError
+
 COMMANDS = (
     "run",
     "plan",
@@ -51,12 +54,19 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
             ("run", "pocket-waterbirds", "--until", "lunch"),
             "expected one of source, generate, curate, train, report",
         ),
-        (("run", "waterbirds", "--set", "source.path=/nowhere"), "metadata.csv is not there"),
+        (("run", "waterbirds", "--until", "source", "--set", "source.path=/nowhere"), "metadata.csv is not there"),
         (("query", "nothing", "balance"), "no run in 'nothing'"),
         (
             ("plan", "ffr_utkface", "--set", "source.bias_ratio=0.98"),
             "no published counts for bias_ratio 0.98",
         ),
+        (("run", "pocket-waterbirds", "quota.per_group=50"), "did you mean --set quota.per_group=50?"),
+        (("run", "pocket-waterbirds", "again"), "got again, which this command doesn't take"),
+        (
+            ("run", "pocket-waterbirds", "--until", "source", "--", "--flink_mastr=localhost:8081"),
+            "Beam has no option --flink_mastr; did you mean --flink_master?",
+        ),
+        (("run", "pocket-waterbirds", "a=1", "b=2", "--", "--flink_master=x"), "did you mean --set a=1 --set b=2?"),
     ],
 )
 def test_mistakes_give_one_message_and_no_traceback(
@@ -70,6 +80,57 @@ def test_mistakes_give_one_message_and_no_traceback(
     done = CliRunner().invoke(app, list(arguments))
     assert done.exit_code == 1
     assert message in " ".join(done.stderr.split()) and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("runner", "options"),
+    [
+        ("local", ["--flink_master=x", "--job_endpoint", "localhost:8099"]),
+        ("local", ["--experiments=a", "--experiments=b", "--project=p", "--save_main_session"]),
+        ("flink", ["--flink_master=x", "--object_reuse", "--checkpointing_interval", "1000", "--parallelism=2"]),
+        ("portable", ["--job_endpoint=localhost:8099", "--state_backend=rocksdb"]),
+        ("dataflow", ["--region=europe-west4", "--dataflow_service_options=enable_prime"]),
+    ],
+)
+def test_beams_options_are_those_after_the_mark(runner: str, options: list[str]) -> None:
+    assert beam_options(["--", *options], runner) == tuple(options)
+    assert beam_options([], runner) == beam_options(["--"], runner) == ()
+
+
+@pytest.mark.parametrize(
+    ("runner", "options", "message"),
+    [
+        ("local", ["--object_reuse"], "no option --object_reuse; the local runner takes none but Beam's"),
+        ("local", ["--direct_running_mod", "in_memory"], r"--direct_running_mod; did you mean --direct_running_mode\?"),
+        ("flink", ["--flink_mastr", "x"], r"--flink_mastr; did you mean --flink_master\?"),
+        ("flink", ["flink_master=x"], "got flink_master=x; expected options like --flink_master=value"),
+        ("dataflow", ["-region=x"], "got -region=x; expected options like --region=value"),
+        ("local", ["--direct_num_workers=many"], "direct_num_workers: invalid int value: 'many'"),
+    ],
+)
+def test_what_beam_would_ignore_is_refused(runner: str, options: list[str], message: str) -> None:
+    with pytest.raises(RunnerError, match=message):
+        beam_options(["--", *options], runner)
+
+
+def test_settings_are_not_offered_where_a_command_takes_none() -> None:
+    with pytest.raises(RunnerError, match="got seed=1, which this command doesn't take"):
+        beam_options(["seed=1"], "local", takes_set=False)
+
+
+def test_the_reports_path_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    import pipeline.report
+    from pipeline import cli
+
+    run = tmp_path / ("a-long-name-" * 10)
+    run.mkdir()
+    (run / "recipe.yaml").write_text("")
+    monkeypatch.setattr(pipeline.report, "write_report", lambda folder, recipe: folder.root / "report.html")
+    monkeypatch.setattr(cli, "_recipe_of", lambda root: None)
+    done = CliRunner().invoke(cli.app, ["report", str(run)], env={"COLUMNS": "80"})
+    assert done.output.splitlines() == [str(run / "report.html")]
 
 
 def test_start_up_imports_neither_torch_nor_beam() -> None:

@@ -34,6 +34,11 @@ class Job:
         """Where the training writes."""
         return record.training_folder(self.run_dir, self.task)
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The splits that the finished training is measured on."""
+        return ("val",) if self.settings.trial else ("val", "test")
+
     def checkpoint(self, stage: str) -> Path:
         """Where a stage keeps its place until the training is committed."""
         return self.folder / f"{stage}.checkpoint.safetensors"

@@ -36,6 +36,13 @@ def asb_counts(real: Mapping[Group, int]) -> dict[Group, int]:
     return dict.fromkeys(real, m)
 
 
+def needed(method: str, real: Mapping[Group, int]) -> dict[Group, int]:
+    """Return how many synthetic samples ``method`` takes of every group; ``real`` are the train split's counts."""
+    if method == "usb":
+        return usb_counts(real)
+    return asb_counts(real) if method in ("asb", "ffr") else dict.fromkeys(real, 0)
+
+
 def build_mix(method: str, real: Sequence[Sample], synthetic: Sequence[Sample]) -> tuple[Stage, ...]:
     """Return the stages of ``method`` over the real train split and the curated index's samples.
 

@@ -121,10 +121,10 @@ def _stage_run(job: Job, stage: Stage, val: Data) -> StageRun:
 def _evaluate(job: Job, model: Classifier, results: Mapping[str, StageResult], val: Data) -> Accuracies:
     """Measure the selected weights of every stage. Test is read here, once, when all is chosen."""
     found = {}
-    test = _data(job, job.real.of("test"))
+    splits = {split: val if split == "val" else _data(job, job.real.of(split)) for split in job.measured}
     for name, result in results.items():
         model.load_state_dict(result.weights)
-        for split, data in (("val", val), ("test", test)):
+        for split, data in splits.items():
             predicted = predict(model, data.pictures, job.device, job.precision, workers=job.settings.workers)
             found["stage1" if name == "stage1" else FINAL, split] = group_accuracies(predicted, data.samples)
     return found
@@ -133,7 +133,7 @@ def _evaluate(job: Job, model: Classifier, results: Mapping[str, StageResult], v
 def _account(job: Job, results: Mapping[str, StageResult], groups: Accuracies) -> dict[str, Any]:
     """Return what the manifest's head says of the training (no timings: these are the attempt's)."""
     used = [(stage.name, stage.samples) for stage in job.stages]
-    used += [(split, job.real.of(split)) for split in ("val", "test")]
+    used += [(split, job.real.of(split)) for split in job.measured]
     settings = job.settings
     return {
         "method": settings.method, "loss": settings.loss, "seed": settings.seed,

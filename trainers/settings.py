@@ -48,7 +48,7 @@ class TrainSettings:
     ``pretrain`` FFR's stage 1 and ``finetune`` its stage 2, which forgets stage 1 at a high learning rate.
     ``weights`` is a folder with ``model.safetensors`` for a timm backbone. ``device`` is "auto" or a torch
     device; ``precision`` "auto" means bfloat16 autocast on CUDA where it is supported and float32 elsewhere.
-    ``cache_bytes`` bounds the images held in memory.
+    ``cache_bytes`` bounds the images held in memory. A ``trial`` chooses settings: it never reads test.
     """
 
     method: str
@@ -65,6 +65,7 @@ class TrainSettings:
     precision: str = "auto"
     workers: int = 0
     cache_bytes: int = 2 << 30
+    trial: bool = False
 
     def __post_init__(self) -> None:
         _one_of("method", self.method, METHODS)

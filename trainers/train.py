@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from trainers.checkpoint import EpochMetrics, Progress, State, contiguous, load_checkpoint, save_checkpoint
+from trainers.errors import TrainerError
 from trainers.evaluate import autocast, group_accuracies, predict, summarise
 from trainers.index import Sample
 from trainers.loaders import Pictures, batches
@@ -65,6 +67,9 @@ def train_stage(run: StageRun, model: nn.Module, progress: ProgressCallback | No
     """Train ``model`` for the stage and leave it with the weights of the selected epoch.
 
     A checkpoint after every epoch lets a killed stage go on where it stood, to the same weights.
+
+    Raises:
+        TrainerError: an epoch's loss isn't finite.
     """
     # ---- set up, or take up where a killed training stood -------------------------------------------
     model.to(run.device)
@@ -77,6 +82,7 @@ def train_stage(run: StageRun, model: nn.Module, progress: ProgressCallback | No
     for epoch in range(place.epoch + 1, settings.epochs + 1):
         with seeded(part_seed(run.seed, run.name, epoch), run.device) as generator:
             loss = train_epoch(run, model, optimiser, draw(run, generator))
+        _check_loss(run, epoch, loss)
         place.history.append(measure(run, model, epoch, loss))
         if select(place.history).epoch == epoch:
             place.best = contiguous(model.state_dict())
@@ -124,6 +130,15 @@ def select(history: Sequence[EpochMetrics]) -> EpochMetrics:
     """Return the epoch that SELECTION names. Epoch 0, the stage's starting point, can't be chosen."""
     trained = [metrics for metrics in history if metrics.epoch >= 1]
     return max(trained, key=lambda metrics: (metrics.worst_group, metrics.balanced, -metrics.epoch))
+
+
+def _check_loss(run: StageRun, epoch: int, loss: float) -> None:
+    """Check an epoch's mean: it isn't finite if any batch's loss wasn't, and takes one transfer from the device."""
+    if not math.isfinite(loss):
+        raise TrainerError(
+            f"stage {run.name}, epoch {epoch}: the loss is {loss}, so the weights are lost; "
+            f"lower its learning rate, which is {run.settings.lr:g}"
+        )
 
 
 def _figures(metrics: EpochMetrics) -> dict[str, float]:

@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from catalogs import manifest
@@ -76,8 +77,10 @@ def attempt(started: float, **facts: Any) -> dict[str, Any]:
 
 
 def read_task_rows(task: ShardTask) -> list[dict[str, Any]]:
-    """Return the rows of the manifest that the task refers to, its own range only."""
-    return manifest.read_range(storage.read(storage.join(task.run, task.manifest)), task.start, task.stop)
+    """Return the rows of the manifest that the task refers to, its own range only; a local file isn't read whole."""
+    path = storage.join(task.run, task.manifest)
+    source = Path(path) if storage.is_local(path) else storage.read(path)
+    return manifest.read_range(source, task.start, task.stop)
 
 
 def _shard_is_there(manifest_path: str, shard: Shard | None) -> bool:

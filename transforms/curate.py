@@ -16,7 +16,8 @@ from transforms import commit, storage
 from transforms.shards import ShardSample, read_samples, sha256, write_shard
 from transforms.task import ShardTask, TaskRecord
 
-VERSION = "curate/1"
+VERSION = "curate/2"
+GROUP = ("y", "class_name", "b", "bias_name", "group_name")
 
 
 def curate_tasks(
@@ -88,7 +89,9 @@ def _check(key: str, members: Mapping[str, bytes], row: Mapping[str, Any], shard
 
 
 def _sample(row: Mapping[str, Any], members: Mapping[str, bytes]) -> ShardSample:
-    facts = {**json.loads(members["json"]), "curation_id": row["curation_id"], "split": row["split"]}
+    """Return the curated sample; its labels are the index row's, for a raw shard keeps the numbers of its day."""
+    said = {name: row[name] for name in (*GROUP, "curation_id", "split")}
+    facts = {**json.loads(members["json"]), **said}
     return ShardSample(row["sample_id"], members["png"], "png", row["y"], facts, members["txt"].decode())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +20,15 @@ from transforms.task import ShardTask, TaskRecord
 
 
 class LazyGenerator:
-    """Loads the model when a task needs it, so that a bundle of finished tasks loads nothing."""
+    """Loads the model when a task needs it, so that a bundle of finished tasks loads nothing.
+
+    The threads of a worker process share it. ``lock`` is held for a whole task, loading included: a scheduler
+    follows one sampling run at a time. It is made by ``load_model`` on the worker and never pickled.
+    """
 
     def __init__(self, spec: GeneratorSpec, loaded: TextToImage | None = None) -> None:
         self.spec = spec
+        self.lock = threading.Lock()
         self._model = loaded
 
     @property
@@ -49,9 +55,13 @@ def generate_task(task: ShardTask, lazy: LazyGenerator) -> TaskRecord:
     Raises:
         Exception: whatever the machine or the model raises (memory, disk, weights); never a bad sample.
     """
-    found = commit.find(task)
-    if found:
+    if found := commit.find(task):
         return found
+    with lazy.lock:
+        return _generate(task, lazy)
+
+
+def _generate(task: ShardTask, lazy: LazyGenerator) -> TaskRecord:
     started = time.time()
     plan = commit.read_task_rows(task)
     window = lazy.spec.window

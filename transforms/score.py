@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,10 +28,11 @@ def score_task_of(made: TaskRecord, spec: ScorerSpec) -> ShardTask:
 
 
 class LazyScorer:
-    """Loads the CLIP model when a task needs it."""
+    """Loads the CLIP model when a task needs it; ``lock`` is held for a whole task, as ``LazyGenerator``'s is."""
 
     def __init__(self, spec: ScorerSpec) -> None:
         self.spec = spec
+        self.lock = threading.Lock()
         self._scorer: ClipScorer | None = None
 
     @property
@@ -49,7 +51,6 @@ class LazyScorer:
                 bias_prompts=self.spec.bias_prompts,
                 class_names=self.spec.class_names,
                 bias_names=self.spec.bias_names,
-                grey_scale=self.spec.grey_scale,
             )
         return self._scorer
 
@@ -57,9 +58,13 @@ class LazyScorer:
 def score_task(made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
     """Score and commit the samples of one raw shard; a finished task is only looked up."""
     task = score_task_of(made, lazy.spec)
-    found = commit.find(task)
-    if found:
+    if found := commit.find(task):
         return found
+    with lazy.lock:
+        return _score(task, made, lazy)
+
+
+def _score(task: ShardTask, made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
     started = time.time()
     head, raw = manifest.read_rows(storage.read(storage.join(task.run, made.manifest)))
     plan = {row["sample_id"]: row for row in commit.read_task_rows(task)}

@@ -73,8 +73,9 @@ def slice_of(tar: bytes, offset: int, size: int) -> bytes:
 def read_samples(tar: bytes) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Yield each key of a WebDataset tar with its members by extension, in the order of the tar.
 
-    A key is what stands before the *last* dot of a member's name here, so that a key with a dot is seen
-    as it was meant and can be rejected with a reason, where webdataset would split it at the first one.
+    A key is what stands before the first dot of a file's name (WebDataset's rule), so ``001.emb.npy`` belongs
+    to ``001.jpg``. Where no member of a key has a plain extension, the key itself has a dot: it is yielded up
+    to the last one, as it was meant, so that it can be rejected with a reason.
 
     Raises:
         tarfile.ReadError: the tar is truncated or no tar; what came before it has been yielded.
@@ -84,9 +85,9 @@ def read_samples(tar: bytes) -> Iterator[tuple[str, dict[str, bytes]]]:
         for info in archive:
             if not info.isfile():
                 continue
-            stem, _, extension = info.name.rpartition(".")
+            stem, extension = _split_name(info.name)
             if members and (stem != key or extension in members):
-                yield key, members
+                yield from _by_key(key, members)
                 members = {}
             body = archive.extractfile(info)
             data = body.read() if body is not None else b""
@@ -94,7 +95,24 @@ def read_samples(tar: bytes) -> Iterator[tuple[str, dict[str, bytes]]]:
                 raise tarfile.ReadError("unexpected end of data")
             key, members[extension] = stem, data
     if members:
-        yield key, members
+        yield from _by_key(key, members)
+
+
+def _split_name(name: str) -> tuple[str, str]:
+    """Return a member's key and extension, split at the first dot of the file's name."""
+    folder, slash, file = name.rpartition("/")
+    stem, _, extension = file.partition(".")
+    return folder + slash + stem, extension
+
+
+def _by_key(key: str, members: dict[str, bytes]) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Yield the members as one sample or, where every extension has a dot, by all that is before the last dot."""
+    samples: dict[str, dict[str, bytes]] = {}
+    dotted = all("." in extension for extension in members)
+    for extension, data in members.items():
+        more, _, last = extension.rpartition(".") if dotted else ("", "", extension)
+        samples.setdefault(f"{key}.{more}" if dotted else key, {})[last] = data
+    yield from samples.items()
 
 
 def _members(tar: bytes) -> Iterator[tuple[str, str, tuple[int, int]]]:

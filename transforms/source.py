@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from PIL import Image
 
 from catalogs.identity import ID_DIGITS, canonical_json, digest, task_hash
-from generators.images import BadImage, decode_image, encode_png
+from generators.images import BadImage, decode_image, encode_png, plain_format
 from transforms import commit
 from transforms.shards import ShardSample, sha256, write_shard
-from transforms.sources import SourceItem, SourceProblem, SourceReader, SourceUnit
+from transforms.sources import SourceItem, SourceProblem, SourceReader, SourceUnit, unreadable
 from transforms.task import ShardTask, TaskRecord
 
-VERSION = "source/1"
-FORMATS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
-ORIENTATION = 274
+VERSION = "source/2"
+EXTENSIONS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
+MOST_DIGITS = 9
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,22 @@ class Labels:
         found = [index for index, known in enumerate(self.spellings) if label in known]
         if found:
             return found[0]
-        return int(label) if not self.spellings and label.isdigit() and int(label) < len(self.names) else None
+        plain = not self.spellings and label.isascii() and label.isdecimal() and len(label) <= MOST_DIGITS
+        return int(label) if plain and int(label) < len(self.names) else None
+
+
+@dataclass(frozen=True)
+class GroupLabels:
+    """How classes and bias values are looked up, and the (y, b) pairs that exist; no pairs: all of them."""
+
+    classes: Labels
+    bias: Labels
+    pairs: tuple[tuple[int, int], ...] = ()
+
+    def facts(self, y: int, b: int) -> Row:
+        """Return a group's columns."""
+        names = self.classes.names[y], self.bias.names[b]
+        return {"y": y, "class_name": names[0], "b": b, "bias_name": names[1], "group_name": "|".join(names)}
 
 
 @dataclass(frozen=True)
@@ -51,11 +65,25 @@ class SourceTask:
     dataset: str
 
 
-def plan_source(
-    reader: SourceReader, run: str, dataset: str, classes: Labels, bias: Labels
-) -> list[SourceTask]:
-    """Return one task a unit; each one's hash covers the unit's bytes, the reader and the labels."""
-    settings = {"reader": repr(reader), "dataset": dataset, "classes": repr(classes), "bias": repr(bias)}
+@dataclass(frozen=True)
+class GoodImage:
+    """What is stored of a good item: its group, the image as bytes with (width, height), caption and facts."""
+
+    y: int
+    b: int
+    image: bytes
+    extension: str
+    size: tuple[int, int]
+    caption: str
+    metadata: str
+
+
+def plan_source(reader: SourceReader, run: str, dataset: str, labels: GroupLabels) -> list[SourceTask]:
+    """Return one task a unit; each one's hash covers the unit's bytes, how they are read, and the labels.
+
+    Where the dataset lies isn't covered: a copy elsewhere gives the same tasks.
+    """
+    settings = {"reader": reader.settings(), "dataset": dataset, "labels": asdict(labels)}
     tasks = []
     for number, unit in enumerate(reader.units()):
         hashed = task_hash("source", VERSION, [unit.name], [unit.digest], settings)
@@ -64,7 +92,7 @@ def plan_source(
     return tasks
 
 
-def ingest_unit(work: SourceTask, reader: SourceReader, classes: Labels, bias: Labels) -> TaskRecord:
+def ingest_unit(work: SourceTask, reader: SourceReader, labels: GroupLabels) -> TaskRecord:
     """Read, check and commit one unit; what can't be read becomes a reject row.
 
     Raises:
@@ -74,13 +102,8 @@ def ingest_unit(work: SourceTask, reader: SourceReader, classes: Labels, bias: L
     if found:
         return found
     started = time.time()
-    rows: list[dict[str, Any]] = []
-    samples: list[ShardSample] = []
-    seen: Counter[str] = Counter()
-    for item in reader.read(work.unit):
-        row, sample = _check(item, work, classes, bias, seen)
-        rows.append(row)
-        samples.extend([sample] if sample else [])
+    checked = list(_checked(reader.read(work.unit), work, labels))
+    rows, samples = [row for row, _ in checked], [sample for _, sample in checked if sample]
     tar, places = write_shard(samples)
     shard = commit.publish_shard(work.task, tar, len(samples))
     for row in rows:
@@ -96,57 +119,78 @@ def ingest_unit(work: SourceTask, reader: SourceReader, classes: Labels, bias: L
     )
 
 
-def _check(
-    item: SourceItem | SourceProblem, work: SourceTask, classes: Labels, bias: Labels, seen: Counter[str]
-) -> tuple[dict[str, Any], ShardSample | None]:
-    """Return the row of one item and, when it is good, the sample for the shard."""
-    identity = {"dataset": work.dataset, "split": item.split, "key": item.key}
-    seen[item.split + "/" + item.key] += 1
-    repeat = seen[item.split + "/" + item.key] - 1
-    marked = {**identity, "unit": work.unit.name, "repeat": repeat}
-    row: dict[str, Any] = {"source_id": digest(identity)[:ID_DIGITS], **identity}
-    if isinstance(item, SourceProblem):
-        return _reject({**row, "source_id": digest(marked)[:ID_DIGITS]}, item.reason, item.detail), None
-    if repeat:
-        detail = f"the key {item.key!r} is there {repeat + 1} times in {work.unit.name}; the first is kept"
-        return _reject({**row, "source_id": digest(marked)[:ID_DIGITS]}, "duplicate_key", detail), None
-    y, b, problem = _labels(item, classes, bias)
-    if problem:
-        return _reject(row, *problem), None
-    try:
-        image, extension, size = _image(item.data)
-    except BadImage as error:
-        return _reject(row, error.reason, error.detail), None
-    group = {
-        "y": y,
-        "class_name": classes.names[y],
-        "b": b,
-        "bias_name": bias.names[b],
-        "group_name": f"{classes.names[y]}|{bias.names[b]}",
+def _checked(
+    items: Iterable[SourceItem | SourceProblem], work: SourceTask, labels: GroupLabels
+) -> Iterator[tuple[Row, ShardSample | None]]:
+    """Yield each item's row and, when it is good, its sample for the shard; of one key the first good item."""
+    accepted: set[str] = set()
+    for number, item in enumerate(items):
+        identity = {"dataset": work.dataset, "split": _utf8(item.split), "key": _utf8(item.key)}
+        source_id = digest(identity)[:ID_DIGITS]
+        found = _examined(item, labels, source_id in accepted)
+        if isinstance(found, SourceProblem):
+            marked = digest({**identity, "unit": work.unit.name, "number": number})[:ID_DIGITS]
+            facts = {"status": "reject", "reason": found.reason, "detail": _utf8(found.detail)}
+            yield {"source_id": marked, **identity, **facts}, None
+        else:
+            accepted.add(source_id)
+            yield _accepted(source_id, identity, found, labels.facts(found.y, found.b))
+
+
+def _accepted(
+    source_id: str, identity: Mapping[str, str], good: GoodImage, group: Mapping[str, Any]
+) -> tuple[Row, ShardSample]:
+    row = {
+        "source_id": source_id,
+        **identity,
+        **group,
+        "image_sha256": sha256(good.image),
+        "width": good.size[0],
+        "height": good.size[1],
+        "caption": good.caption,
+        "metadata": good.metadata,
+        "status": "ok",
     }
-    row.update(
-        group,
-        image_sha256=sha256(image),
-        width=size[0],
-        height=size[1],
-        caption=item.caption,
-        metadata=_json(item.metadata),
-        status="ok",
-    )
-    facts = {**group, "g": 0, "split": item.split, "key": item.key, "dataset": work.dataset}
-    return row, ShardSample(row["source_id"], image, extension, y, facts, item.caption)
+    facts = {**group, "g": 0, **identity}
+    return row, ShardSample(source_id, good.image, good.extension, good.y, facts, good.caption)
 
 
-def _labels(item: SourceItem, classes: Labels, bias: Labels) -> tuple[int, int, tuple[str, str] | None]:
+def _examined(item: SourceItem | SourceProblem, labels: GroupLabels, repeated: bool) -> GoodImage | SourceProblem:
+    """Return what is stored of an item, or what is wrong with it; no item's bytes make it raise."""
+    if isinstance(item, SourceProblem):
+        return item
+    if repeated:
+        detail = f"the key {item.key!r} is there again; the first good image of it is kept"
+        return SourceProblem(item.key, item.split, "duplicate_key", detail)
+    try:
+        group = _group(item, labels)
+        if isinstance(group, SourceProblem):
+            return group
+        image, extension, size = _image(item.data)
+        return GoodImage(*group, image, extension, size, _utf8(item.caption), _json(item.metadata))
+    except BadImage as error:
+        return SourceProblem(item.key, item.split, error.reason, error.detail)
+    except Exception as error:
+        return unreadable(item.key, item.split, error)
+
+
+def _group(item: SourceItem, labels: GroupLabels) -> tuple[int, int] | SourceProblem:
+    """Return (y, b), or why the item has none."""
     if item.class_label is None or item.bias_label is None:
         which = "class" if item.class_label is None else "bias"
-        return 0, 0, ("missing_label", f"the {which} label of {item.key!r} is missing")
-    y, b = classes.number(item.class_label), bias.number(item.bias_label)
+        return SourceProblem(item.key, item.split, "missing_label", f"the {which} label of {item.key!r} is missing")
+    y, b = labels.classes.number(item.class_label), labels.bias.number(item.bias_label)
     if y is None:
-        return 0, 0, ("unknown_class", f"class {item.class_label!r}; the recipe knows {list(classes.names)}")
+        detail = f"class {item.class_label!r}; the recipe knows {list(labels.classes.names)}"
+        return SourceProblem(item.key, item.split, "unknown_class", detail)
     if b is None:
-        return 0, 0, ("unknown_bias", f"bias value {item.bias_label!r}; the recipe knows {list(bias.names)}")
-    return y, b, None
+        detail = f"bias value {item.bias_label!r}; the recipe knows {list(labels.bias.names)}"
+        return SourceProblem(item.key, item.split, "unknown_bias", detail)
+    if labels.pairs and (y, b) not in labels.pairs:
+        known = [labels.facts(*pair)["group_name"] for pair in labels.pairs]
+        detail = f"group {labels.facts(y, b)['group_name']!r}; the recipe's groups are {known}"
+        return SourceProblem(item.key, item.split, "unknown_group", detail)
+    return y, b
 
 
 def _image(data: bytes) -> tuple[bytes, str, tuple[int, int]]:
@@ -156,27 +200,22 @@ def _image(data: bytes) -> tuple[bytes, str, tuple[int, int]]:
     so that trainers need not know about orientation, transparency or 16 bits.
     """
     picture = decode_image(data)
-    with Image.open(io.BytesIO(data)) as raw:
-        plain = (
-            raw.mode in ("RGB", "L")
-            and raw.getexif().get(ORIENTATION, 1) == 1
-            and not raw.info.get("transparency")
-        )
-        extension = FORMATS.get(raw.format or "") if plain else None
+    extension = EXTENSIONS.get(plain_format(data) or "")
     if extension is None:
         data, extension = encode_png(np.asarray(picture)), "png"
     return data, extension, picture.size
 
 
-def _reject(row: Mapping[str, Any], reason: str, detail: str) -> dict[str, Any]:
-    return {**row, "status": "reject", "reason": reason, "detail": detail}
-
-
 def _json(metadata: Mapping[str, Any]) -> str:
     try:
-        return canonical_json(dict(metadata))
+        return _utf8(canonical_json(dict(metadata)))
     except (TypeError, ValueError):
         return "{}"
+
+
+def _utf8(text: str) -> str:
+    """Return ``text`` with a "?" for every lone surrogate, which UTF-8 can't hold."""
+    return text.encode(errors="replace").decode()
 
 
 @dataclass
@@ -184,13 +223,12 @@ class IngestSource(beam.PTransform):  # type: ignore[misc]
     """PCollection[SourceTask] -> PCollection[TaskRecord]; commits one source shard a unit."""
 
     reader: SourceReader
-    classes: Labels
-    bias: Labels
+    labels: GroupLabels
 
     def expand(self, tasks: Iterator[SourceTask]) -> Any:
         """Wire the step."""
         return (
             tasks
             | "Spread the units" >> beam.Reshuffle()
-            | "Read, check, write" >> beam.Map(ingest_unit, self.reader, self.classes, self.bias)
+            | "Read, check, write" >> beam.Map(ingest_unit, self.reader, self.labels)
         )

@@ -8,7 +8,7 @@ from typing import Any
 from catalogs.identity import digest
 
 GENERATE_VERSION = "generate/1"
-SCORE_VERSION = "score/1"
+SCORE_VERSION = "score/2"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,6 @@ class ScorerSpec:
     bias_prompts: tuple[tuple[str, ...], ...]
     class_names: tuple[str, ...]
     bias_names: tuple[str, ...]
-    grey_scale: bool = False
     accelerator: str | None = None
     min_ram: str | None = None
     threads: int | None = None
@@ -68,7 +67,6 @@ class ScorerSpec:
                 "classes": [list(words) for words in self.class_prompts],
                 "bias": [list(words) for words in self.bias_prompts],
                 "names": [list(self.class_names), list(self.bias_names)],
-                "grey_scale": self.grey_scale,
             }
         )
 

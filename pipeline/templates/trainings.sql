@@ -7,7 +7,7 @@ synthetic AS (
     FROM ingested JOIN indexes ON list_contains(ingested.inputs, indexes.manifest)
     WHERE ingested.stage = 'train' GROUP BY ingested.manifest
 )
-SELECT training_id, method, loss, seed, model, settings,
+SELECT training_id, method, loss, seed, model, selection, settings,
     curations IS NULL OR list_contains(curations, $curation::VARCHAR) AS current
 FROM training_runs LEFT JOIN synthetic USING (manifest)
 ORDER BY method, loss, seed, training_id;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from catalogs.manifest import (
     write_local,
 )
 from tests.catalogs.small_run import plan_rows, raw_rows
+from transforms import commit, storage
+from transforms.task import ShardTask
 
 HEAD = Head("generate", "g-0", "h" * 64, "f", ("i1", "i2"), Shard("g-0.tar", "s" * 64, 10, 2), {"k": [1]})
 ROWS = raw_rows(plan_rows(0, 0, 5), "g-0.tar", bad=2)
@@ -57,13 +60,54 @@ def test_a_changed_row_is_found(tmp_path: Path) -> None:
         read_rows(path)
 
 
+def test_one_flipped_byte_is_harmless_or_named(tmp_path: Path) -> None:
+    """Every read of a damaged file equals the original's or is a ManifestError with the file's name."""
+    data, _ = encode(HEAD, ROWS, {"seconds": 1.5}, row_group=2)
+    intact, path, rng = read_rows(data), tmp_path / "hurt.parquet", random.Random(0)
+    for place in [*range(len(data) - 40, len(data), 4), *rng.sample(range(len(data)), 40)]:
+        hurt = bytearray(data)
+        hurt[place] ^= rng.randrange(1, 256)
+        path.write_bytes(hurt)
+        for read in (read_rows, read_head, read_attempt, lambda file: read_range(file, 0, 3)):
+            try:
+                found = read(path)
+            except ManifestError as error:
+                assert "hurt.parquet" in str(error)
+            else:
+                assert read is not read_rows or found == intact
+
+
+def test_a_missing_file_is_told_as_before(tmp_path: Path) -> None:
+    for read in (read_rows, read_head, read_attempt):
+        with pytest.raises(ManifestError, match=r"gone\.parquet"):
+            read(tmp_path / "gone.parquet")
+    with pytest.raises(FileNotFoundError):
+        read_range(tmp_path / "gone.parquet", 0, 1)
+
+
 @pytest.mark.parametrize("row_group", [1, 2, 3, 4096])
-def test_a_range_of_rows(row_group: int) -> None:
+def test_a_range_of_rows(row_group: int, tmp_path: Path) -> None:
     data, _ = encode(HEAD, ROWS, {}, row_group)
+    write_local(tmp_path / "m.parquet", data)
     for start in range(6):
         for stop in range(start, 6):
             found = [row["sample_id"] for row in read_range(data, start, stop)]
             assert found == [row["sample_id"] for row in ROWS[start:stop]]
+            assert read_range(tmp_path / "m.parquet", start, stop) == read_range(data, start, stop)
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_task_on_this_file_system_does_not_read_the_whole_plan(
+    local: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, _ = encode(HEAD, ROWS, {}, row_group=1)
+    write_local(tmp_path / "plan.parquet", data)
+    read_whole: list[str] = []
+    monkeypatch.setattr(storage, "is_local", lambda path: local)
+    monkeypatch.setattr(storage, "read", lambda path: read_whole.append(path) or data)
+    task = ShardTask("generate", "g-0", "0" * 64, str(tmp_path), "raw", "plan.parquet", 1, 3)
+    assert [row["sample_id"] for row in commit.read_task_rows(task)] == [row["sample_id"] for row in ROWS[1:3]]
+    assert len(read_whole) == (0 if local else 1)
 
 
 def test_no_rows() -> None:

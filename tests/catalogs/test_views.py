@@ -49,6 +49,28 @@ def test_group_balance_before_and_after(con: duckdb.DuckDBPyConnection) -> None:
     assert [row[7] for row in rows] == [0.25] * 4
 
 
+def test_the_share_after_is_that_of_the_balanced_split(empty: duckdb.DuckDBPyConnection) -> None:
+    empty.execute("INSERT INTO curations VALUES ('c', '{}', 'm')")
+    for b, extra in ((0, 0), (1, 6)):  # USB wants 6 more of group 0|1
+        name = f"0|{b}"
+        empty.execute(
+            "INSERT INTO plan (sample_id, y, b, group_name, manifest) "
+            "SELECT $1 || range, 0, $2, $1, 'm' FROM range($3)",
+            [name, b, 3 + extra],
+        )
+        empty.execute(
+            "INSERT INTO decisions SELECT 'c', $1 || range, 'quota', true, NULL, 'm' FROM range($2)", [name, 3 + extra]
+        )
+        empty.execute(
+            "INSERT INTO shard_index (curation_id, sample_id, split, y, b, group_name, g, manifest) "
+            "SELECT 'c', $1 || range, if(range < 3, 'balanced', 'extra'), 0, $2, $1, 1, 'm' FROM range($3)",
+            [name, b, 3 + extra],
+        )
+    columns = "kept, kept_balanced, kept_extra, share_after"
+    rows = empty.execute(f"SELECT {columns} FROM group_balance ORDER BY b").fetchall()
+    assert rows == [(3, 3, 0, 0.5), (9, 3, 6, 0.5)]
+
+
 def test_accept_rate_counts_what_a_filter_saw(con: duckdb.DuckDBPyConnection) -> None:
     rows = con.execute(
         "SELECT filter, seen, accepted, accept_rate FROM accept_rate "
@@ -70,6 +92,16 @@ def test_rejects_by_reason(con: duckdb.DuckDBPyConnection) -> None:
         (CURATION, "clip_alignment", "low", 4),
         (CURATION, "quota", "surplus", 3),
     }
+
+
+def test_a_sample_that_cannot_be_scored_counts_once(empty: duckdb.DuckDBPyConnection) -> None:
+    for sample in ("s1", "s2"):
+        for score in ("clip_alignment", "judge_class", "judge_bias", "grey_scale"):
+            row = ["score", sample, score, "unreadable_image", "0 bytes", "m"]
+            empty.execute("INSERT INTO rejects VALUES ($1, $2, $3, $4, $5, $6)", row)
+    empty.execute("INSERT INTO rejects SELECT 'source', 'twice', 'k', 'duplicate_key', 'd', 'm' FROM range(2)")
+    rows = empty.execute("SELECT rejected_by, n, example FROM reject_reasons ORDER BY ALL").fetchall()
+    assert rows == [("score", 2, "s1"), ("source", 2, "twice")]
 
 
 def test_nothing_disappears(con: duckdb.DuckDBPyConnection) -> None:

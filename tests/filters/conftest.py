@@ -26,7 +26,7 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scorer(clip_folder: Path) -> ClipScorer:
     """A scorer of birds and their backgrounds; batches of 4."""
     return ClipScorer.load(
-        clip_folder, device="cpu", batch_size=4, grey_scale=True,
+        clip_folder, device="cpu", batch_size=4,
         class_names=("landbird", "waterbird"),
         class_prompts=(("a landbird", "a photo of a landbird"), ("a waterbird",)),
         bias_names=("land", "water", "air"), bias_prompts=(("on land",), ("on water", "at sea"), ("in the air",)),

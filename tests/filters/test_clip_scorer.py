@@ -76,7 +76,7 @@ def test_a_score_does_not_depend_on_the_other_pictures(scorer: ClipScorer) -> No
 def test_the_same_list_gives_the_same_numbers_whatever_was_scored_before(clip_folder: Path, scorer: ClipScorer) -> None:
     whole = scorer.score(PNGS, ROWS)
     fresh = ClipModel.load(clip_folder, device="cpu", batch_size=4)
-    again = ClipScorer(fresh, scorer.classes, scorer.biases, grey=True)
+    again = ClipScorer(fresh, scorer.classes, scorer.biases)
     again.score(PNGS[5:], [replace(row, prompt="another prompt") for row in ROWS[5:]])
     assert again.score(PNGS, ROWS) == whole
 
@@ -109,7 +109,7 @@ def test_texts_are_embedded_once(clip_folder: Path, scorer: ClipScorer) -> None:
 
 def test_a_value_that_no_manifest_can_hold_is_a_reject(scorer: ClipScorer) -> None:
     broken = ClipScorer(scorer.clip, Answers(("a", "b"), np.full((2, 16), np.nan, np.float32)), scorer.biases)
-    alignment, of_class, _ = broken.score(PNGS[:1], ROWS[:1])[0]
+    alignment, of_class, *_ = broken.score(PNGS[:1], ROWS[:1])[0]
     assert alignment.status == "ok"
     assert (of_class.status, of_class.reason, of_class.value) == ("reject", "not_finite", None)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from generators.images import BadImage, decode_image, encode_png
+from generators.images import BadImage, decode_image, encode_png, plain_format
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
 
@@ -141,6 +141,30 @@ def test_exif_orientation_turns_the_picture() -> None:
     exif[0x0112] = 6
     image = decode_image(encoded(Image.fromarray(PIXELS), exif=exif))
     assert np.array_equal(np.asarray(image), np.rot90(PIXELS, -1))
+
+
+def test_upright_opaque_rgb_and_grey_are_plain() -> None:
+    rgb, grey = Image.fromarray(PIXELS), Image.fromarray(PIXELS[..., 0])
+    assert [plain_format(encoded(image, kind)) for image in (rgb, grey) for kind in ("PNG", "JPEG")] == [
+        "PNG",
+        "JPEG",
+        "PNG",
+        "JPEG",
+    ]
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = [encoded(rgb, kind, exif=exif) for kind in ("PNG", "JPEG")]
+    others = [encoded(rgb.convert(mode)) for mode in ("RGBA", "P", "1")]
+    see_through = [encoded(grey, transparency=0), encoded(rgb, transparency=(0, 0, 0))]
+    assert {plain_format(data) for data in (*turned, *others, *see_through)} == {None}
+
+
+@pytest.mark.parametrize("body", [b"", b"MM\0*\0", b"garbage!", b"II*\0\xff\xff\xff\xff"])
+def test_damaged_exif_is_no_reason_against_a_picture_but_not_plain(body: bytes) -> None:
+    chunk = struct.pack(">I", len(body)) + b"eXIf" + body + struct.pack(">I", zlib.crc32(b"eXIf" + body))
+    data = encode_png(PIXELS)[:33] + chunk + encode_png(PIXELS)[33:]
+    assert np.array_equal(np.asarray(decode_image(data)), PIXELS)
+    assert plain_format(data) in (None, "PNG")
 
 
 def test_an_animation_gives_its_first_frame() -> None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import diffusers
 import numpy as np
 import pytest
 import torch
+from image_requests import requests
 
 from generators.predicted_x0 import predicted_x0
 from generators.text_to_image import TextToImage
@@ -317,3 +319,11 @@ def test_inside_a_pipeline_with_guidance(model: TextToImage, guidance: float) ->
     finally:
         del pipeline.scheduler.step
     np.testing.assert_allclose(follower.values(), variance(stored[-3:]), rtol=1e-3)
+
+
+def test_a_picture_without_a_variance_says_why(tiny_folder: Path) -> None:
+    unfollowed = TextToImage.load(tiny_folder, device="cpu", scheduler="CMStochasticIterativeScheduler")
+    results = list(unfollowed.generate(requests(3), batch_size=2))
+    note = "CMStochasticIterativeScheduler doesn't tell its predicted x0"
+    assert [(one.status, one.trajectory_variance, one.detail) for one in results] == [("ok", None, note)] * 3
+    assert all(one.detail is None for one in unfollowed.generate(requests(2, window=0), batch_size=2))

@@ -76,6 +76,7 @@ def digests(folder: Path, pattern: str = "curated/*/*.tar") -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.glob(pattern))
+        if path.is_file() and not path.name.startswith(".")
     }
 
 

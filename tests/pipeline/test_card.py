@@ -47,6 +47,17 @@ def test_fields_point_at_things_that_are_there(root: Path) -> None:
     assert {field["@id"] for field in fields} >= {"samples/group_name", "images/image"}
 
 
+def test_its_command_names_the_run_from_the_working_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root.parent)
+    assert "`fairshards verify run` checks" in write_card(RunFolder(root), make_recipe())[0].read_text()
+    monkeypatch.chdir("/")
+    shown = root.relative_to("/")
+    assert f"`fairshards verify {shown}` checks" in write_card(RunFolder(root), make_recipe())[0].read_text()
+    (root.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(root.parent / "elsewhere")
+    assert f"`fairshards verify {root}` checks" in write_card(RunFolder(root), make_recipe())[0].read_text()
+
+
 def test_without_kept_samples_there_is_no_card(tmp_path: Path) -> None:
     recipe = make_recipe()
     build(tmp_path / "run", recipe, until="generate")

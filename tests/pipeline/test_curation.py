@@ -91,13 +91,14 @@ def test_a_pool_without_survivors_is_all_missing() -> None:
     assert decision.missing({(0, 0): Quota(2, 1)}) == {(0, 0): 3}
 
 
-def test_the_id_follows_filters_quotas_and_inputs() -> None:
+def test_the_id_follows_filters_quotas_inputs_and_the_shards_size() -> None:
     quotas = dict.fromkeys(GROUPS, Quota(3, 0))
-    base = curation_id({"group_judge": {}}, quotas, ["a"])
-    assert base == curation_id({"group_judge": {}}, quotas, ["a"])
+    base = curation_id({"group_judge": {}}, quotas, ["a"], 500)
+    assert base == curation_id({"group_judge": {}}, quotas, ["a"], 500)
     others = [
-        curation_id({"group_judge": {"min_probability": 0.6}}, quotas, ["a"]),
-        curation_id({"group_judge": {}}, dict.fromkeys(GROUPS, Quota(4, 0)), ["a"]),
-        curation_id({"group_judge": {}}, quotas, ["b"]),
+        curation_id({"group_judge": {"min_probability": 0.6}}, quotas, ["a"], 500),
+        curation_id({"group_judge": {}}, dict.fromkeys(GROUPS, Quota(4, 0)), ["a"], 500),
+        curation_id({"group_judge": {}}, quotas, ["b"], 500),
+        curation_id({"group_judge": {}}, quotas, ["a"], 4),
     ]
-    assert len({base, *others}) == 4
+    assert len({base, *others}) == 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,5 +92,7 @@ def test_two_workers_write_the_same_curated_shards(
     if seed != SEEDS[0]:
         pytest.skip("one seed is enough for this")
     monkeypatch.chdir(tmp_path)
-    run(recipe(seed), Launcher(workers=2), Reporter(quiet=True), "curate", tmp_path / "run")
+    threads = len(os.sched_getaffinity(0))  # as many as the run in one process had
+    launcher = Launcher(workers=2, torch_threads=threads)
+    run(recipe(seed), launcher, Reporter(quiet=True), "curate", tmp_path / "run")
     assert digests(tmp_path / "run") == digests(result.folder.root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import io
 import math
@@ -12,6 +13,7 @@ import shutil
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -23,7 +25,7 @@ from pipeline.report_histograms import axis_of
 from pipeline.report_pictures import MOST_BYTES, MOST_KEPT, MOST_REAL, MOST_REJECTED, thumbnail
 from pipeline.report_scores import Threshold, significant, thresholds, tick_text
 from pipeline.runfolder import RunFolder
-from tests.pipeline.report_run import build, flat, make_recipe
+from tests.pipeline.report_run import GAINS, SELECTION, build, flat, make_recipe, train
 
 VOID = {"wbr", "meta", "img", "br", "link", "line", "path", "rect", "circle", "input", "hr"}
 EVIL = '"><script>alert(1)<img src=x onerror=alert(1)>{{ 7 * 7 }}'
@@ -65,7 +67,14 @@ class Page(HTMLParser):
 
 
 def report(root: Path, recipe: Recipe) -> str:
-    return write_report(RunFolder(root), recipe).read_text()
+    """Return the report as it is written from the folder that the run folder lies in."""
+    with contextlib.chdir(root.parent):
+        return write_report(RunFolder(root), recipe).read_text()
+
+
+def quick(**changes: Any) -> Recipe:
+    """Return the recipe with one epoch for every method but FFR."""
+    return make_recipe(training={"settings": {"main": {"epochs": 1}}, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +106,7 @@ def test_it_shows_the_accuracies_that_the_catalog_gives(root: Path, page: Page) 
     for values in rows:
         row = dict(zip(columns, values, strict=True))
         label = "FFR stage 1 alone" if row["stage"] == "stage1" else row["method"].upper()
-        interval = f"{100 * row['low']:.1f}–{100 * row['high']:.1f}"
+        interval = f"{100 * row['low']:.1f}–{100 * row['high']:.1f} 95% interval of one training"
         averages = " ".join(f"{100 * row[name]:.1f}" for name in ("balanced", "average", "adjusted_average"))
         found = rf"{label}.{{1,80}} {100 * row['accuracy']:.1f} {interval} " \
                 rf"{re.escape(row['worst_group'])} n = {row['n']} {averages}"
@@ -114,7 +123,61 @@ def test_it_shows_every_group_of_every_method(root: Path, page: Page) -> None:
 
 def test_the_headline_compares_ffr_with_erm(page: Page) -> None:
     assert "the model gets 7.2 % of its worst group right" in page.text.replace("%", " %")
-    assert "+80.0 points" in page.text
+    assert "+80.0 points, in one seed." in page.text
+
+
+def test_methods_stand_in_their_order_whatever_their_settings_are(page: Page) -> None:
+    results = page.text[page.text.index("A model is as good"):]
+    notes = ["ERM real images only", "USB real, filled", "ASB real, and m", "FFR m synthetic", "FFR stage 1 alone"]
+    places = [results.index(note) for note in notes]
+    assert places == sorted(places)
+
+
+def test_losses_stand_apart_and_methods_in_order_in_each(tmp_path: Path) -> None:
+    recipe = make_recipe(training={"losses": ["resample", "erm"], "methods": ["ffr", "erm"]})
+    build(tmp_path / "run", recipe)
+    section = Page(report(tmp_path / "run", recipe)).text.partition("Accuracy per group Group ")[2]
+    assert section.startswith("ERM 95% interval of one training FFR 95%")
+    labels = ["ERM 95%", "FFR 95%", "FFR stage 1 alone 95%", "ERM, resample 95%", "FFR, resample 95%"]
+    assert sorted(labels, key=section.index) == labels
+
+
+def test_the_headline_pairs_trainings_of_the_recipe(tmp_path: Path) -> None:
+    recipe = make_recipe()
+    run = build(tmp_path / "run", recipe)
+    train(run, quick(), {**GAINS, "erm": -0.05})
+    text = Page(report(tmp_path / "run", recipe)).text
+    assert "7.2 % of its worst group right" in text.replace("%", " %") and "+80.0 points, in one seed." in text
+    assert "With other settings" not in text
+
+
+def test_the_headline_says_when_other_settings_do_better_on_real_images(tmp_path: Path) -> None:
+    run = build(tmp_path / "run", make_recipe())
+    train(run, quick(), {**GAINS, "erm": -0.05})
+    text = Page(report(tmp_path / "run", quick(methods=["ffr"]))).text
+    assert "+85.2 points, in one seed." in text
+    assert "With other settings the real images alone reach 7.2%; see the table below." in text
+
+
+def test_without_trainings_of_the_recipe_the_headline_takes_the_smallest_gain(tmp_path: Path) -> None:
+    run = build(tmp_path / "run", quick())
+    train(run, make_recipe(), {**GAINS, "erm": 0.1})
+    other = make_recipe(training={"settings": {"image_size": 32}})
+    text = Page(report(tmp_path / "run", other)).text
+    assert "+70.4 points, in one seed." in text
+    assert "No pair in this run has the settings of its recipe as it is now" in text
+
+
+def test_the_headline_needs_a_seed_that_both_have(tmp_path: Path) -> None:
+    recipe = make_recipe(training={"methods": ["ffr"]})
+    run = build(tmp_path / "run", recipe)
+    train(run, make_recipe(training={"methods": ["erm"], "seeds": [1]}))
+    text = Page(report(tmp_path / "run", recipe)).text
+    assert "The highest worst-group accuracy is" in text and "points" not in text
+
+
+def test_it_names_the_rule_that_selected_the_models(page: Page) -> None:
+    assert f"Model selection: {SELECTION}." in page.text
 
 
 def test_it_shows_the_balance_before_and_after(root: Path, page: Page) -> None:
@@ -125,7 +188,7 @@ def test_it_shows_the_balance_before_and_after(root: Path, page: Page) -> None:
         row = dict(zip(columns, values, strict=True))
         name = row["group_name"]
         balanced, extra = splits[f"{name}/balanced"], splits.get(f"{name}/extra", 0)
-        assert balanced + extra == row["kept"]
+        assert (balanced, extra) == (row["balanced"], row["extra"])
         assert f"{name} {row['real']} {row['generated']} {row['accepted']} {balanced} {extra}" in page.text
     assert "No group stayed short of its quota." in page.text
 
@@ -208,6 +271,25 @@ def test_the_same_run_gives_the_same_bytes(root: Path, recipe: Recipe, source: s
     assert report(root, recipe) == source
 
 
+def test_its_commands_name_the_run_from_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, root = make_recipe(), tmp_path / "my runs/birds"
+    build(root, recipe, until="curate")
+    monkeypatch.chdir(tmp_path)
+    page = Page(write_report(RunFolder(root), recipe).read_text())
+    assert page.text.count("fairshards verify 'my runs/birds' --samples 8") == 1
+    assert "fairshards train 'my runs/birds' trains" in page.text and str(tmp_path) not in page.text
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    page = Page(write_report(RunFolder(root), recipe).read_text())
+    assert f"fairshards verify '{root}' --samples 8" in page.text
+
+
+def test_it_says_that_another_threshold_loads_no_model(page: Page) -> None:
+    assert "Another filter decides again over what is there; no model is loaded" in page.text
+
+
 def test_it_holds_nothing_of_the_machine_or_the_day(root: Path, source: str) -> None:
     assert str(root.parent) not in source
     assert not re.search(r"\b20\d\d-\d\d-\d\d\b", source)
@@ -263,14 +345,26 @@ def test_others_words_are_escaped(tmp_path: Path) -> None:
 
 def test_seeds_are_joined_into_one_row_a_method(tmp_path: Path) -> None:
     recipe = make_recipe(training={"seeds": [0, 1, 2]})
-    build(tmp_path / "run", recipe, made=12, seeds=(0, 1, 2))
+    build(tmp_path / "run", recipe, made=12)
     page = Page(report(tmp_path / "run", recipe))
     sql = ("SELECT min(accuracy), avg(accuracy), max(accuracy) FROM worst_group "
            "WHERE method = 'ffr' AND stage = 'final' AND split = 'test'")
     _, [(low, mean, high)] = run_query(tmp_path / "run", sql)
-    figures = f"{100 * mean:.1f} {100 * low:.1f}–{100 * high:.1f}"
+    figures = f"{100 * mean:.1f} {100 * low:.1f}–{100 * high:.1f} range of 3 seeds"
     assert f"then real {figures} landbird|water n = 250, in 3 of 3 seeds" in page.text
-    assert "Means over 3 seeds." in page.text
+    assert "+79.2 points, the mean of 3 seeds (from +78.4 to +80.0)." in page.text
+    assert "95% interval of one training" not in page.text
+
+
+def test_rows_of_one_seed_and_of_several_each_say_what_their_span_is(tmp_path: Path) -> None:
+    recipe = make_recipe()
+    run = build(tmp_path / "run", recipe)
+    train(run, make_recipe(training={"methods": ["erm"], "seeds": [1, 2]}))
+    page = Page(report(tmp_path / "run", recipe))
+    assert re.search(r"real images only 8.1 7.2–9.2 range of 3 seeds", page.text)
+    assert re.search(r"then real 87.2 \d\d.\d–\d\d.\d 95% interval of one training", page.text)
+    assert "Group ERM range of 3 seeds USB 95% interval of one training" in page.text
+    assert "gets 7.2%" in page.text and "+80.0 points, in one seed." in page.text
 
 
 def test_many_groups_get_fewer_pictures_each_and_large_ones_are_small(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from catalogs.catalog import Catalog, dump
+from pipeline.runfolder import RunFolder
 from tests.pipeline.conftest import Small
 from tests.pipeline.small import digests
 
@@ -62,9 +63,11 @@ def test_killed_at_every_stage_and_resumed(small: Small, tmp_path: Path) -> None
         kill_when(process, lambda reached=reached: reached(root))  # type: ignore[misc]
         finished = digests(root, "raw/*.parquet")
         assert kept.items() <= finished.items(), f"a finished shard was made again before {state}"
+        assert not RunFolder(root).finished()
         kept = finished
     process = start(recipe, root, log)
     assert process.wait(timeout=240) == 0, log.read_text()
+    assert RunFolder(root).finished()
     assert digests(root, "curated/*/*.tar") == digests(small.root, "curated/*/*.tar")
     assert digests(root, "raw/*.tar").items() >= digests(small.root, "raw/*.tar").items()
     assert kept.items() <= digests(root, "raw/*.parquet").items()
@@ -76,12 +79,12 @@ def without_paths(root: Path) -> dict[str, list[tuple[object, ...]]]:
         return dump(catalog.con)
 
 
-@pytest.mark.parametrize("name", ["run.parquet", "plan", "raw"])
+@pytest.mark.parametrize("name", ["run-*.parquet", "plan/*.parquet", "raw/*.parquet"])
 def test_a_damaged_manifest_is_made_again(small: Small, tmp_path: Path, name: str) -> None:
     import shutil
 
     root = Path(shutil.copytree(small.root, tmp_path / "run"))
-    path = root / name if name.endswith("parquet") else sorted((root / name).glob("*.parquet"))[0]
+    path = sorted(root.glob(name))[0]
     path.write_bytes(path.read_bytes()[:100])
     small.run(root)
     assert digests(root, "curated/*/*.tar") == digests(small.root, "curated/*/*.tar")

@@ -26,8 +26,9 @@ def test_two_worker_processes_write_the_same_bytes(
     small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    small.run(tmp_path / "run", launcher=Launcher(workers=2))
-    assert digests(tmp_path / "run", "**/*.tar") == digests(small.root, "**/*.tar")
+    small.run(tmp_path / "alone", launcher=Launcher(torch_threads=1))  # equal bytes need equal threads
+    small.run(tmp_path / "run", launcher=Launcher(workers=2, torch_threads=1))
+    assert digests(tmp_path / "run", "**/*.tar") == digests(tmp_path / "alone", "**/*.tar")
 
 
 def free_port() -> int:
@@ -93,7 +94,8 @@ def test_the_portable_job_service_with_external_workers_writes_the_same_bytes(
             "--environment_type=EXTERNAL",
             f"--environment_config=localhost:{workers}",
         )
-        small.run(tmp_path / "run", launcher=Launcher("portable", options=options))
+        threads = len(os.sched_getaffinity(0))  # as many as the shared run had in this process
+        small.run(tmp_path / "run", launcher=Launcher("portable", options=options, torch_threads=threads))
     assert digests(tmp_path / "run", "curated/**/*.tar") == digests(small.root, "curated/**/*.tar")
 
 

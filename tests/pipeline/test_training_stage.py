@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from catalogs.catalog import Catalog
-from pipeline.recipe import RecipeError
-from pipeline.training import train_settings
+from pipeline.quota import quotas
+from pipeline.recipe import RecipeError, load_recipe, shipped_recipes
+from pipeline.training import check_quota
+from pipeline.training_settings import train_settings
 from tests.pipeline.conftest import Small
-from tests.pipeline.small import small_recipe
 from trainers.errors import TrainerError
 
 STAGES = "main: {epochs: 1}, pretrain: {epochs: 1}, finetune: {epochs: 1}"
@@ -36,16 +37,42 @@ def test_trainings_their_shards_and_groups_are_in_the_catalog_and_the_report(
     assert not any(training.trained for training in again.trainings)
 
 
-def test_a_mix_that_is_short_is_an_error_that_says_what_to_raise(small: Small, tmp_path: Path) -> None:
+def test_a_quota_that_is_too_small_for_a_method_is_refused_before_anything_is_made(
+    small: Small, tmp_path: Path
+) -> None:
+    usb = QUICK.replace("[erm, asb, ffr]", "[usb]")
+    with pytest.raises(RecipeError, match=r"usb, which needs 2 .* landbird\|water.* keeps 1: set quota.usb_extra"):
+        small.run(tmp_path / "run", usb, "quota.per_group=1", until="train")
+    assert not list((tmp_path / "run").glob("plan/*"))
+
+
+def test_a_training_that_fails_leaves_a_catalog_to_ask(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = Path(shutil.copytree(small.root, tmp_path / "run"))
-    with pytest.raises(TrainerError, match="quota"):
-        small.run(root, QUICK.replace("[erm, asb, ffr]", "[usb]"), "quota.per_group=1", until="train")
+    asked = "filters={clip_alignment: {min: 1.0}}"
+    with pytest.raises(TrainerError, match="has no samples"):
+        small.run(root, QUICK.replace("[erm, asb, ffr]", "[erm, asb]"), asked, "quota.max_rounds=1", until="train")
+    with Catalog.open(root) as catalog:
+        query = catalog.con.execute
+        assert query("SELECT method FROM training_runs").fetchall() == [("erm",)]
+        assert query("SELECT count(*) FROM decisions WHERE reason IS NOT NULL").fetchone() != (0,)
 
 
-def test_unknown_training_settings_are_named(small: Small) -> None:
-    recipe = small_recipe(small.folder, "training.settings={epoch: 3}")
-    with pytest.raises(RecipeError, match=r"training\.settings: unknown \['epoch'\]"):
-        train_settings(recipe)
-    recipe = small_recipe(small.folder, "training.settings={main: {learning_rate: 3}}")
-    with pytest.raises(RecipeError, match=r"training\.settings\.main: unknown \['learning_rate'\]"):
-        train_settings(recipe)
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_shipped_quota_is_enough_for_its_methods(name: str) -> None:
+    base = load_recipe(name)
+    for ratio in base.source.published_counts or {"0.95": [475, 25, 25, 475]}:
+        recipe = load_recipe(name, [f"source.bias_ratio={ratio}"])
+        published = recipe.source.published_counts.get(ratio, (475, 25, 25, 475))
+        real = dict(zip(recipe.groups, published, strict=True))
+        check_quota(recipe, real, quotas(real, recipe.quota.per_group, recipe.quota.usb_extra))
+
+
+def test_the_settings_of_a_method_go_before_those_of_all() -> None:
+    common = "training.settings={image_size: 32, main: {epochs: 3, lr: 0.1}, finetune: {epochs: 4}}"
+    own = "training.by_method={usb: {main: {lr: 0.5}}, ffr: {finetune: {lr: 0.25}}}"
+    found = {each.method: each for each in train_settings(load_recipe("pocket-waterbirds", [common, own]).training)}
+    assert {each.image_size for each in found.values()} == {32}
+    assert (found["erm"].main.lr, found["usb"].main.lr, found["usb"].main.epochs) == (0.1, 0.5, 3)
+    assert (found["ffr"].finetune.lr, found["ffr"].finetune.epochs) == (0.25, 4)

@@ -48,4 +48,4 @@ def test_the_text_encoder_learns_to_name(tmp_path: Path, monkeypatch: pytest.Mon
     torch.manual_seed(0)
     with torch.no_grad():
         fresh = Namer(tokenizer).text.eval()(tokens).last_hidden_state.mean(1)
-    assert between > 3 * (fresh[0] - fresh[2]).norm()
+    assert between > 2 * (fresh[0] - fresh[2]).norm()

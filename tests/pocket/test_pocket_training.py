@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, mse_loss
+from typer.testing import CliRunner
 
 import pocket.pictures
+from pocket import export
+from pocket import train as commands
 from pocket.loop import Schedule, Training, step_generator
 from pocket.models import new_scheduler, new_vae
 from pocket.oracle import Oracle, load_oracle, save_oracle
@@ -75,6 +78,10 @@ def test_schedule_warms_up_and_decays() -> None:
     schedule = Schedule(100, rate=1.0, warmup=10)
     assert schedule.rate_at(0) == pytest.approx(0.1) and schedule.rate_at(10) > 0.9
     assert schedule.rate_at(100) == pytest.approx(0) and schedule.rate_at(50) == pytest.approx(0.5)
+    longer = Schedule(160, rate=1.0, warmup=10, second=60)
+    assert all(longer.rate_at(step) == schedule.rate_at(step) for step in range(100))
+    assert longer.rate_at(100) == pytest.approx(0.05) and longer.rate_at(130) == pytest.approx(0.25)
+    assert longer.rate_at(160) == pytest.approx(0)
 
 
 def test_steps_have_their_own_randomness() -> None:
@@ -127,3 +134,58 @@ def test_oracle_is_saved_in_float16_and_loads(tmp_path: Path) -> None:
     save_oracle(model, tmp_path)
     images = torch.randn(2, 3, 64, 64)
     assert torch.allclose(load_oracle(tmp_path)(images), model(images), atol=1e-2)
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of checkpoints of its own, for what replaces them."""
+    for module in (export, commands):
+        monkeypatch.setattr(module, "checkpoint_path", lambda name: tmp_path / name)
+    return tmp_path
+
+
+def write(text: str, folder: Path) -> None:
+    (folder / "weights").write_text(text)
+
+
+def test_a_new_checkpoint_takes_the_place_of_the_old(checkpoints: Path) -> None:
+    for text in ("one", "two"):
+        assert export.swap_in("oracle", partial(write, text)) == checkpoints / "oracle"
+        assert (checkpoints / "oracle" / "weights").read_text() == text
+        assert [path.name for path in checkpoints.iterdir()] == ["oracle"]
+
+
+@pytest.mark.parametrize("killed_before", ["rename", "rmtree"])
+def test_an_export_after_a_killed_one_goes_through(killed_before: str, checkpoints: Path) -> None:
+    export.swap_in("oracle", partial(write, "one"))
+    (checkpoints / "oracle").rename(checkpoints / ".oracle.old")
+    if killed_before == "rmtree":
+        export.swap_in("clip", partial(write, "two")).rename(checkpoints / "oracle")
+    for text in ("three", "four"):
+        export.swap_in("oracle", partial(write, text))
+    assert (checkpoints / "oracle" / "weights").read_text() == "four"
+    assert [path.name for path in checkpoints.iterdir()] == ["oracle"]
+
+
+def test_an_export_that_fails_leaves_the_old_checkpoint(checkpoints: Path) -> None:
+    export.swap_in("oracle", partial(write, "one"))
+    with pytest.raises(IsADirectoryError):
+        export.swap_in("oracle", lambda folder: folder.write_text("no file"))  # type: ignore[arg-type, return-value]
+    assert (checkpoints / "oracle" / "weights").read_text() == "one"
+
+
+def test_random_weights_replace_trained_ones_only_by_force(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exports: list[int] = []
+    monkeypatch.setattr(export, "export_untrained", lambda: exports.append(1))
+    assert CliRunner().invoke(commands.app, ["untrained"]).exit_code == 0 and len(exports) == 1
+    (checkpoints / "pocket-clip").mkdir()
+    refused = CliRunner().invoke(commands.app, ["untrained"])
+    assert refused.exit_code == 1 and len(exports) == 1
+    assert "pocket-clip would lose trained weights: give --force" in refused.stderr
+    assert CliRunner().invoke(commands.app, ["untrained", "--force"]).exit_code == 0 and len(exports) == 2
+
+
+def test_untrained_checkpoints_have_the_final_files(checkpoints: Path) -> None:
+    export.export_untrained()
+    assert {path.name for path in checkpoints.iterdir()} == {"pocket-diffusion", "pocket-clip"}
+    assert (checkpoints / "pocket-diffusion" / "unet" / "diffusion_pytorch_model.safetensors").is_file()

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from pocket.pictures import DOMAINS
+from pocket.pictures import DOMAINS, training_scene
 from pocket.render import GROUPS, render, render_sample, scenes
 from pocket.scene import COLOURS, OBJECTS, SIZE, draw_scene, equal_rates
 
@@ -30,8 +30,13 @@ def test_shapes_and_types() -> None:
 
 
 def test_domains_and_seeds_are_disjoint_by_picture_hash() -> None:
-    hashes = [digest(s.image) for domain in DOMAINS for seed in (0, 1) for s in scenes(domain, seed, 12)]
-    assert len(set(hashes)) == len(DOMAINS) * 2 * 12
+    """The source's splits at several seeds, plain and with objects; the models' sets as they are trained on."""
+    splits = ("train", "val", "test")
+    hashes = [digest(s.image) for split in splits for seed in range(3) for rates in (None, equal_rates(0.3))
+              for s in scenes(split, seed, 30, rates=rates) if rates is None or s.scene.object]  # fmt: skip
+    for domain in set(DOMAINS) - set(splits):
+        hashes += [digest(render(training_scene(domain, index))[0]) for index in range(60)]
+    assert len(hashes) > 3 * 3 * 30 + 5 * 60 and len(set(hashes)) == len(hashes)
 
 
 def test_scenes_are_balanced_over_groups() -> None:

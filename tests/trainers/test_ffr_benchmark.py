@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from benchmarks.ffr_tuning import METHODS, RATES, choose, save, settings_for, wi
 from pipeline.progress import Reporter
 from tests.trainers.shapes import quick
 from trainers.settings import LOSSES, TrainSettings
+from trainers.train import SELECTION
 
 
 def test_the_interval_of_a_mean_is_students() -> None:
@@ -34,22 +36,22 @@ def test_a_paired_difference_is_over_common_seeds_and_keeps_its_sign() -> None:
 def row(method: str, loss: str, seed: int, worst: float, ratio: float = 0.97) -> dict[str, Any]:
     return {
         "seed": seed, "ratio": ratio, "method": method, "loss": loss, "worst_group": worst, "balanced": 0.9,
-        "average": 0.8, "adjusted_average": 0.95, "synthetic": 940, "bits": 0.25,
+        "average": 0.8, "adjusted_average": 0.95, "synthetic": 940, "bits": 0.25, "steps": 744,
     }  # fmt: skip
 
 
 def test_tables_hold_every_cell_and_the_references() -> None:
     rows = [row(method, "erm", seed, 0.5 + 0.1 * seed) for method in METHODS for seed in (0, 1)]
-    rows += [row("ffr-stage1", "", 0, 0.7), {**row("zero-shot", "", 0, 0.9), "bits": None, "synthetic": 0}]
+    rows += [row("ffr-stage1", "", 0, 0.7), {**row("zero-shot", "", 0, 0.9), "bits": None, "synthetic": 0, "steps": 0}]
     rows += [row("balanced-real", "erm", 0, 0.95, ratio=0.5)]
     lines = results_table(rows).splitlines()
     assert lines[2].startswith("| 0.5 | balanced real, same size | ERM | 95.0 |")
     assert [line.split(" | ")[1] for line in lines[3:]] == [
         "none", "USB", "ASB", "FFR", "FFR stage 1 alone", "zero-shot CLIP",
     ]  # fmt: skip
-    assert "| 55.0 ± 63.5 | 90.0 ± 0.0 |" in lines[3] and lines[3].endswith("| 940 | 0.25 | 2 |")
-    assert differences_table(rows).splitlines()[2] == "| 0.97 | ERM | +0.0 ± 0.0 | +0.0 ± 0.0 | +0.0 ± 0.0 |"
-    assert "paired by seed" in report(rows)
+    assert "| 55.0 ± 63.5 | 90.0 ± 0.0 |" in lines[3] and lines[3].endswith("| 940 | 744 | 0.25 | 2 |")
+    assert differences_table(rows).splitlines()[2] == "| 0.97 | ERM | +0.0 ± 0.0 | +0.0 ± 0.0 | +0.0 ± 0.0 | -20.0 |"
+    assert "paired by seed" in report(rows) and SELECTION in report(rows)
 
 
 def test_every_method_has_the_same_number_of_trials_and_only_validation_decides(tmp_path: Path) -> None:
@@ -60,7 +62,8 @@ def test_every_method_has_the_same_number_of_trials_and_only_validation_decides(
     assert "| ffr erm | 25.0 | 90.0 | 26.0 | 28.0 | 35.0 | 0.0001 |" in table
     assert settings_for("ffr", "erm", 3, tmp_path / "tuning.json").finetune.lr == 1e-4
     assert settings_for("asb", "erm", 3, tmp_path / "tuning.json").main.lr == 1e-2
-    assert settings_for("asb", "erm", 3, tmp_path / "none.json") == TrainSettings("asb", "erm", 3)
+    with pytest.raises(FileNotFoundError, match="--tune"):
+        settings_for("asb", "erm", 3, tmp_path / "none.json")
 
 
 def test_the_tuned_rate_is_that_of_the_stage_that_sees_real_pictures() -> None:
@@ -73,12 +76,15 @@ def test_equal_rates_go_to_the_lowest() -> None:
     assert choose({"0.001": [0.5], "0.0003": [0.5], "0.003": [0.4]}) == 0.0003
 
 
-def test_the_grid_is_the_published_one() -> None:
-    cells = ffr.grid([0, 1], [0.95, 0.99], Path("no-tuning.json"))
-    assert len(cells) == 2 * (2 * 8 + 1)
+def test_the_grid_is_the_published_one(tmp_path: Path) -> None:
+    names = [f"{method} {loss}" for method in METHODS for loss in LOSSES]
+    save({name: {f"{rate:g}": [0.5] for rate in RATES} for name in names}, [100], tmp_path / "tuning.json")
+    cells = ffr.grid([0, 1], [0.95, 0.99], tmp_path / "tuning.json")
+    assert len(cells) == 2 * (2 * 9 + 1)
     assert all(cell.settings.seed == cell.seed for cell in cells)
     assert [cell.ratio for cell in cells if cell.settings.method == "balanced-real"] == [0.5, 0.5]
-    assert len({ffr.cell_key(cell) for cell in cells}) == len(cells)
+    rows, other = ffr.Rows(tmp_path / "none.json", "basis"), ffr.Rows(tmp_path / "none.json", "another generator")
+    assert len({rows.key(cell) for cell in cells} | {other.key(cell) for cell in cells}) == 2 * len(cells)
 
 
 def test_the_benchmark_goes_on_where_it_stood(
@@ -86,7 +92,7 @@ def test_the_benchmark_goes_on_where_it_stood(
 ) -> None:
     prepared: list[tuple[int, float]] = []
 
-    def prepare(seed: int, ratio: float, runs: Path, curate: bool = True) -> ffr.Indexes:
+    def prepare(seed: int, ratio: float, runs: Path, sets: Sequence[str] = ()) -> ffr.Indexes:
         prepared.append((seed, ratio))
         return ffr.Indexes(runs / str(seed), real_index, synthetic_index)
 
@@ -94,18 +100,19 @@ def test_the_benchmark_goes_on_where_it_stood(
     monkeypatch.setattr(ffr, "zero_shot", lambda index: row("zero-shot", "", 0, 0.9))
     cells = [ffr.Cell(0, 0.97, quick(method, epochs=1)) for method in ("erm", "ffr")]
     results = tmp_path / "results.json"
-    ffr.run_grid(cells[:1], ffr.Rows(results), tmp_path / "runs", Reporter(quiet=True))
-    ffr.run_grid(cells, ffr.Rows(results), tmp_path / "runs", Reporter(quiet=True))
-    ffr.run_grid(cells, ffr.Rows(results), tmp_path / "runs", Reporter(quiet=True))
+    ffr.run_grid(cells[:1], ffr.Rows(results, "basis"), tmp_path / "runs", Reporter(quiet=True))
+    ffr.run_grid(cells, ffr.Rows(results, "basis"), tmp_path / "runs", Reporter(quiet=True))
+    ffr.run_grid(cells, ffr.Rows(results, "basis"), tmp_path / "runs", Reporter(quiet=True))
     assert prepared == [(0, 0.97), (0, 0.97)]
-    methods = [found["method"] for found in ffr.Rows(results).of(cells)]
+    methods = [found["method"] for found in ffr.Rows(results, "basis").of(cells)]
     assert methods == ["erm", "zero-shot", "ffr", "ffr-stage1"]
     changed = [replace(cells[0], settings=replace(cells[0].settings, seed=9))]
-    assert ffr.Rows(results).of(changed) == []
+    assert ffr.Rows(results, "basis").of(changed) == []
 
 
 def test_the_curated_index_is_the_one_that_the_last_command_made(tmp_path: Path) -> None:
-    names = ["run.parquet", "source/index.parquet", "curated/b/decisions.parquet", "curated/b/index.parquet",
-             "curated/a/index.parquet"]  # fmt: skip
+    names = ["run.parquet", "source/a.parquet", "source/index-0a.parquet", "curated/b/decisions.parquet",
+             "curated/b/index.parquet", "curated/a/index.parquet"]  # fmt: skip
     (tmp_path / "run.json").write_text(json.dumps({"manifests": names}))
-    assert ffr.curated_index(tmp_path) == tmp_path / "curated/b/index.parquet"
+    assert ffr.current_index(tmp_path, "curated/") == tmp_path / "curated/b/index.parquet"
+    assert ffr.current_index(tmp_path, "source/index-") == tmp_path / "source/index-0a.parquet"

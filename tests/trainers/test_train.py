@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
+import trainers.train
 from tests.trainers.shapes import quick
 from trainers.checkpoint import EpochMetrics
+from trainers.errors import TrainerError
 from trainers.run import run_training
 from trainers.settings import StageSettings, TrainSettings
 from trainers.train import select
@@ -126,6 +128,27 @@ def test_a_broken_checkpoint_starts_the_stage_again(tmp_path: Path, real_index: 
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
     resumed = run_training(tmp_path / "cut", settings, real_index)
     assert weights(resumed.folder) == weights(run_training(tmp_path / "whole", settings, real_index).folder)
+
+
+def test_a_learning_rate_that_breaks_the_weights_is_named(tmp_path: Path, real_index: Path) -> None:
+    settings = replace(quick("erm"), main=StageSettings(epochs=3, lr=1e30))
+    for _ in range(2):
+        with pytest.raises(TrainerError, match=r"train, epoch 1: the loss is (nan|inf), .*lower its .* 1e\+30"):
+            run_training(tmp_path, settings, real_index)
+    assert not list(tmp_path.rglob("metrics.parquet"))
+
+
+def test_a_loss_that_is_not_finite_stops_the_stage_at_its_epoch(
+    tmp_path: Path, real_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[int] = []
+    train_epoch = trainers.train.train_epoch
+    monkeypatch.setattr(trainers.train, "train_epoch", lambda *given: float("inf") if done else train_epoch(*given))
+    with pytest.raises(TrainerError, match="stage train, epoch 2: the loss is inf"):
+        run_training(tmp_path, quick("erm", epochs=3), real_index, progress=lambda name, at, *rest: done.append(at))
+    monkeypatch.undo()
+    run_training(tmp_path, quick("erm", epochs=3), real_index, progress=lambda name, at, *rest: done.append(at))
+    assert done == [1, 2, 3]
 
 
 def test_freeze_bn_keeps_the_batch_statistics(tmp_path: Path, real_index: Path) -> None:

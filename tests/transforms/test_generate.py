@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,13 +18,13 @@ import torch
 from catalogs import manifest
 from pipeline import planning
 from pipeline.models import generator_spec, scorer_spec
+from pipeline.pool import commit_plan
 from pipeline.runfolder import RunFolder
-from pipeline.synthesis import _commit_plan
 from tests.pipeline.small import small_recipe
 from transforms import commit
 from transforms.generate import LazyGenerator, generate_task
 from transforms.score import LazyScorer, score_task
-from transforms.task import ShardTask
+from transforms.task import ShardTask, TaskRecord
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +32,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")
 
 
-def plan_one(folder: Path, run: Path) -> tuple[ShardTask, LazyGenerator, LazyScorer]:
+def plan_shards(folder: Path, run: Path, shards: int) -> tuple[list[ShardTask], LazyGenerator, LazyScorer]:
     recipe = small_recipe(folder, "quota.shard_size=4")
     spec = generator_spec(recipe)
-    rows = planning.shard_rows(recipe, spec, (0, 1), 0, 0)
-    name, _ = _commit_plan(recipe, 0, rows, RunFolder(run))
-    (task,) = planning.tasks_of(str(run), name, rows, spec.stage_fingerprint)
-    return task, LazyGenerator(spec), LazyScorer(scorer_spec(recipe))
+    rows = [row for shard in range(shards) for row in planning.shard_rows(recipe, spec, (0, 1), shard, 0)]
+    name, _ = commit_plan(recipe, "round-0", rows, RunFolder(run))
+    tasks = planning.tasks_of(str(run), name, rows, spec.stage_fingerprint)
+    return tasks, LazyGenerator(spec), LazyScorer(scorer_spec(recipe))
+
+
+def plan_one(folder: Path, run: Path) -> tuple[ShardTask, LazyGenerator, LazyScorer]:
+    (task,), lazy, scorer = plan_shards(folder, run, 1)
+    return task, lazy, scorer
 
 
 def test_a_nan_picture_is_a_reject_row_and_the_others_stand(folder: Path, tmp_path: Path) -> None:
@@ -94,3 +105,41 @@ def test_a_finished_task_loads_no_model(folder: Path, tmp_path: Path) -> None:
     fresh = LazyGenerator(lazy.spec)
     assert generate_task(task, fresh) == record
     assert fresh._model is None
+
+
+def one_at_a_time(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``call`` so that it fails when it is called again before it is done."""
+    busy = threading.Lock()
+
+    @functools.wraps(call)
+    def checked(*args: object, **kwargs: object) -> object:
+        assert busy.acquire(blocking=False), "two tasks at once"
+        try:
+            time.sleep(0.01)
+            return call(*args, **kwargs)
+        finally:
+            busy.release()
+
+    return checked
+
+
+def test_threads_of_a_worker_take_turns(folder: Path, tmp_path: Path) -> None:
+    """A process's threads share the holders; two tasks at once would step one scheduler."""
+    tasks, lazy, scorer = plan_shards(folder, tmp_path / "one", 2)
+    alone = [(record := generate_task(task, lazy), score_task(record, scorer)) for task in tasks]
+    tasks, lazy, scorer = plan_shards(folder, tmp_path / "two", 2)
+    lazy.model.pipeline.unet.forward = one_at_a_time(lazy.model.pipeline.unet.forward)
+    scorer.scorer.clip.embed_images = one_at_a_time(scorer.scorer.clip.embed_images)  # type: ignore[method-assign]
+    start = threading.Barrier(2)
+
+    def make(task: ShardTask) -> tuple[TaskRecord, TaskRecord]:
+        start.wait()
+        record = generate_task(task, lazy)
+        return record, score_task(record, scorer)
+
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(make, tasks))
+    assert "step" not in vars(lazy.model.pipeline.scheduler)
+    assert [[one.content_sha256 for one in pair] for pair in made] == [
+        [one.content_sha256 for one in pair] for pair in alone
+    ]

@@ -60,6 +60,24 @@ def test_our_own_reader_sees_the_same() -> None:
     assert read[samples()[1].key]["png"] == samples()[1].image
 
 
+@pytest.mark.parametrize(
+    ("names", "keys"),
+    [
+        (["1.cls", "1.emb.npy", "1.jpg"], {"1": ["cls", "emb.npy", "jpg"]}),
+        (["1.a.npy", "1.jpg", "2.a.npy", "2.jpg"], {"1": ["a.npy", "jpg"], "2": ["a.npy", "jpg"]}),
+        (["v1.0.cls", "v1.0.png", "v1.1.cls", "v1.1.png"], {"v1.0": ["cls", "png"], "v1.1": ["cls", "png"]}),
+        (["a.b/1.png", "a.b/1.cls", ".c/.d.png"], {"a.b/1": ["png", "cls"], ".c/.d": ["png"]}),
+        (["README", "1.png"], {"README": [""], "1": ["png"]}),
+    ],
+)
+def test_a_key_ends_at_the_first_dot_unless_all_its_members_have_more(names: list[str], keys: object) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name in names:
+            tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    assert {key: list(members) for key, members in read_samples(buffer.getvalue())} == keys
+
+
 @pytest.mark.parametrize("key", ["a.b", "a/b", "", ".."])
 def test_keys_that_break_readers_are_refused(key: str) -> None:
     with pytest.raises(ValueError, match="not alphanumeric"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transforms.sources.base import SourceError, SourceItem, SourceProblem, SourceReader, SourceUnit
+from transforms.sources.base import SourceError, SourceItem, SourceProblem, SourceReader, SourceUnit, unreadable
 from transforms.sources.image_folder import ImageFolderReader
 from transforms.sources.metadata_csv import MetadataCsvReader
 from transforms.sources.webdataset import WebDatasetReader
@@ -23,4 +23,5 @@ __all__ = [
     "SourceReader",
     "SourceUnit",
     "WebDatasetReader",
+    "unreadable",
 ]

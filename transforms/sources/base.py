@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +67,32 @@ class SourceReader(ABC):
     def read(self, unit: SourceUnit) -> Iterator[SourceItem | SourceProblem]:
         """Yield every image of ``unit``, or why there is none. Must not raise for one bad image."""
 
+    def settings(self) -> dict[str, Any]:
+        """Return what decides how the dataset is read: the reader's type and its fields, not where the data lies."""
+        fields = {name: value for name, value in vars(self).items() if name != "path"}
+        return {"reader": type(self).__name__, **fields}
+
+
+def guarded(
+    key: str, split: str, read: Callable[..., SourceItem | SourceProblem], *given: Any
+) -> SourceItem | SourceProblem:
+    """Return ``read(*given)``; what one hostile sample raises there becomes the problem ``unreadable``.
+
+    Raises:
+        MemoryError, OSError: no memory or a full disk; then the machine is at fault, not the sample.
+    """
+    try:
+        return read(*given)
+    except Exception as error:
+        return unreadable(key, split, error)
+
+
+def unreadable(key: str, split: str, error: Exception) -> SourceProblem:
+    """Return the problem that stands for ``error``, or raise it again when the machine is at fault."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+        raise error
+    return SourceProblem(key, split, "unreadable", f"{type(error).__name__}: {error}")
+
 
 def digest_files(paths: Iterable[str], *, salt: str = "") -> str:
     """Return 64 hex digits over the bytes of files, in order; a file that can't be read counts as absent."""
@@ -73,9 +100,10 @@ def digest_files(paths: Iterable[str], *, salt: str = "") -> str:
     for path in paths:
         try:
             body = hashlib.sha256(storage.read(path)).hexdigest()
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a name that no file can have
             body = "unreadable"
-        total.update(f"{path.rpartition('/')[2]}:{body}\n".encode())
+        # a file's name need not be UTF-8; Python then holds its bytes as surrogates
+        total.update(f"{path.rpartition('/')[2]}:{body}\n".encode(errors="surrogateescape"))
     return total.hexdigest()
 
 
@@ -87,4 +115,6 @@ def unsafe_key(key: str) -> str | None:
         return f"the key {key!r} points outside its dataset"
     if any(ord(character) < 32 for character in key):
         return f"the key {key!r} holds a control character"
+    if any("\ud800" <= character <= "\udfff" for character in key):
+        return f"the key {key!r} is no UTF-8 text"
     return None

@@ -16,6 +16,8 @@ from transforms.sources.base import (
     SourceReader,
     SourceUnit,
     digest_files,
+    guarded,
+    unsafe_key,
 )
 
 SUFFIXES = tuple(f".{extension}" for extension in (*IMAGE_EXTENSIONS, "bmp", "gif", "tif", "tiff"))
@@ -38,7 +40,7 @@ class ImageFolderReader(SourceReader):
     def read(self, unit: SourceUnit) -> Iterator[SourceItem | SourceProblem]:
         """Yield the unit's images with the labels that their folders give."""
         for name in self._names()[unit.start : unit.stop]:
-            yield self._item(name)
+            yield guarded(name, "", self._item, name)
 
     def _names(self) -> list[str]:
         if storage.is_local(self.path):
@@ -54,6 +56,9 @@ class ImageFolderReader(SourceReader):
 
     def _item(self, name: str) -> SourceItem | SourceProblem:
         parts, levels = name.split("/"), self.layout.split("/")
+        problem = unsafe_key(name)
+        if problem:
+            return SourceProblem(name, "", "bad_key", problem)
         if len(parts) <= len(levels):
             detail = f"{name} lies at level {len(parts) - 1}; expected {self.layout}/<name>"
             return SourceProblem(name, "", "missing_label", detail)
@@ -61,7 +66,8 @@ class ImageFolderReader(SourceReader):
         try:
             data = storage.read(storage.join(self.path, name))
         except OSError as error:
-            return SourceProblem(name, labels.get("split", ""), "missing_image", str(error))
+            detail = f"{name} can't be read: {error.strerror or type(error).__name__}"
+            return SourceProblem(name, labels.get("split", ""), "missing_image", detail)
         return SourceItem(name, labels.get("split", "train"), data, labels.get("class"), labels.get("bias"))
 
 

@@ -16,6 +16,7 @@ from transforms.sources.base import (
     SourceReader,
     SourceUnit,
     digest_files,
+    guarded,
     unsafe_key,
 )
 
@@ -45,13 +46,13 @@ class MetadataCsvReader(SourceReader):
     def read(self, unit: SourceUnit) -> Iterator[SourceItem | SourceProblem]:
         """Yield the images of the unit's rows."""
         for row in self._rows()[unit.start : unit.stop]:
-            yield self._item(row)
+            yield guarded(row[self.file_field] or "", "", self._item, row)
 
     def _rows(self) -> list[dict[str, str]]:
         table = storage.join(self.path, "metadata.csv")
         if not storage.exists(table):
             raise SourceError(f"{table} is not there; source.path must be the folder that holds metadata.csv")
-        reader = csv.DictReader(io.StringIO(storage.read(table).decode("utf-8-sig")))
+        reader = csv.DictReader(io.StringIO(storage.read(table).decode("utf-8-sig", "surrogateescape")))
         wanted = {self.file_field, self.class_field, self.split_field, self.bias_field}
         missing = wanted - set(reader.fieldnames or [])
         if missing:
@@ -78,7 +79,7 @@ class MetadataCsvReader(SourceReader):
             data = storage.read(storage.join(self.path, key))
         except OSError as error:
             return SourceProblem(
-                key, split, "missing_image", f"{key} can't be read: {error.strerror or error}"
+                key, split, "missing_image", f"{key} can't be read: {error.strerror or type(error).__name__}"
             )
         return SourceItem(
             key,

@@ -17,6 +17,7 @@ from transforms.sources.base import (
     SourceReader,
     SourceUnit,
     digest_files,
+    guarded,
     unsafe_key,
 )
 
@@ -58,8 +59,8 @@ class WebDatasetReader(SourceReader):
         split, _, name = unit.name.partition("/")
         try:
             for key, members in read_samples(storage.read(unit.path)):
-                yield self._item(split, key, members)
-        except (tarfile.TarError, EOFError) as error:
+                yield guarded(key, split, self._item, split, key, members)
+        except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
             yield SourceProblem(name, split, "truncated_tar", f"{name} breaks off or is no tar: {error}")
 
     def _unit(self, split: str, path: str) -> SourceUnit:

@@ -1,0 +1,132 @@
+"""What `fairshards plan` shows: counts per group, what would be made, and how long it takes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.progress import Reporter
+from pipeline.quota import Group, per_group, quotas, usb_counts
+from pipeline.recipe import Recipe, RecipeError
+
+
+def print_plan(recipe: Recipe, output: Path | None) -> None:
+    """Print counts per group and what would be made, from the dataset or from the recipe's published counts."""
+    console = Console()
+    counts, where = real_counts(recipe, output)
+    if not any(counts.values()):
+        raise RecipeError("no training image in any group")
+    planned = quotas(counts, recipe.quota.per_group, recipe.quota.usb_extra)
+    usb = usb_counts(counts)
+    table = Table(title=f"{recipe.name}: what would be made")
+    for column in (
+        "group",
+        "real",
+        "USB adds M-n",
+        "balanced m",
+        "extra",
+        "planned in round 0",
+        "example prompt",
+    ):
+        table.add_column(column, justify="left" if column in ("group", "example prompt") else "right")
+    for group, quota in planned.items():
+        table.add_row(
+            escape(recipe.group_name(*group)),
+            str(counts[group]),
+            str(usb[group]),
+            str(quota.balanced),
+            str(quota.extra),
+            str(_first_round(recipe, quota.total)),
+            escape(_example(recipe, group)),
+        )
+    console.print(table)
+    total = sum(_first_round(recipe, quota.total) for quota in planned.values())
+    console.print(
+        f"real counts from {where}; m by FFR's rule = {per_group(counts)}; "
+        f"{total} samples in round 0, {recipe.generator.steps} steps each",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(escape(_estimate(recipe, total, output)), highlight=False, soft_wrap=True)
+
+
+def real_counts(recipe: Recipe, output: Path | None) -> tuple[dict[Group, int], str]:
+    """Return the real training counts per group and where they come from.
+
+    Raises:
+        RecipeError: neither the dataset nor published counts for the bias ratio are there.
+    """
+    from transforms.sources import SourceError
+
+    published = recipe.source.published_counts
+    path = getattr(recipe.source, "path", None)
+    if published and not (path and Path(path).exists()):
+        ratio = recipe.source.bias_ratio
+        known = {float(key): value for key, value in published.items()}
+        if ratio not in known:
+            raise RecipeError(
+                f"no published counts for bias_ratio {ratio}; there are counts for {sorted(known)}"
+            )
+        return dict(zip(recipe.groups, known[ratio], strict=True)), f"the published split at r = {ratio}"
+    try:
+        return _read_counts(recipe, output), "the dataset"
+    except SourceError as error:
+        raise RecipeError(f"{error}") from error
+
+
+def _read_counts(recipe: Recipe, output: Path | None) -> dict[Group, int]:
+    from pipeline.jobs import Launcher
+    from pipeline.runfolder import run_folder
+    from pipeline.sourcing import source_stage
+
+    folder = run_folder(output or f"{recipe.output}/{recipe.name}")
+    with folder.writing():
+        return source_stage(recipe, folder, Launcher(), Reporter()).counts
+
+
+def _first_round(recipe: Recipe, total: int) -> int:
+    size = recipe.quota.shard_size
+    return math.ceil(math.ceil(total * (1 + recipe.quota.surplus)) / size) * size
+
+
+def _example(recipe: Recipe, group: Group) -> str:
+    y, b = group
+    return recipe.prompts.templates[0].format(
+        **{"class": recipe.classes[y].wordings[0], "bias": recipe.bias.values[b].wordings[0]}
+    )
+
+
+def _estimate(recipe: Recipe, total: int, output: Path | None) -> str:
+    """Return how long it will take, from an earlier run of this recipe, if there is one, scaled by the steps."""
+    root = output or Path(recipe.output) / recipe.name
+    rate = _measured_rate(root)
+    if rate is None:
+        return "no estimate of the time: this machine hasn't run this recipe yet; its first shard will tell"
+    rate, steps = rate / recipe.generator.steps, recipe.generator.steps
+    return f"about {total / rate / 60:.1f} minutes: {rate:.1f} samples/s of {steps} steps, by the run in {root}"
+
+
+def _measured_rate(root: Path) -> float | None:
+    """Return the denoising steps a second of the first 50 shards whose plan is there, samples times steps."""
+    from catalogs import manifest
+
+    planned = _planned_steps(root)
+    steps = seconds = 0.0
+    for file in sorted((root / "raw").glob("*.parquet"))[:50]:
+        attempt, first = manifest.read_attempt(file), manifest.read_range(file.read_bytes(), 0, 1)
+        if first and first[0]["sample_id"] in planned and attempt.get("seconds"):
+            steps += attempt.get("samples", 0) * planned[first[0]["sample_id"]]
+            seconds += attempt["seconds"]
+    return steps / seconds if steps else None
+
+
+def _planned_steps(root: Path) -> dict[str, int]:
+    """Return the steps of every sample that was planned in a run folder, by its id."""
+    import pyarrow.parquet as pq
+
+    tables = (pq.read_table(file, columns=["sample_id", "steps"]) for file in (root / "plan").glob("*.parquet"))
+    return {row["sample_id"]: row["steps"] for table in tables for row in table.to_pylist()}

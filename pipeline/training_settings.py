@@ -1,0 +1,59 @@
+"""From a recipe's ``training`` to the trainers' settings. Imports no torch, so that a recipe is checked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from pipeline.nearest import nearest
+from trainers.settings import StageSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Method, Training
+
+STAGES = ("main", "pretrain", "finetune")
+FIXED = {"method", "loss", "seed", "trial"}
+
+
+def train_settings(training: Training) -> list[TrainSettings]:
+    """Return the settings of every training of a recipe, the first seed's first.
+
+    Raises:
+        ValueError: ``settings`` or ``by_method`` names something that trainers.settings doesn't know, or
+            a value that it refuses.
+    """
+    return [
+        TrainSettings(method=method, loss=loss, seed=seed, **_options(training, method))
+        for seed in training.seeds
+        for loss in training.losses
+        for method in training.methods
+    ]
+
+
+def _options(training: Training, method: Method) -> dict[str, Any]:
+    """Return the settings of all methods with those of ``method`` laid over them, stage by stage."""
+    common = _checked(training.settings, "training.settings")
+    own = _checked(training.by_method.get(method, {}), f"training.by_method.{method}")
+    options = {**common, **own}
+    for stage in STAGES:
+        if stage in options:
+            options[stage] = StageSettings(**{**common.get(stage, {}), **own.get(stage, {})})
+    return options
+
+
+def _checked(options: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    _known(options, TrainSettings, where)
+    for stage in STAGES:
+        if stage in options:
+            if not isinstance(options[stage], Mapping):
+                raise ValueError(f"{where}.{stage} is {options[stage]!r}; it must be a mapping such as {{lr: 0.001}}")
+            _known(options[stage], StageSettings, f"{where}.{stage}")
+    return options
+
+
+def _known(options: Mapping[str, Any], kind: Any, where: str) -> None:
+    names = sorted({field.name for field in fields(kind)} - FIXED)
+    for name in options:
+        if name not in names:
+            raise ValueError(f"{where} has an unknown key {name!r}{nearest(str(name), names)}")

@@ -1,0 +1,153 @@
+"""The source stage: which real images train, by the bias ratio; groups that don't exist; a dataset that moves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from catalogs import manifest
+from pipeline import sourcing
+from pipeline.jobs import Launcher
+from pipeline.progress import Reporter
+from pipeline.recipe import Recipe, RecipeError, load_recipe, shipped_recipes
+from pipeline.runfolder import RunFolder
+from pipeline.sourcing import SourceResult, aligned_values, group_counts, source_stage, stated_aligned, to_bias_ratio
+from tests.transforms.test_sources import picture
+
+UTK_TEST = {(0, 0): 723, (0, 1): 103, (1, 0): 710, (1, 1): 121}
+UTK_TRAIN = {(0, 0): 5784, (0, 1): 934, (1, 0): 5731, (1, 1): 1003}
+FACES = ("classes=[{name: a}, {name: b}]", "bias={values: [{name: p}, {name: q}]}")
+
+
+def rows(**splits: Mapping[tuple[int, int], int]) -> list[dict]:
+    return [
+        {"sample_id": f"{split}{y}{b}{number}", "split": split, "y": y, "b": b}
+        for split, counts in splits.items()
+        for (y, b), count in counts.items()
+        for number in range(count)
+    ]
+
+
+def recipe(name: str, *overrides: str) -> Recipe:
+    return load_recipe(name, [*overrides])
+
+
+def plain(*overrides: str) -> Recipe:
+    """A recipe without published counts, classes a and b, bias values p and q, at r = 0.95."""
+    return recipe("waterbirds", *FACES, "source={reader: image_folder, path: x, bias_ratio: 0.95}", *overrides)
+
+
+def counts_of(recipe: Recipe, found: list[dict]) -> list[list[int]]:
+    return [list(group_counts(recipe, found, split).values()) for split in ("train", "val", "test")]
+
+
+@pytest.mark.parametrize(("ratio", "train"), [(0.9, [103, 934, 5731, 636]), (0.999, [1, 934, 5731, 6])])
+def test_a_dataset_like_utk_gives_the_published_training_counts(ratio: float, train: list[int]) -> None:
+    utk = recipe("ffr_utkface", f"source.bias_ratio={ratio}")
+    val = [10 if ratio == 0.999 else 12, 103, 710, 79 if ratio == 0.9 else 10]
+    found = to_bias_ratio(utk, rows(train=UTK_TRAIN, val=UTK_TEST, test=UTK_TEST))
+    assert counts_of(utk, found) == [train, val, list(UTK_TEST.values())]
+
+
+def test_a_smaller_dataset_or_another_ratio_follows_the_rule_with_the_aligned_majority() -> None:
+    utk = recipe("ffr_utkface")
+    assert counts_of(utk, to_bias_ratio(utk, rows(train=UTK_TEST)))[0] == [12, 103, 710, 79]
+    utk = recipe("ffr_utkface", "source.bias_ratio=0.98")
+    assert counts_of(utk, to_bias_ratio(utk, rows(train=UTK_TRAIN)))[0] == [20, 934, 5731, 117]
+
+
+def test_a_dataset_like_celeba_keeps_the_smaller_group_as_the_majority() -> None:
+    celeba = recipe("ffr_celeba_hq", "source.bias_ratio=0.99")
+    found = to_bias_ratio(celeba, rows(train={(0, 0): 914, (0, 1): 693, (1, 0): 943, (1, 1): 450}))
+    assert counts_of(celeba, found)[0] == [8, 693, 943, 10]
+
+
+@pytest.mark.parametrize("name", [name for name in shipped_recipes() if "ffr" in name])
+def test_shipped_recipes_state_the_majorities_that_their_published_counts_have(name: str) -> None:
+    shipped = recipe(name)
+    bare = shipped.model_copy(update={"source": shipped.source.model_copy(update={"aligned": {}})})
+    assert len(shipped.source.aligned) == len(shipped.classes)
+    assert aligned_values(shipped, {}, 0.9) == aligned_values(bare, {}, 0.9) == stated_aligned(shipped)
+
+
+def test_without_a_word_the_larger_training_group_is_the_majority_in_val_too() -> None:
+    train, val = {(0, 0): 300, (0, 1): 200, (1, 0): 50, (1, 1): 400}, {(0, 0): 40, (0, 1): 90, (1, 0): 9, (1, 1): 9}
+    found = to_bias_ratio(plain(), rows(train=train, val=val))
+    assert counts_of(plain(), found)[:2] == [[300, 16, 22, 400], [40, 10, 9, 9]]
+
+
+def test_equal_groups_need_a_word() -> None:
+    equal = rows(train={(0, 0): 100, (0, 1): 100, (1, 0): 100, (1, 1): 100})
+    with pytest.raises(RecipeError, match=r"class 'a' has 100 .*\['p', 'q'\].*Set source\.aligned, e\.g\. .*\.a=p"):
+        to_bias_ratio(plain(), equal)
+    told = plain("source.aligned={a: q, b: p}")
+    assert counts_of(told, to_bias_ratio(told, equal))[0] == [6, 100, 100, 6]
+    balanced = plain("source.bias_ratio=0.5")
+    assert to_bias_ratio(balanced, equal) == equal
+
+
+def test_a_majority_that_the_recipe_or_the_dataset_lacks_is_an_error() -> None:
+    with pytest.raises(RecipeError, match=r"group a\|sea; the recipe's groups are a\|p, a\|q"):
+        stated_aligned(plain("source.aligned={a: sea}"))
+    with pytest.raises(RecipeError, match=r"no training image of a\|q, but 3 others"):
+        to_bias_ratio(plain("source.aligned={a: q}"), rows(train={(0, 0): 3, (1, 0): 2}))
+
+
+def test_which_images_are_kept_does_not_depend_on_their_order() -> None:
+    given = rows(train=UTK_TEST)
+    kept = {row["sample_id"] for row in to_bias_ratio(plain(), given)}
+    assert kept == {row["sample_id"] for row in to_bias_ratio(plain(), given[::-1])}
+
+
+def animals(folder: Path) -> Path:
+    """Write one training image a group, and one of a group that SpuCo Animals lacks."""
+    groups = {"landbird": ("land", "water", "indoors"), "waterbird": ("land", "water")}
+    groups |= dict.fromkeys(("small-dog", "big-dog"), ("indoors", "outdoors"))
+    for number, (name, place) in enumerate((name, place) for name, places in groups.items() for place in places):
+        path = folder / "train" / name / place / "x.png"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(picture(number))
+    return folder
+
+
+def staged(data: Path, run: Path) -> SourceResult:
+    spuco = recipe("ffr_spuco_animals", f"source.path={data}", "source.bias_ratio=null")
+    return source_stage(spuco, RunFolder(run), Launcher(), Reporter(quiet=True))
+
+
+def test_an_image_of_a_group_that_the_recipe_lacks_is_a_reject(tmp_path: Path) -> None:
+    result = staged(animals(tmp_path / "data"), tmp_path / "run")
+    _, index = manifest.read_rows(tmp_path / "run" / result.index)
+    assert (result.samples, result.rejects, len(result.counts), {row["b"] for row in index if row["y"] == 0}) == (
+        8,
+        1,
+        8,
+        {0, 1},
+    )
+    (source,) = (name for name in result.manifests if name != result.index)
+    _, read = manifest.read_rows(tmp_path / "run" / source)
+    (reject,) = (row for row in read if row["status"] == "reject")
+    assert (reject["key"], reject["reason"]) == ("train/landbird/indoors/x.png", "unknown_group")
+    assert "'landbird|indoors'" in reject["detail"] and "big-dog|outdoors" in reject["detail"]
+
+
+def test_a_dataset_that_moved_gives_the_same_manifests(tmp_path: Path) -> None:
+    first, second = (staged(animals(tmp_path / name), tmp_path / f"run-{name}") for name in ("here", "there"))
+    assert first == second
+
+
+def test_another_renderer_renders_the_pocket_world_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pocket.world
+
+    def pretend(place: Path, **_: object) -> None:
+        place.mkdir(parents=True)
+        (place / "world.json").write_text("{}")
+
+    monkeypatch.setattr(pocket.world, "write_world", pretend)
+    places = []
+    for version in (1, 1, 2):
+        monkeypatch.setattr(pocket.world, "RENDER_VERSION", version)
+        places.append(sourcing.reader_of(recipe("pocket-waterbirds"), RunFolder(tmp_path), Reporter(quiet=True)))
+    assert places[0] == places[1] != places[2]
