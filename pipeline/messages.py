@@ -98,9 +98,9 @@ def accuracy_table(trainings: Sequence[Any]) -> Table:
     caption = escape(f"Model selection: {rules}. {_AVERAGES}.")
     table = Table(title="test accuracy, %", caption=caption, caption_justify="left")
     for name in ("method", "loss", "seed"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in ("worst group", "which (n)", "balanced", "average", "adjusted average"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for training in trainings:
         _add(table, training.method.upper(), training.loss, training.seed, training.test)
         if "stage1" in training.metrics:

@@ -1,4 +1,4 @@
-"""Command line of the pocket trainings: ``python -m pocket.train vae|oracle|clip|diffusion|evaluate``.
+"""Command line of the pocket trainings: ``python -m pocket.train vae|oracle|clip|diffusion|evaluate|blind``.
 
 Each command resumes where it was stopped. Example: ``python -m pocket.train vae --work /tmp/pocket-train``
 """
@@ -51,12 +51,12 @@ def clip(work: Work = DEFAULT_WORK, steps: int = 500, threads: Threads = 2) -> N
 
 
 @app.command()
-def diffusion(work: Work = DEFAULT_WORK, steps: int = 4800, threads: Threads = 2) -> None:
-    """Denoiser and text encoder; needs vae and oracle. Example: python -m pocket.train diffusion --steps 4800"""
+def diffusion(work: Work = DEFAULT_WORK, steps: int = 4800, second: int = 2400, threads: Threads = 2) -> None:
+    """Denoiser and text encoder; needs the oracle. Example: python -m pocket.train diffusion --steps 4800"""
     from pocket.train_diffusion import train_diffusion
 
     torch.set_num_threads(threads)
-    train_diffusion(work, steps)
+    train_diffusion(work, steps, second)
 
 
 @app.command()
@@ -66,6 +66,16 @@ def evaluate(work: Work = DEFAULT_WORK, each: int = 100, threads: Threads = 2) -
 
     torch.set_num_threads(threads)
     typer.echo(table(evaluate(work, each)))
+
+
+@app.command()
+def blind(work: Work = DEFAULT_WORK, each: int = 50, threads: Threads = 2) -> None:
+    """Sheets of shuffled pictures to label by eye, and their key. Example: python -m pocket.train blind"""
+    from pocket.evaluate import write_blind
+
+    torch.set_num_threads(threads)
+    for sheet in write_blind(work, each):
+        typer.echo(sheet)
 
 
 @app.command()

@@ -112,7 +112,7 @@ def train_diffusion(
     tokens = tokenize(captions, tokenizer)
     data = DiffusionData(latents, tokens[chosen], tokenize([""], tokenizer))
     denoiser = Denoiser(tokenizer)
-    denoiser.text.load_state_dict(train_text(work, tokenizer, captions, tokens).state_dict())
+    denoiser.text.load_state_dict(train_text(work, tokenizer, captions, tokens).text.state_dict())
     schedule = Schedule(steps + second, rate=rate, warmup=300, ema=0.999, check_every=800, second=second)
     training = Training("diffusion", denoiser, schedule, work, LOGS / "diffusion.csv")
 

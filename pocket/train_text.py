@@ -49,8 +49,8 @@ class Namer(nn.Module):
 
 
 def train_text(work: Path, tokenizer: CLIPTokenizer, captions: list[str], tokens: Tensor, steps: int = 600,
-               batch: int = 256) -> CLIPTextModel:  # fmt: skip
-    """Train (or resume) the text encoder on different captions and their token ids (n, 24); returns its EMA."""
+               batch: int = 256) -> Namer:  # fmt: skip
+    """Train (or resume) the namer on different captions and their token ids (n, 24); returns its EMA."""
     truth = torch.tensor([named(caption) for caption in captions])
     training = Training("text", Namer(tokenizer), Schedule(steps, rate=1e-3, ema=0.99), work, LOGS / "text.csv")
 
@@ -61,4 +61,4 @@ def train_text(work: Path, tokenizer: CLIPTokenizer, captions: list[str], tokens
 
     trained = training.run(loss)
     assert isinstance(trained, Namer)
-    return trained.text
+    return trained

@@ -8,7 +8,7 @@ import torch
 from pocket.scene import BACKGROUNDS, CLASSES, COLOURS, OBJECTS
 from pocket.tokenizer import new_tokenizer
 from pocket.train_diffusion import PHRASINGS, all_captions, phrase, tokenize
-from pocket.train_text import Namer, named, train_text
+from pocket.train_text import named, train_text
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,5 @@ def test_the_text_encoder_learns_to_name(tmp_path: Path, monkeypatch: pytest.Mon
     tokenizer = new_tokenizer()
     captions = [f"a photo of a {name} on {place}" for name in CLASSES for place in BACKGROUNDS]
     tokens = tokenize(captions, tokenizer)
-    trained = train_text(tmp_path, tokenizer, captions, tokens, steps=60, batch=16)
-    with torch.no_grad():
-        hidden = trained(tokens).last_hidden_state.mean(1)
-    between = (hidden[0] - hidden[2]).norm()  # landbird against waterbird, on land
-    torch.manual_seed(0)
-    with torch.no_grad():
-        fresh = Namer(tokenizer).text.eval()(tokens).last_hidden_state.mean(1)
-    assert between > 2 * (fresh[0] - fresh[2]).norm()
+    logits = train_text(tmp_path, tokenizer, captions, tokens, steps=120, batch=16)(tokens)
+    assert torch.stack([each.argmax(1) for each in logits], 1).tolist() == [named(caption) for caption in captions]
