@@ -18,6 +18,7 @@ from pocket.scene import BACKGROUNDS, CLASSES
 
 LOGS = Path(__file__).parent / "logs"
 GUIDANCE = 2.0
+ETA = 1.0
 STEPS = 20
 
 
@@ -50,7 +51,7 @@ def generate(
     for first in range(0, len(prompts), batch):
         part = list(prompts[first : first + batch])
         noise = [torch.Generator().manual_seed(seed + first + place) for place in range(len(part))]
-        settings = {"num_inference_steps": steps, "guidance_scale": guidance, "output_type": "pt"}
+        settings = {"num_inference_steps": steps, "guidance_scale": guidance, "eta": ETA, "output_type": "pt"}
         made = pipeline(part, generator=noise, **settings).images
         pictures.append((made * 255).round().to(torch.uint8))
     return torch.cat(pictures)

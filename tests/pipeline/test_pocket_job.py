@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,15 @@ def test_ffr_beats_erm_on_the_worst_group(
     for method, value in worst.items():
         record_property(f"seed {seed}: worst group, {method}", round(value, 4))
     assert worst["ffr"] >= worst["erm"] + 0.10
+
+
+def test_the_recipes_header_says_what_to_expect(job: tuple[int, RunResult]) -> None:
+    _, result = job
+    header = (files("recipes") / "pocket-waterbirds.yaml").read_text().partition("name:")[0]
+    expected = {name.lower(): float(value) for name, value in re.findall(r"(ERM|USB|ASB|FFR) (\d+\.\d)", header)}
+    assert expected.keys() == {"erm", "usb", "asb", "ffr"}
+    for training in result.trainings:
+        assert abs(100 * training.test["worst_group"] - expected[training.method]) <= 15, training.method
 
 
 def test_a_second_run_makes_nothing(job: tuple[int, RunResult]) -> None:

@@ -9,12 +9,18 @@ from pipeline.driver import run
 from pipeline.jobs import Launcher
 from pipeline.progress import Reporter
 from pipeline.recipe import load_recipe
+from pocket.quality import ETA, GUIDANCE, STEPS
 
 SMALL = (
     "source.n_train=40", "source.val_min_group=2", "source.test_per_group=4", "source.bias_ratio=0.9",
     "quota.surplus=0", "quota.shard_size=8", "generator.steps=3", "generator.window=2", "generator.batch_size=8",
     "filters={}", "training.settings={main: {epochs: 1}, pretrain: {epochs: 1}, finetune: {epochs: 1}}",
 )  # fmt: skip
+
+
+def test_the_goals_are_measured_with_the_recipes_sampler() -> None:
+    generator = load_recipe("pocket-waterbirds").generator
+    assert (generator.steps, generator.guidance_scale, generator.eta) == (STEPS, GUIDANCE, ETA)
 
 
 def test_the_pocket_recipe_runs_to_its_report(tmp_path: Path) -> None:
