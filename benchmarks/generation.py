@@ -79,7 +79,7 @@ def bare(model: TextToImage, asked: list[ImageRequest], batch: int) -> list[byte
         with torch.inference_mode():
             images = model.pipeline(
                 [request.prompt for request in part], num_inference_steps=part[0].steps,
-                guidance_scale=part[0].guidance_scale, height=part[0].height, width=part[0].width,
+                guidance_scale=part[0].guidance_scale, eta=part[0].eta, height=part[0].height, width=part[0].width,
                 generator=[torch.Generator("cpu").manual_seed(request.noise_seed) for request in part],
             ).images
         for image in images:

@@ -43,7 +43,7 @@ class Reading:
 def run_arguments(per_group: int, run: Path, steps: int) -> list[str]:
     """Return the arguments of a run that makes and keeps ``per_group`` samples for each of the four groups."""
     sets = [f"quota.per_group={per_group}", "quota.usb_extra=false", "quota.surplus=0", "filters={}",
-            f"generator.steps={steps}", "generator.window=2"]  # fmt: skip
+            f"generator.steps={steps}", "generator.eta=0", "generator.window=2"]  # fmt: skip
     command = ["run", "pocket-waterbirds", "--until", "curate", "-o", str(run)]
     return [*command, *(word for pair in sets for word in ("--set", pair))]
 
