@@ -3,6 +3,7 @@
     python -m benchmarks.ffr --tune               # first: learning rates, on development seeds, one grid for all
     python -m benchmarks.ffr                      # 5 seeds, r in {0.95, 0.97, 0.99}; resumes where it stood
     python -m benchmarks.ffr --seeds 0 --ratios 0.97
+    python -m benchmarks.ffr --ratios 0.97 --artefacts    # ablation: synthetic pictures easy to tell from real ones
     python -m benchmarks.ffr --set source.val_min_group=10 --results docs/results/ffr-val10.json   # ablation
 
 A seed is the recipe's (pictures and noise) and the training's. Every seed has one run folder, so that the
@@ -23,6 +24,8 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.ffr_artefacts import VERSION as ARTEFACTS_VERSION
+from benchmarks.ffr_artefacts import degraded_copy
 from benchmarks.ffr_tables import report
 from benchmarks.ffr_tuning import TUNING, settings_for, tune, tuned_on
 from benchmarks.ffr_zero_shot import zero_shot
@@ -34,6 +37,7 @@ from trainers.settings import LOSSES, TrainSettings
 
 RECIPE = "pocket-waterbirds"
 RESULTS = Path("docs/results/ffr.json")
+ARTEFACTS = Path("docs/results/ffr-artefacts.json")
 METHODS = ("erm", "usb", "asb", "ffr")
 BALANCED = 0.5
 
@@ -130,14 +134,15 @@ class Rows:
         return [row for cell in cells for row in self.by_key.get(self.key(cell), [])]
 
 
-def basis(sets: Sequence[str] = ()) -> str:
+def basis(sets: Sequence[str] = (), artefacts: bool = False) -> str:
     """Return a mark of all that decides the pictures: the recipe, both models' fingerprints, the trainers' version."""
     from pipeline.models import generator_spec, scorer_spec
     from trainers.record import VERSION
 
     recipe = load_recipe(RECIPE, sets)
     made = recipe.model_dump(mode="json", by_alias=True, exclude={"training", "runner", "output"})
-    return digest([made, generator_spec(recipe).stage_fingerprint, scorer_spec(recipe).stage_fingerprint, VERSION])
+    marks = [generator_spec(recipe).stage_fingerprint, scorer_spec(recipe).stage_fingerprint, VERSION]
+    return digest([made, *marks, *([ARTEFACTS_VERSION] if artefacts else [])])
 
 
 def train_cell(cell: Cell, indexes: Indexes) -> list[dict[str, Any]]:
@@ -173,13 +178,22 @@ def by_place(cells: Sequence[Cell]) -> Iterator[tuple[int, float, list[Cell]]]:
         yield seed, ratio, [cell for cell in cells if (cell.seed, cell.ratio) == (seed, ratio)]
 
 
-def run_grid(cells: Sequence[Cell], rows: Rows, runs: Path, report_to: Reporter, sets: Sequence[str] = ()) -> None:
-    """Prepare and train what isn't done yet."""
+def run_grid(
+    cells: Sequence[Cell],
+    rows: Rows,
+    runs: Path,
+    report_to: Reporter,
+    sets: Sequence[str] = (),
+    artefacts: bool = False,
+) -> None:
+    """Prepare and train what isn't done yet; with ``artefacts`` on degraded synthetic pictures."""
     todo = [cell for cell in cells if rows.key(cell) not in rows.by_key]
     done = [len(cells) - len(todo)]
     with report_to.watch("FFR benchmark: trainings", len(cells), lambda: done[0]):
         for seed, ratio, here in by_place(todo):
             indexes = prepare(seed, ratio, runs, sets)
+            if artefacts and indexes.curated:
+                indexes = replace(indexes, curated=degraded_copy(indexes.curated, indexes.run / "artefacts"))
             for cell in here:
                 found = train_cell(cell, indexes)
                 if cell.settings.method == cell.settings.loss == "erm" and not takes_longer(cell.settings):
@@ -194,6 +208,7 @@ def command(
     runs: Annotated[Path, typer.Option("--run", help="Folder of the run folders, one a seed.")] = Path("runs/ffr"),
     results: Annotated[Path, typer.Option(help="Where the results go, and are taken up again.")] = RESULTS,
     sets: Annotated[list[str] | None, typer.Option("--set", help="Override a key of the recipe.")] = None,
+    artefacts: Annotated[bool, typer.Option("--artefacts", help="Degrade the synthetic pictures.")] = False,
     tuning: Annotated[Path, typer.Option(help="The learning rates that --tune chose.")] = TUNING,
     tune_first: Annotated[bool, typer.Option("--tune", help="Choose learning rates on development seeds.")] = False,
     development_seeds: Annotated[str, typer.Option(help="Seeds of --tune, never those of the table.")] = "100,101",
@@ -207,8 +222,9 @@ def command(
     if tuning.exists() and (both := set(_numbers(seeds)) & set(tuned_on(tuning))):
         sys.exit(f"error: seeds {sorted(both)} were used for tuning; the table needs others")
     cells = grid(_numbers(seeds), [float(ratio) for ratio in ratios.split(",")], tuning)
-    rows = Rows(results, basis(sets or ()))
-    run_grid(cells, rows, runs, reporter, sets or ())
+    results = ARTEFACTS if artefacts and results == RESULTS else results
+    rows = Rows(results, basis(sets or (), artefacts))
+    run_grid(cells, rows, runs, reporter, sets or (), artefacts)
     table = report(rows.of(cells))
     write_local(results.with_suffix(".md"), table.encode())
     print(table)

@@ -66,7 +66,7 @@ class TextToImage:
         ``generation_failed`` for a prompt that the model can't take.
 
         Raises:
-            ValueError: ``batch_size`` below 1, or an ``eta`` that the scheduler doesn't know.
+            ValueError: ``batch_size`` below 1, or an ``eta`` that the scheduler doesn't know or can't take.
             RuntimeError, OSError, MemoryError: machine or model failed (out of memory, CUDA, disk).
         """
         self._check_eta(requests)
@@ -124,12 +124,15 @@ class TextToImage:
         return {name: value for name, value in arguments.items() if name in self._accepted}
 
     def _check_eta(self, requests: Sequence[ImageRequest]) -> None:
-        """Refuse an eta that would be ignored in silence."""
+        """Refuse an eta that would be ignored in silence, or give NaN."""
         takes_eta = "eta" in self._accepted and "eta" in accepted_arguments(self.pipeline.scheduler.step)
         asked = {request.eta for request in requests if request.eta}
         if asked and not takes_eta:
             raise ValueError(f"eta {asked.pop()} was asked for, but {type(self.pipeline.scheduler).__name__} in "
                              f"{type(self.pipeline).__name__} takes none; set eta to 0, or use DDIMScheduler")
+        if 1.0 in asked and getattr(self.pipeline.scheduler.config, "rescale_betas_zero_snr", False):
+            raise ValueError("eta 1 with a scheduler of zero terminal SNR (rescale_betas_zero_snr): its first step "
+                             "takes the root of 0, and rounding can make that NaN; set eta to 0.99")
 
     def _autocast(self) -> Any:
         """Return the autocast context: on where the weights keep more bits than ``dtype`` has."""

@@ -18,7 +18,7 @@ from pocket.scene import BACKGROUNDS, CLASSES
 
 LOGS = Path(__file__).parent / "logs"
 GUIDANCE = 2.0
-ETA = 1.0
+ETA = 0.99
 STEPS = 20
 
 

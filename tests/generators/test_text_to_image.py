@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import DDIMScheduler
 from image_requests import requests
 from PIL import Image
 
@@ -203,6 +204,19 @@ def test_an_eta_that_would_be_ignored_is_refused(tiny_folder: Path) -> None:
     model = TextToImage.load(tiny_folder, device="cpu", scheduler="EulerDiscreteScheduler")
     with pytest.raises(ValueError, match=r"eta 0.5 was asked for"):
         make(model, requests(1, eta=0.5))
+
+
+def test_an_eta_that_rounding_turns_into_nan_is_refused(model: TextToImage, tiny_folder: Path) -> None:
+    own = TextToImage.load(tiny_folder, device="cpu")
+    own.pipeline.scheduler = DDIMScheduler.from_config(
+        own.pipeline.scheduler.config, prediction_type="v_prediction", rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+    )
+    with pytest.raises(ValueError, match=r"set eta to 0\.99"):
+        make(own, requests(1, eta=1.0))
+    for steps in (3, 6, 20):
+        assert make(own, requests(1, eta=0.99, steps=steps))[0].status == "ok"
+    assert make(model, requests(1, eta=1.0))[0].status == "ok"
 
 
 def test_the_safety_checkers_black_pictures_are_rejects(model: TextToImage, tiny_folder: Path) -> None:

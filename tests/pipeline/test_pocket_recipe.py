@@ -13,8 +13,7 @@ from pocket.quality import ETA, GUIDANCE, STEPS
 
 SMALL = (
     "source.n_train=40", "source.val_min_group=2", "source.test_per_group=4", "source.bias_ratio=0.9",
-    "quota.surplus=0", "quota.shard_size=8", "generator.steps=3", "generator.eta=0", "generator.window=2",
-    "generator.batch_size=8",
+    "quota.surplus=0", "quota.shard_size=8", "generator.steps=3", "generator.window=2", "generator.batch_size=8",
     "filters={}", "training.settings={main: {epochs: 1}, pretrain: {epochs: 1}, finetune: {epochs: 1}}",
 )  # fmt: skip
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from benchmarks import ffr
+from benchmarks import ffr, ffr_probe
+from benchmarks.ffr_artefacts import degrade, degraded_copy
 from benchmarks.ffr_tables import differences_table, mean_interval, paired_difference, report, results_table
 from benchmarks.ffr_tuning import METHODS, RATES, choose, save, settings_for, with_rate
 from pipeline.progress import Reporter
-from tests.trainers.shapes import quick
+from tests.trainers.shapes import quick, shape_pictures, write_index
+from trainers.index import Sample, group_counts, read_index
+from trainers.loaders import stream_images
 from trainers.settings import LOSSES, TrainSettings
 from trainers.train import SELECTION
 
@@ -116,3 +123,58 @@ def test_the_curated_index_is_the_one_that_the_last_command_made(tmp_path: Path)
     (tmp_path / "run.json").write_text(json.dumps({"manifests": names}))
     assert ffr.current_index(tmp_path, "curated/") == tmp_path / "curated/b/index.parquet"
     assert ffr.current_index(tmp_path, "source/index-") == tmp_path / "source/index-0a.parquet"
+
+
+def test_artefacts_degrade_synthetic_pictures_and_nothing_else(synthetic_index: Path, tmp_path: Path) -> None:
+    copy = degraded_copy(synthetic_index, tmp_path)
+    before, after = read_index(synthetic_index, g=1).samples, read_index(copy, g=1).samples
+    labels = [(sample.sample_id, sample.split, sample.y, sample.b, sample.g) for sample in before]
+    assert [(sample.sample_id, sample.split, sample.y, sample.b, sample.g) for sample in after] == labels
+    moved = stream_images(after, 16).float() - stream_images(before, 16).float()
+    assert (moved.abs().flatten(1).mean(1) > 2).all(), "every picture changes"
+    assert degraded_copy(synthetic_index, tmp_path) == copy
+
+
+def test_a_picture_is_pixelated_and_noisy_by_its_seed() -> None:
+    stripes = Image.fromarray(np.tile(np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8), (16, 8, 1)))
+    found = np.asarray(degrade(stripes, 1))
+    assert abs(float(found.mean()) - 127.5) < 3, "pixels a stripe wide are averaged away"
+    assert np.array_equal(found, np.asarray(degrade(stripes, 1)))
+    assert not np.array_equal(found, np.asarray(degrade(stripes, 2)))
+
+
+def test_the_probe_finds_the_source_where_it_can_be_seen_and_only_there() -> None:
+    samples = [sample_of(y, b, g, number) for y in (0, 1) for b in (0, 1) for g in (0, 1) for number in range(50)]
+    noise = torch.randn((len(samples), 4), generator=torch.Generator().manual_seed(1))
+    shown = noise.clone()
+    shown[:, 2] += 6 * torch.tensor([sample.g for sample in samples])
+    assert ffr_probe.probe(shown, samples) > 0.97
+    assert 0.38 < ffr_probe.probe(noise, samples) < 0.62
+
+
+def test_the_probe_compares_equal_parts(real_index: Path, synthetic_index: Path) -> None:
+    real, made = read_index(real_index, g=0).of("test"), read_index(synthetic_index, g=1).of("balanced")
+    chosen = ffr_probe.equal_parts(real, made)
+    counts = Counter((*sample.group, sample.g) for sample in chosen)
+    assert len(counts) == 8 and len(set(counts.values())) == 1
+    assert max(counts.values()) == min(*group_counts(real).values(), *group_counts(made).values())
+
+
+def test_visibility_is_that_of_held_out_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ffr_probe, "SIZE", 16)
+    even = {(y, b): 80 for y in (0, 1) for b in (0, 1)}
+    real = read_index(write_index(tmp_path / "real", shape_pictures({"test": even})), g=0).samples
+    plain = write_index(tmp_path / "made", shape_pictures({"balanced": even}, g=1))
+    made = read_index(degraded_copy(plain, tmp_path), g=1).samples
+    samples = ffr_probe.equal_parts(real, made)
+    assert ffr_probe.visibility(samples[::3], samples[1::3], seed=0) > 0.9
+
+
+def test_the_probe_reads_the_benchmarks_models() -> None:
+    rows = [row("usb", "erm", 1, 0.5), row("usb", "resample", 1, 0.5), row("usb", "erm", 2, 0.5, ratio=0.99)]
+    cells = {str(place): [{**said, "training": f"t{place}"}] for place, said in enumerate(rows)}
+    assert ffr_probe.models(cells, 0.97) == {1: {"usb": "t0"}}
+
+
+def sample_of(y: int, b: int, g: int, number: int) -> Sample:
+    return Sample(f"{y}{b}{g}{number}", "test", y, str(y), b, str(b), f"{y}|{b}", g, Path("none.tar"), 0, 0, "")
