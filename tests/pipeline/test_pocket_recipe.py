@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.ffr_tuning import METHODS, TUNING, settings_for
 from catalogs.query import run_query
 from pipeline.driver import run
 from pipeline.jobs import Launcher
 from pipeline.progress import Reporter
 from pipeline.recipe import load_recipe
+from pipeline.training_settings import train_settings
 from pocket.quality import ETA, GUIDANCE, STEPS
 
 SMALL = (
@@ -21,6 +23,13 @@ SMALL = (
 def test_the_goals_are_measured_with_the_recipes_sampler() -> None:
     generator = load_recipe("pocket-waterbirds").generator
     assert (generator.steps, generator.guidance_scale, generator.eta) == (STEPS, GUIDANCE, ETA)
+
+
+def test_the_learning_rates_are_those_that_the_tuning_chose() -> None:
+    trainings = train_settings(load_recipe("pocket-waterbirds").training)
+    assert {training.method for training in trainings} == set(METHODS)
+    for training in trainings:
+        assert training == settings_for(training.method, training.loss, training.seed, TUNING)
 
 
 def test_the_pocket_recipe_runs_to_its_report(tmp_path: Path) -> None:
