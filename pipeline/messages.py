@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -93,32 +94,35 @@ def print_result(recipe: Recipe, result: Any, console: Console) -> None:
 
 
 def accuracy_table(trainings: Sequence[Any]) -> Table:
-    """Return the table of test accuracies, in percent, one row a training; below it what selected the models."""
+    """Return the table of test accuracies, in percent, one row a training; below it what selected the models.
+
+    Loss and seed are columns where the trainings differ in them, and stand in the title where they don't.
+    """
     rules = "; ".join(dict.fromkeys(training.head.settings["selection"] for training in trainings))
     caption = escape(f"Model selection: {rules}. {_AVERAGES}.")
-    table = Table(title="test accuracy, %", caption=caption, caption_justify="left")
-    for name in ("method", "loss", "seed"):
-        table.add_column(name, overflow="fold")
-    for name in ("worst group", "which (n)", "balanced", "average", "adjusted average"):
-        table.add_column(name, justify="right", overflow="fold")
+    differs = [name for name in ("loss", "seed") if len({getattr(one, name) for one in trainings}) > 1]
+    same = [f"{name} {getattr(trainings[0], name)}" for name in ("loss", "seed") if name not in differs]
+    title = ", ".join(["test accuracy, %", *same])
+    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD,
+                  show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
+    table.add_column("method", no_wrap=True)
+    for name in (*differs, "worst\ngroup", "balanced", "average", "adjusted\naverage"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("which (n)", overflow="fold")
     for training in trainings:
-        _add(table, training.method.upper(), training.loss, training.seed, training.test)
+        which = [str(getattr(training, name)) for name in differs]
+        _add(table, [training.method.upper(), *which], training.test)
         if "stage1" in training.metrics:
-            _add(table, "  stage 1 alone", training.loss, training.seed, training.metrics["stage1"]["test"])
+            _add(table, ["  stage 1 alone", *which], training.metrics["stage1"]["test"])
     return table
 
 
-def _add(table: Table, method: str, loss: str, seed: int, test: Mapping[str, Any]) -> None:
+def _add(table: Table, which: Sequence[str], test: Mapping[str, Any]) -> None:
     def percent(name: str) -> str:
         return "-" if test[name] is None else f"{100 * test[name]:.1f}"
 
     table.add_row(
-        method,
-        loss,
-        str(seed),
-        percent("worst_group"),
+        *which,
+        *map(percent, ("worst_group", "balanced", "average", "adjusted_average")),
         escape(f"{test['worst_group_name']} ({test['worst_n']})"),
-        percent("balanced"),
-        percent("average"),
-        percent("adjusted_average"),
     )

@@ -113,6 +113,18 @@ def test_the_estimate_takes_the_steps_from_the_plan(tmp_path: Path, capsys: pyte
     assert "no estimate" in plan(planned(), tmp_path / "run", capsys)
 
 
+def test_the_table_is_one_line_a_training_at_eighty_columns() -> None:
+    ffr = trained(worst_group=0.98)
+    ffr.method, ffr.seed, ffr.metrics = "ffr", 1, {"stage1": {"test": trained().test}}
+    console = Console(file=io.StringIO(), width=80)
+    console.print(accuracy_table([trained(), ffr]))
+    lines = [line.split() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert ["test", "accuracy,", "%,", "loss", "erm"] in lines
+    assert ["ERM", "0", "50.0", "60.0", "70.0", "-", "landbird|water", "(250)"] in lines
+    assert ["FFR", "1", "98.0", "60.0", "70.0", "-", "landbird|water", "(250)"] in lines
+    assert ["stage", "1", "alone", "1", "50.0", "60.0", "70.0", "-", "landbird|water", "(250)"] in lines
+
+
 def test_the_table_names_the_selection_rule_and_both_averages() -> None:
     console = Console(file=io.StringIO(), width=80)
     console.print(accuracy_table([trained(), trained()]))
