@@ -26,7 +26,7 @@ import typer
 
 from benchmarks.ffr_artefacts import VERSION as ARTEFACTS_VERSION
 from benchmarks.ffr_artefacts import degraded_copy
-from benchmarks.ffr_tables import report
+from benchmarks.ffr_tables import BALANCED, report
 from benchmarks.ffr_tuning import TUNING, settings_for, tune, tuned_on
 from benchmarks.ffr_zero_shot import zero_shot
 from catalogs.identity import digest
@@ -39,7 +39,6 @@ RECIPE = "pocket-waterbirds"
 RESULTS = Path("docs/results/ffr.json")
 ARTEFACTS = Path("docs/results/ffr-artefacts.json")
 METHODS = ("erm", "usb", "asb", "ffr")
-BALANCED = 0.5
 
 
 @dataclass(frozen=True)

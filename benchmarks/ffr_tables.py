@@ -19,6 +19,7 @@ REFERENCES = {
     "ffr-stage1": "FFR stage 1 alone", "erm-longer": "none, twice the epochs",
     "balanced-real": "balanced real, same size", "zero-shot": "zero-shot CLIP",
 }  # fmt: skip
+BALANCED = 0.5
 LOSSES = {"erm": "ERM", "resample": "Resample", "": ""}
 FIGURES = {
     "worst_group": "worst group", "balanced": "balanced", "average": "average", "adjusted_average": "adjusted average",
@@ -64,6 +65,24 @@ def by_seed(rows: Iterable[Row], ratio: float, method: str, loss: str, figure: s
     return {row["seed"]: row[figure] for row in rows if (row["ratio"], row["method"], row["loss"]) == key}
 
 
+def worst_table(rows: Sequence[Row]) -> str:
+    """Return the Markdown table of worst groups alone: a line per method and loss, a column per bias ratio.
+
+    Balanced real data have no bias ratio but 0.5: their value stands in every column.
+    """
+    ratios = sorted({row["ratio"] for row in rows} - {BALANCED})
+    lines = [_line(["method", "loss", *(f"r = {ratio:g}" for ratio in ratios)])]
+    lines.append(_line(["---", "---", *["---:"] * len(ratios)]))
+    for method, name in {**METHODS, **REFERENCES}.items():
+        for loss, loss_name in LOSSES.items():
+            of = [BALANCED] * len(ratios) if method == "balanced-real" else ratios
+            found = [list(by_seed(rows, ratio, method, loss).values()) for ratio in of]
+            if any(found):
+                cells = [mean_interval(values).percent() if values else "" for values in found]
+                lines.append(_line([name, loss_name, *cells]))
+    return "\n".join(lines)
+
+
 def results_table(rows: Sequence[Row]) -> str:
     """Return the Markdown table of means and intervals, one line per ratio, method and loss."""
     head = ["r", "method", "loss", *FIGURES.values(), "synthetic", "steps", "I(Y;(B,G)) bits", "seeds"]
@@ -93,11 +112,12 @@ def differences_table(rows: Sequence[Row]) -> str:
 
 
 def report(rows: Sequence[Row]) -> str:
-    """Return both tables with what they mean."""
+    """Return the three tables with what they mean."""
     return (
         "Test accuracy in percent: mean over seeds ± half-width of the 95% t interval. Average is plain, adjusted "
         "average is weighted by the training set's group shares. Steps are optimiser steps over all stages.\n"
         f"Selection: {SELECTION}.\n\n"
+        f"Worst group:\n\n{worst_table(rows)}\n\nEverything:\n\n"
         f"{results_table(rows)}\n\n"
         "Worst group, paired by seed: mean difference in points ± half-width of the 95% paired t interval.\n\n"
         f"{differences_table(rows)}\n"

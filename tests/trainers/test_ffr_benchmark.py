@@ -16,7 +16,14 @@ from PIL import Image
 
 from benchmarks import ffr, ffr_probe
 from benchmarks.ffr_artefacts import degrade, degraded_copy
-from benchmarks.ffr_tables import differences_table, mean_interval, paired_difference, report, results_table
+from benchmarks.ffr_tables import (
+    differences_table,
+    mean_interval,
+    paired_difference,
+    report,
+    results_table,
+    worst_table,
+)
 from benchmarks.ffr_tuning import METHODS, RATES, choose, save, settings_for, with_rate
 from pipeline.progress import Reporter
 from tests.trainers.shapes import quick, shape_pictures, write_index
@@ -58,7 +65,11 @@ def test_tables_hold_every_cell_and_the_references() -> None:
     ]  # fmt: skip
     assert "| 55.0 ± 63.5 | 90.0 ± 0.0 |" in lines[3] and lines[3].endswith("| 940 | 744 | 0.25 | 2 |")
     assert differences_table(rows).splitlines()[2] == "| 0.97 | ERM | +0.0 ± 0.0 | +0.0 ± 0.0 | +0.0 ± 0.0 | -20.0 |"
-    assert "paired by seed" in report(rows) and SELECTION in report(rows)
+    assert worst_table(rows).splitlines()[:3] == [
+        "| method | loss | r = 0.97 |", "| --- | --- | ---: |", "| none | ERM | 55.0 ± 63.5 |",
+    ]  # fmt: skip
+    assert "| balanced real, same size | ERM | 95.0 |" in worst_table(rows).splitlines()
+    assert worst_table(rows) in report(rows) and "paired by seed" in report(rows) and SELECTION in report(rows)
 
 
 def test_every_method_has_the_same_number_of_trials_and_only_validation_decides(tmp_path: Path) -> None:
