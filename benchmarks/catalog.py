@@ -1,7 +1,7 @@
 """How fast does the catalog ingest manifests, against a bare INSERT ... SELECT FROM read_parquet?
 
-    python benchmarks/catalog.py                        1,000,000 rows in 20 manifests, about half a minute
-    python benchmarks/catalog.py --manifests 2000       many small ones: what a transaction each costs
+    python -m benchmarks.catalog                        1,000,000 rows in 20 manifests, about half a minute
+    python -m benchmarks.catalog --manifests 2000       many small ones: what a transaction each costs
 
 Both read the same files into a fresh DuckDB file. The catalog also keeps each row's manifest, commits one
 transaction a manifest, and checks that ids are unique. Then: a sync that finds nothing new, and the view

@@ -156,7 +156,7 @@ def _add(table: Table, name: str, figures: Sequence[float]) -> None:
 def markdown(table: Table) -> str:
     """Return the table: percent, mean over seeds and the half-width of the 95% t interval."""
     lines = [["model", *FIGURES], ["---"] * (1 + len(FIGURES))]
-    for name, columns in table.items():
+    for name, columns in ((name, table[name]) for name in (VISIBLE, *NAMES.values()) if name in table):
         cells = [mean_interval(column).percent() for column in columns]
         lines.append([name, *cells, *[""] * (len(FIGURES) - len(cells))])
     return _join(lines)
