@@ -81,7 +81,7 @@ def ask(
     batches = [conversations[start : start + model.batch_size]
                for start in range(0, len(conversations), model.batch_size)]
     keys = [answer_key(model.identity, [asdict(conversation) for conversation in batch]) for batch in batches]
-    different = dict(zip(reversed(keys), reversed(batches), strict=True))  # equal batches are asked once
+    different = dict(zip(keys, batches, strict=True))  # equal batches are asked once
     found = _in_parallel(model, different, cache)
     answers = [answer for key in keys for answer in found[key]]
     _check_the_model(model, answers, neutral)

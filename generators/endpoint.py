@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +30,7 @@ class EndpointSettings:
         base_url: What stands before ``/chat/completions``, for example ``http://localhost:8000/v1``.
         model: The model's name there.
         key_variable: The environment variable, on the worker, that holds the key, in capitals; None: it needs none.
-        revision: Anything that tells apart two models of one name; it counts for the cache.
+        revision: Anything that tells apart two models that are served under one name; it counts for the cache.
         timeout: Seconds that the endpoint may stay silent.
         retries: How often and how patiently a request that failed is sent again.
         concurrency: Requests that are under way at once.
@@ -62,6 +63,11 @@ class EndpointSettings:
         if self.concurrency < 1:
             raise ValueError(f"concurrency is {self.concurrency}; it must be at least 1")
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What stands for the model: its name, revision and extra fields. Where it is served doesn't count."""
+        return {"model": self.model, "revision": self.revision, "extra": [list(pair) for pair in self.extra]}
+
 
 class Endpoint:
     """Answers conversations by asking an endpoint, one a request.
@@ -80,6 +86,7 @@ class Endpoint:
         self.schema = schema
         self._client: Any = None
         self._key = ""
+        self._connecting = threading.Lock()
 
     @property
     def concurrency(self) -> int:
@@ -88,12 +95,8 @@ class Endpoint:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides an answer beside the conversation."""
-        return {
-            "endpoint": self.settings.base_url.rstrip("/"),
-            "body": self._body(Conversation(())),
-            "revision": self.settings.revision,
-        }
+        """What decides an answer beside the conversation: the model, the decoding, the schema."""
+        return {**self.settings.identity, **vars(self.decoding), "schema": self.schema}
 
     def answer(self, conversations: Sequence[Conversation]) -> list[str | Exception]:
         """Return the answer to each conversation; one that the endpoint refuses has a ``RefusedRequest``.
@@ -140,19 +143,21 @@ class Endpoint:
 
     def _connect(self) -> Any:
         """Return the client, made at the first request; the key never leaves it."""
-        if self._client is None:
-            import openai
+        with self._connecting:
+            if self._client is None:
+                import openai
 
-            self._key = _key(self.settings.key_variable)
-            self._client = openai.OpenAI(
-                base_url=self.settings.base_url, api_key=self._key or "none", max_retries=0,
-                timeout=self.settings.timeout,
-            )
-        return self._client
+                self._key = _key(self.settings.key_variable)
+                self._client = openai.OpenAI(
+                    base_url=self.settings.base_url, api_key=self._key or "none", max_retries=0,
+                    timeout=self.settings.timeout,
+                )
+            return self._client
 
     def _plain(self, text: str) -> str:
-        """Return ``text`` without the key, should the endpoint have sent it back."""
-        return text.replace(self._key, "***") if self._key else text
+        """Return ``text`` as UTF-8 can hold it, and without the key, should the endpoint have sent that back."""
+        valid = text.encode(errors="replace").decode()
+        return valid.replace(self._key, "***") if self._key else valid
 
 
 def _content(content: str | tuple[Mapping[str, Any], ...]) -> Any:

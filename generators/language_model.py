@@ -127,8 +127,9 @@ def apply_template(templated: Any, messages: Sequence[Message]) -> str:
 def _template(templated: Any, messages: Sequence[Message]) -> str:
     turns = [{"role": m.role, "content": m.content if isinstance(m.content, str) else [dict(p) for p in m.content]}
              for m in messages]
-    text = templated.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, enable_thinking=False)
-    return str(text)
+    thinks = "enable_thinking" in str(templated.chat_template)  # an answer is wanted, not how it came about
+    choice = {"enable_thinking": False} if thinks else {}
+    return str(templated.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **choice))
 
 
 def _check_template(tokenizer: Any, folder: Path) -> None:

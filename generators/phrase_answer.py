@@ -69,16 +69,20 @@ def _of_object(value: dict[str, Any]) -> PhraseAnswer:
     listed = [names] if isinstance(names, str) else [] if names is None else names
     if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
         raise BadAnswer("wrong_schema", f"foreground must be a list of strings, got {str(names)[:100]}")
-    return PhraseAnswer(
-        tuple(name.strip() for name in listed if name.strip()), _text(value, "background"), _text(value, "alternative")
-    )
+    foreground = tuple(name for name in map(_utf8, listed) if name)
+    return PhraseAnswer(foreground, _text(value, "background"), _text(value, "alternative"))
 
 
 def _text(value: dict[str, Any], name: str) -> str:
     found = value.get(name)
     if found is not None and not isinstance(found, str):
         raise BadAnswer("wrong_schema", f"{name} must be a string, got {str(found)[:100]}")
-    return (found or "").strip()
+    return _utf8(found or "")
+
+
+def _utf8(text: str) -> str:
+    """Return ``text`` trimmed, with a "?" for every lone surrogate, which an escape in JSON can make."""
+    return text.encode(errors="replace").decode().strip()
 
 
 def _the_object(body: str) -> dict[str, Any]:
