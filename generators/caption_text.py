@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 LONGEST = 1000
 """Characters of a caption that are kept."""
+_READ = 10
+"""Of an enormous text, this many times as many characters are looked at."""
 
 # Scripts that put no spaces between words; each character counts as a word.
 _SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
@@ -51,13 +53,13 @@ def clean(text: str, longest: int = LONGEST) -> tuple[str, str | None]:
     ``longest`` characters is cut after its last whole sentence, or else its last whole word. A text without a letter
     or digit becomes "".
     """
-    normal = unicodedata.normalize("NFC", text.encode(errors="ignore").decode())
+    said = text[: _READ * longest].encode(errors="ignore").decode()
+    normal = unicodedata.normalize("NFC", said)
     line = " ".join("".join(" " if _is_control(character) else character for character in normal).split())
-    if not any(character.isalnum() for character in line):
+    kept = line if len(line) <= longest else _cut(line[:longest])
+    if not any(character.isalnum() for character in kept):
         return "", None
-    if len(line) <= longest:
-        return line, None
-    return _cut(line[:longest]), f"cut from {len(line)} characters to at most {longest}"
+    return kept, None if kept == line else f"cut from {len(text)} characters to at most {longest}"
 
 
 def words(text: str) -> list[Word]:

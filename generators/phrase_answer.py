@@ -102,7 +102,7 @@ def _read(text: str) -> Any:
     """Return the value that ``text`` is, as JSON or after a repair; None where it is none."""
     straight = _TRAILING_COMMA.sub("", text.translate(_CURLY))
     readers: tuple[tuple[Callable[[str], Any], str], ...] = (
-        (_json, text), (_json, straight), (ast.literal_eval, text), (ast.literal_eval, straight),
+        (_json, text), (_json, straight), (_literal, text), (_literal, straight),
     )
     for read, form in readers:
         try:
@@ -114,6 +114,15 @@ def _read(text: str) -> Any:
 
 def _json(text: str) -> Any:
     return json.loads(text, strict=False, object_pairs_hook=_each_key_once)
+
+
+def _literal(text: str) -> Any:
+    """Return the value of a Python literal, which holds no code."""
+    tree = ast.parse(text.strip(), mode="eval")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            _each_key_once([(ast.dump(key) if key else "", None) for key in node.keys])
+    return ast.literal_eval(tree)
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

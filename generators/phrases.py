@@ -25,6 +25,7 @@ Embed = Callable[[Sequence[str]], npt.NDArray[np.floating]]
 """Returns one embedding a phrase, (phrases, dimensions), not zero."""
 _ARTICLES = frozenset(("a", "an", "the"))
 _BLOCK = 1024
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -116,20 +117,36 @@ class _Parts:
 
 
 def _alike(phrases: Sequence[str], threshold: float) -> Iterator[tuple[int, int]]:
-    """Yield pairs of phrases to merge: equal bags, and bags that share a word and reach the threshold."""
+    """Yield pairs of phrases to merge: equal bags, and bags whose cosine reaches the threshold."""
     bags: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for index, phrase in enumerate(phrases):
         bags[tuple(sorted(normalise(phrase))) or ("", phrase)].append(index)
     for same in bags.values():
         yield from ((same[0], other) for other in same[1:])
+    for sharing in _candidates([bag for bag in bags if bag[0]], threshold):
+        for one, other in combinations(sharing, 2):
+            if cosine(one, other) >= threshold - _ROUNDING:
+                yield bags[one][0], bags[other][0]
+
+
+def _candidates(bags: Sequence[tuple[str, ...]], threshold: float) -> Iterator[list[tuple[str, ...]]]:
+    """Yield lists of bags, such that two bags whose cosine reaches the threshold are together in one of them.
+
+    With each bag's words in one order, the rarest first: what comes before the first word that two bags share adds
+    nothing to their cosine, so the rest of either bag must have a length of at least the threshold (prefix filtering).
+    Only such words are looked at, and pairs that share just "with" are never compared.
+    """
+    frequency = Counter(word for bag in bags for word in set(bag))
     by_word: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for bag in bags:
-        for word in set(bag) - {""}:
+        counted = Counter(bag)
+        rest = whole = _square(counted)
+        for word in sorted(counted, key=lambda one: (frequency[one], one)):
+            if rest < threshold * threshold * whole - _ROUNDING:
+                break
             by_word[word].append(bag)
-    for sharing in by_word.values():
-        for one, other in combinations(sharing, 2):
-            if cosine(one, other) >= threshold - 1e-12:
-                yield bags[one][0], bags[other][0]
+            rest -= counted[word] ** 2
+    yield from by_word.values()
 
 
 def _embedded_alike(phrases: Sequence[str], embed: Embed, threshold: float) -> Iterator[tuple[int, int]]:
