@@ -21,7 +21,7 @@ _SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u
 _APOSTROPHES = "'\u2019"
 _SPOKEN_TO = re.compile(
     r"""\b(?:ignore|disregard|forget|override)\b[^.!?]*
-            \b(?:above|previous|prior|earlier|before|instructions?|prompts?|rules?|everything|all|system)\b
+            \b(?:above|previous|prior|earlier|before|instructions?|prompts?|rules?|everything|all|that|this|what|system)\b
       | \b(?:answer|respond|reply|output)\s+(?:only|with|as|in|exactly|the\s+following)\b
       | \b(?:return|print|say|write)\s+(?:only|exactly|the\s+following)\b
       | \b(?:system|assistant|user|human)\s*:
@@ -56,7 +56,7 @@ def clean(text: str, longest: int = LONGEST) -> tuple[str, str | None]:
     said = text[: _READ * longest].encode(errors="ignore").decode()
     normal = unicodedata.normalize("NFC", said)
     line = " ".join("".join(" " if _is_control(character) else character for character in normal).split())
-    kept = line if len(line) <= longest else _cut(line[:longest])
+    kept = line if len(line) <= longest else _cut(line, longest)
     if not any(character.isalnum() for character in kept):
         return "", None
     return kept, None if kept == line else f"cut from {len(text)} characters to at most {longest}"
@@ -70,13 +70,16 @@ def words(text: str) -> list[Word]:
 def described(caption: str) -> str:
     """Return what a caption says of its picture: without quotations, and only up to where it speaks to a reader.
 
-    Text in quotation marks, brackets, braces, tags or backticks is shown or cited, not described. From the first
+    Text in quotation marks, brackets, braces, tags or backticks is shown or cited, not described; from a quotation mark
+    without a partner on, all is. From the first
     instruction on ("ignore the above", "answer with", "system:") nothing can be trusted to be a description, so all
     that follows is left out; the result is empty where nothing comes before it. English phrasings only are
     recognised; instructions in other languages are met by the checks on phrases alone.
     """
     found = _SPOKEN_TO.search(caption)
     text = caption[: found.start()] if found else caption
+    if text.count('"') % 2:  # which of them opens a quotation isn't known
+        text = text.partition('"')[0]
     for pattern in _QUOTED:
         text = pattern.sub(" ", text)
     return " ".join(text.split()).strip(" ,;:-") if words(text) else ""
@@ -87,12 +90,14 @@ def _is_control(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") and character not in "\u200c\u200d"
 
 
-def _cut(text: str) -> str:
+def _cut(line: str, longest: int) -> str:
+    """Return the first sentences of a line, or its first words, or, where these are too few, its first characters."""
+    text = line[:longest]
     ends = [match.end() for match in re.finditer(r"[.!?](?=\s)|[\u3002\uff01\uff1f]", text)]
-    if ends and ends[-1] > len(text) // 2:
+    if ends and ends[-1] > longest // 2:
         return text[: ends[-1]]
-    head, space, _ = text.rpartition(" ")
-    return head if space and len(head) > len(text) // 2 else text
+    head = line[: longest + 1].rpartition(" ")[0]
+    return head if len(head) > longest // 2 else text
 
 
 def _spans(text: str) -> Iterator[tuple[int, int]]:
