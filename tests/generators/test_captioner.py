@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from chat_server import HTML, ChatServer, chat_server, fails, says, scripted
 from PIL import Image
 
 from generators.answer_cache import AnswerCache
@@ -22,6 +21,7 @@ from generators.model_files import ModelFilesError
 from generators.retries import Retries
 from generators.sampling import Decoding
 from generators.vision_endpoint import VisionEndpoint
+from tests.chat_server import HTML, ChatServer, chat_server, fails, says, scripted
 from tests.tiny_text_models import write_tiny_blip, write_tiny_git, write_tiny_llava
 
 KINDS = {"git": write_tiny_git, "blip": write_tiny_blip, "llava": write_tiny_llava}
@@ -151,7 +151,7 @@ def test_what_a_model_says_is_cleaned_cut_or_empty(git: Path) -> None:
     captioner.processor.batch_decode = lambda tokens, **_: said
     found = list(captioner.caption(requests(0, 1, 2, 3, 4), 5))
     assert texts(found) == ["empty_caption", "empty_caption", "a bird on water", "a bird a bird a bird", "水边的一只鸟"]
-    assert found[3].detail == "cut from 630 characters to at most 20" and found[0].detail
+    assert found[3].detail == "cut from 629 characters to at most 20" and found[0].detail
 
 
 def test_a_chat_model_gets_its_instruction_through_the_template(llava: Path) -> None:

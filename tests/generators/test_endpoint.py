@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_server import CUT, HTML, SLOW, ChatServer, Reply, chat_server, fails, says, scripted
 
 from generators.answer_cache import AnswerCache
 from generators.conversation import Conversation, Message, ask
 from generators.endpoint import Endpoint, EndpointError, EndpointSettings, RefusedRequest
 from generators.retries import Retries, retry_after
 from generators.sampling import Decoding
+from tests.chat_server import CUT, HTML, SLOW, ChatServer, Reply, chat_server, fails, says, scripted
 
 KEY = "sk-very-secret-123"
 QUICK = Retries(attempts=3, first_wait=0.01, longest_wait=2)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_server import ChatServer, Reply, chat_server, fails, says, scripted
 
 from generators.answer_cache import AnswerCache
 from generators.endpoint import Endpoint, EndpointSettings
@@ -18,6 +17,7 @@ from generators.phrase_answer import parse_answer
 from generators.phrase_checks import check
 from generators.retries import Retries
 from generators.sampling import Decoding
+from tests.chat_server import ChatServer, Reply, chat_server, fails, says, scripted
 
 
 def phrases(foreground: list[str], background: str = "", alternative: str = "") -> Reply:
