@@ -47,11 +47,11 @@ class Captioner:
         self.longest = longest
         self.device = device
         self.dtype = dtype
-        tokenizer = getattr(processor, "tokenizer", processor)
-        self.templated = next((one for one in (processor, tokenizer) if getattr(one, "chat_template", None)), None)
+        self.tokenizer = getattr(processor, "tokenizer", processor)
+        self.templated = next((one for one in (processor, self.tokenizer) if getattr(one, "chat_template", None)), None)
         self.instruction = instruction or (DESCRIBE if self.templated else "")
         if self.templated:
-            pad_on_the_left(tokenizer)
+            pad_on_the_left(self.tokenizer)
 
     @classmethod
     def load(
@@ -123,16 +123,28 @@ class Captioner:
         return [self._without_prompt(text) for text in texts[: len(pictures)]]
 
     def _inputs(self, pictures: Sequence[Image.Image]) -> Any:
-        count = len(pictures)
         if self.templated:
-            asked = Message("user", ({"type": "image"}, {"type": "text", "text": self.instruction}))
-            text = [apply_template(self.templated, [asked])] * count
-            return self.processor(
-                images=[[picture] for picture in pictures], text=text, padding=True, return_tensors="pt",
-                add_special_tokens=False,
-            )
-        texts = {"text": [self.instruction] * count, "padding": True} if self.instruction else {}
-        return self.processor(images=list(pictures), return_tensors="pt", **texts)
+            return self._chat_inputs(pictures)
+        if not self.instruction:
+            return self.processor(images=list(pictures), return_tensors="pt")
+        text = [self.instruction] * len(pictures)
+        inputs = self.processor(images=list(pictures), text=text, padding=True, return_tensors="pt")
+        ends = (self.tokenizer.sep_token_id, self.tokenizer.eos_token_id)
+        if self.model.config.model_type != "blip" and int(inputs["input_ids"][0, -1]) in ends:
+            # a text that goes on has no end yet; BLIP takes it off itself
+            for name in ("input_ids", "attention_mask"):
+                inputs[name] = inputs[name][:, :-1]
+        return inputs
+
+    def _chat_inputs(self, pictures: Sequence[Image.Image]) -> Any:
+        """Return the inputs of a model with a chat template; special tokens come from it, or else the tokenizer."""
+        asked = Message("user", ({"type": "image"}, {"type": "text", "text": self.instruction}))
+        text = apply_template(self.templated, [asked])
+        begins = self.tokenizer.bos_token
+        return self.processor(
+            images=[[picture] for picture in pictures], text=[text] * len(pictures), padding=True,
+            return_tensors="pt", add_special_tokens=not (begins and text.startswith(begins)),
+        )
 
     def _in_dtype(self, inputs: Any) -> dict[str, Any]:
         """Return the inputs with pictures in the number format of the weights."""

@@ -9,7 +9,8 @@ from typing import Any, Self
 from generators.conversation import NEUTRAL, Conversation, Message
 from generators.isolation import run_rows
 from generators.loading import resolve_device
-from generators.model_files import ModelFilesError, resolve_model
+from generators.model_files import ModelFilesError, library_versions, resolve_model
+from generators.model_files import fingerprint as files_fingerprint
 from generators.precision import resolve_dtype
 from generators.sampling import Decoding, decoding_arguments
 from generators.text_models import autocast, load_config, load_model, load_preprocessing, pad_on_the_left
@@ -52,7 +53,7 @@ class LanguageModel:
         cls, model: str | Path, decoding: Decoding, *, batch_size: int = 8, fingerprint: str = "",
         device: str = "auto", dtype: str = "auto", allow_pickle: bool = False,
     ) -> Self:
-        """Load a folder or hub id. ``fingerprint`` stands for the files in the cache of answers.
+        """Load a folder or hub id. ``fingerprint`` stands for its files in the cache of answers; "" is worked out.
 
         Raises:
             ModelFilesError: no such model, no weights, only pickled ones without ``allow_pickle``, or a model that
@@ -69,9 +70,8 @@ class LanguageModel:
             auto_class = "AutoModelForCausalLM"
             _check_template(tokenizer, folder)
         loaded = load_model(auto_class, folder, where, kind, allow_pickle)
-        return cls(
-            loaded, tokenizer, decoding, batch_size=batch_size, fingerprint=fingerprint, device=where, dtype=kind
-        )
+        files = fingerprint or files_fingerprint(folder, library_versions())
+        return cls(loaded, tokenizer, decoding, batch_size=batch_size, fingerprint=files, device=where, dtype=kind)
 
     def answer(self, conversations: Sequence[Conversation]) -> list[str | Exception]:
         """Return the answers to at most ``batch_size`` conversations; a row that fails has its exception.
@@ -100,7 +100,8 @@ class LanguageModel:
 
     def _inputs(self, rows: Sequence[Conversation]) -> Any:
         if not self.chats:
-            return self.tokenizer([row.plain for row in rows], padding=True, return_tensors="pt")
+            plain = [row.plain for row in rows]
+            return self.tokenizer(plain, padding=True, return_tensors="pt", return_token_type_ids=False)
         texts = [apply_template(self.tokenizer, row.messages) for row in rows]
         return self.tokenizer(
             texts, padding=True, return_tensors="pt", add_special_tokens=False, return_token_type_ids=False

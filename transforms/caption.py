@@ -14,9 +14,9 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from catalogs.identity import task_hash
 from fairshards import check_installation
-from generators.answer_cache import AnswerCache
 from generators.captions import CaptionRequest, CaptionResult
 from transforms import commit, storage
+from transforms.answers import answer_cache
 from transforms.language_specs import CaptionerSpec
 from transforms.shards import slice_of
 from transforms.specs import resource_hints
@@ -102,18 +102,6 @@ def _local(spec: CaptionerSpec) -> AnyCaptioner:
         model.folder, model.decoding, instruction=spec.instruction, longest=spec.longest, device=model.device,
         dtype=model.dtype, allow_pickle=model.allow_pickle,
     )
-
-
-def answer_cache(folder: str | None) -> AnswerCache | None:
-    """Return the cache of answers in a folder that Beam's FileSystems knows; None for no folder."""
-    return AnswerCache(folder, _read, storage.publish) if folder else None
-
-
-def _read(path: str) -> bytes | None:
-    try:
-        return storage.read(path)
-    except FileNotFoundError:
-        return None
 
 
 def caption_task(task: ShardTask, lazy: LazyCaptioner) -> TaskRecord:

@@ -18,7 +18,7 @@ from generators.conversation import TextModel
 from generators.extraction import ExtractionRequest, PhraseRow, extract
 from generators.extraction_prompt import SCHEMA
 from transforms import commit, storage
-from transforms.caption import answer_cache
+from transforms.answers import answer_cache
 from transforms.language_specs import ExtractorSpec
 from transforms.specs import resource_hints
 from transforms.task import ShardTask, TaskRecord

@@ -167,6 +167,10 @@ def test_a_plain_captioner_gets_no_text_unless_told_and_the_text_is_taken_off(fo
     assert "input_ids" not in captioner._inputs([Image.new("RGB", (20, 20))])
     captioner = load(git, instruction="a photo of")
     assert captioner._inputs([Image.new("RGB", (20, 20))])["input_ids"].shape == (1, 10)
+    ended = {"input_ids": torch.tensor([[65, 66, 258]]), "attention_mask": torch.ones(1, 3)}
+    captioner.processor = lambda **_: dict(ended)
+    assert captioner._inputs([Image.new("RGB", (20, 20))])["input_ids"].tolist() == [[65, 66]]
+    captioner = load(git, instruction="a photo of")
     assert captioner._without_prompt("A photo of a bird") == " a bird"
     assert list(captioner.caption(requests(0), 1))
 

@@ -175,6 +175,12 @@ def test_a_batch_is_cached_as_a_whole(instruct: Path, tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("*.json"))) == 2
 
 
+def test_models_of_other_weights_never_share_answers(instruct: Path, tmp_path: Path) -> None:
+    other = write_tiny_instruct(tmp_path / "other", seed=1)
+    names = [load(folder, fingerprint="").identity["model"] for folder in (instruct, instruct, other)]
+    assert names[0] == names[1] != names[2] and len(names[0]) == 64
+
+
 @pytest.mark.parametrize(("settings", "said"), [
     ({"max_new_tokens": 0}, "max_new_tokens is 0"), ({"temperature": -1}, "temperature is -1"),
     ({"top_p": 0}, "top_p is 0"), ({"top_p": 1.1}, "top_p is 1.1"),
