@@ -29,6 +29,13 @@ SCHEMAS: dict[str, pa.Schema] = {
         [("caption", _S), ("metadata", _S)],
         _STATUS,
     ),
+    # one row per source image that was described, rejects included
+    "caption": _schema([("source_id", _S), ("captioner", _S), ("caption", _S)], _STATUS),
+    # one row per phrase of a caption (kind: foreground, background, alternative), and per phrase or caption that
+    # isn't used; raw is the model's answer to what is rejected
+    "extract": _schema(
+        [("source_id", _S), ("extractor", _S), ("kind", _S), ("phrase", _S), ("raw", _S)], _STATUS
+    ),
     # one row per sample to make
     "plan": _schema(
         [("sample_id", _S), ("noise_seed", _I), ("kind", _S), ("round", _I), ("task", _S), ("replicate", _I)],

@@ -10,6 +10,8 @@ from catalogs.manifest import ManifestError
 # What may be there once only, per stage: (table, columns).
 UNIQUE: dict[str, tuple[tuple[str, str], ...]] = {
     "run": (("runs", "run_id"),),
+    "caption": (("captions", "source_id, captioner"),),
+    "extract": (("phrases", "source_id, extractor, kind, phrase"),),
     "plan": (("plan", "sample_id"),),
     "generate": (("generated", "sample_id"),),
     "score": (("scores", "sample_id, score"),),

@@ -30,7 +30,7 @@ def load_pipeline(folder: Path, device: str, dtype: str, scheduler: str | None, 
 
     safe = None if allow_pickle else True
     try:
-        with _quiet():
+        with quiet():
             pipeline = AutoPipelineForText2Image.from_pretrained(
                 str(folder), dtype=getattr(torch, weights_dtype(device, dtype)), use_safetensors=safe,
                 local_files_only=True,
@@ -98,7 +98,7 @@ def _check_arguments(pipeline: Any, folder: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence the libraries' progress bars while a model is loaded."""
     from diffusers.utils import logging as of_diffusers
     from transformers.utils import logging as of_transformers

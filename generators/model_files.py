@@ -11,8 +11,8 @@ from typing import Any
 
 SAFE_WEIGHTS = (".safetensors",)
 PICKLED_WEIGHTS = (".bin", ".ckpt", ".pt", ".pth")
-SETTINGS = (".json", ".txt", ".model", ".yaml")
-HUB_FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
+SETTINGS = (".json", ".txt", ".model", ".yaml", ".jinja")
+HUB_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
 IGNORED_STEMS = ("readme", "license", "notice", "changelog", "golden")
 LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow")
 

@@ -17,7 +17,7 @@ class ShardTask:
     """A few hundred samples of one stage, by reference.
 
     Attributes:
-        stage: The stage whose work it is ("source", "generate", "score", "curate").
+        stage: The stage whose work it is ("source", "caption", "extract", "generate", "score", "curate").
         name: A readable name, unique in its stage: "r0-landbird-water-0003".
         task_hash: 64 hex digits over all that decides its result (``catalogs.identity.task_hash``).
         run: The run folder, a path that Beam's FileSystems knows.

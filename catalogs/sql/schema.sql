@@ -21,12 +21,15 @@ CREATE TABLE sources (
     caption VARCHAR, metadata VARCHAR, manifest VARCHAR NOT NULL
 );
 
--- What a captioner said of a source image (ASPIRE step 1).
-CREATE TABLE captions (source_id VARCHAR, captioner VARCHAR, caption VARCHAR, manifest VARCHAR NOT NULL);
+-- What a captioner said of a source image (ASPIRE step 1); detail says that the caption was cut, where it was.
+CREATE TABLE captions (
+    source_id VARCHAR, captioner VARCHAR, caption VARCHAR, detail VARCHAR, manifest VARCHAR NOT NULL
+);
 
--- Phrases of a caption; kind is foreground or background (ASPIRE step 2).
+-- Phrases of a caption (ASPIRE step 2). kind is foreground, background (in the caption's words, one at most), or
+-- alternative: what the background could be instead, in the extractor's words.
 CREATE TABLE phrases (
-    source_id VARCHAR, kind VARCHAR, phrase VARCHAR, alternative VARCHAR, manifest VARCHAR NOT NULL
+    source_id VARCHAR, extractor VARCHAR, kind VARCHAR, phrase VARCHAR, manifest VARCHAR NOT NULL
 );
 
 -- A source image with one phrase edited out, and whether the classifier changed its mind (ASPIRE step 4).

@@ -5,9 +5,9 @@ SELECT source_id AS sample_id, 1 AS step, 0 AS part, 'source' AS event,
         "offset": "offset", size: size, image_sha256: image_sha256}) AS facts
 FROM sources
 UNION ALL
-SELECT source_id, 2, rowid, 'captioned', to_json({captioner: captioner, caption: caption}) FROM captions
+SELECT source_id, 2, rowid, 'captioned', to_json({captioner: captioner, caption: caption, detail: detail}) FROM captions
 UNION ALL
-SELECT source_id, 3, rowid, 'phrase', to_json({kind: kind, phrase: phrase, alternative: alternative}) FROM phrases
+SELECT source_id, 3, rowid, 'phrase', to_json({kind: kind, phrase: phrase, extractor: extractor}) FROM phrases
 UNION ALL
 SELECT source_id, 4, rowid, 'edited',
     to_json({kind: kind, phrase: phrase, instruction: instruction, hit: hit, shard: shard, "offset": "offset", size: size})

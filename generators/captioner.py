@@ -1,0 +1,175 @@
+"""Captions of pictures by any transformers image-to-text model: GIT, BLIP, Qwen-VL, SmolVLM (ASPIRE step 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from generators.caption_text import LONGEST
+from generators.captions import CaptionRequest, CaptionResult, captioned, uncaptioned
+from generators.conversation import Message
+from generators.images import BadImage, decode_image
+from generators.isolation import run_rows
+from generators.language_model import apply_template
+from generators.loading import resolve_device
+from generators.model_files import resolve_model
+from generators.precision import resolve_dtype
+from generators.sampling import Decoding, decoding_arguments
+from generators.text_models import autocast, load_model, load_preprocessing, pad_on_the_left
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+DESCRIBE = "Describe this picture in one sentence: what is in it, and where it is."
+"""What models that follow instructions are told, unless the recipe says otherwise."""
+NEUTRAL_SIZE = (64, 64)
+
+
+class Captioner:
+    """A loaded model that describes pictures, in padded batches of one size in the order of the requests.
+
+    Models with a chat template get the picture and ``instruction`` through it. Plain captioners (GIT, BLIP) get the
+    picture alone, or, where an instruction is given, with that text to go on from.
+
+    Attributes:
+        model, processor: transformers' model and processor.
+        device, dtype: Where and in which number format it runs, resolved ("cpu", "float32").
+    """
+
+    def __init__(
+        self, model: Any, processor: Any, decoding: Decoding, *, instruction: str | None = None,
+        longest: int = LONGEST, device: str = "cpu", dtype: str = "float32",
+    ) -> None:
+        self.model = model
+        self.processor = processor
+        self.decoding = decoding
+        self.longest = longest
+        self.device = device
+        self.dtype = dtype
+        self.tokenizer = getattr(processor, "tokenizer", processor)
+        self.templated = next((one for one in (processor, self.tokenizer) if getattr(one, "chat_template", None)), None)
+        self.instruction = instruction or (DESCRIBE if self.templated else "")
+        if self.templated:
+            pad_on_the_left(self.tokenizer)
+
+    @classmethod
+    def load(
+        cls, model: str | Path, decoding: Decoding, *, instruction: str | None = None, longest: int = LONGEST,
+        device: str = "auto", dtype: str = "auto", allow_pickle: bool = False,
+    ) -> Self:
+        """Load a folder or hub id.
+
+        Raises:
+            ModelFilesError: no such model, no weights, only pickled ones without ``allow_pickle``, or a model that
+                AutoModelForImageTextToText and AutoProcessor can't read.
+            ValueError: a device or dtype that can't be had here.
+        """
+        folder = resolve_model(model, allow_pickle=allow_pickle)
+        where = resolve_device(device)
+        kind = resolve_dtype(dtype, where, folder)
+        processor = load_preprocessing("AutoProcessor", folder)
+        loaded = load_model("AutoModelForImageTextToText", folder, where, kind, allow_pickle)
+        return cls(loaded, processor, decoding, instruction=instruction, longest=longest, device=where, dtype=kind)
+
+    def caption(self, requests: Sequence[CaptionRequest], batch_size: int) -> Iterator[CaptionResult]:
+        """Yield one result a request, in order.
+
+        A picture that has no caption is a reject: ``unreadable_image``, ``empty_caption``, or ``caption_failed``
+        for one that the model can't take.
+
+        Raises:
+            ValueError: ``batch_size`` below 1.
+            RuntimeError, OSError, MemoryError: machine or model failed (out of memory, CUDA, disk).
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        for start in range(0, len(requests), batch_size):
+            yield from self._batch(requests[start : start + batch_size], batch_size)
+
+    def _batch(self, batch: Sequence[CaptionRequest], size: int) -> list[CaptionResult]:
+        """Describe one batch; a picture that can't be decoded is replaced by a grey one, so that the shape stays."""
+        pictures = [_decoded(request.image) for request in batch]
+        seeds = [request.seed for request in batch]
+        if all(isinstance(picture, BadImage) for picture in pictures):
+            return [_unreadable(request, picture) for request, picture in zip(batch, pictures, strict=True)]
+        texts = run_rows(lambda shown: self._run(pictures, seeds, shown, size), len(batch))
+        return [
+            _unreadable(request, picture) if isinstance(picture, BadImage) else self._result(request, text)
+            for request, picture, text in zip(batch, pictures, texts, strict=True)
+        ]
+
+    def _result(self, request: CaptionRequest, text: str | Exception) -> CaptionResult:
+        if isinstance(text, Exception):
+            return uncaptioned(request.source_id, "caption_failed", f"{type(text).__name__}: {text}")
+        return captioned(request.source_id, text, self.longest)
+
+    def _run(
+        self, pictures: Sequence[Image.Image | BadImage], seeds: Sequence[int], shown: frozenset[int], size: int
+    ) -> list[str]:
+        """Run the model with the pictures of ``shown``, grey ones in the other rows, and the last row repeated."""
+        import torch
+
+        rows = [_grey() if row not in shown or isinstance(picture, BadImage) else picture
+                for row, picture in enumerate(pictures)]
+        rows += [rows[-1]] * (size - len(rows))
+        noise = decoding_arguments(self.decoding, [*seeds, *[seeds[-1]] * (size - len(seeds))])
+        inputs = self._inputs(rows).to(self.device)
+        with torch.inference_mode(), autocast(self.device, self.dtype):
+            tokens = self.model.generate(**self._in_dtype(inputs), **noise)
+        if self.templated and not self.model.config.is_encoder_decoder:
+            tokens = tokens[:, inputs["input_ids"].shape[1] :]
+        texts = self.processor.batch_decode(tokens, skip_special_tokens=True)
+        return [self._without_prompt(text) for text in texts[: len(pictures)]]
+
+    def _inputs(self, pictures: Sequence[Image.Image]) -> Any:
+        if self.templated:
+            return self._chat_inputs(pictures)
+        if not self.instruction:
+            return self.processor(images=list(pictures), return_tensors="pt")
+        text = [self.instruction] * len(pictures)
+        inputs = self.processor(images=list(pictures), text=text, padding=True, return_tensors="pt")
+        ends = (self.tokenizer.sep_token_id, self.tokenizer.eos_token_id)
+        if self.model.config.model_type != "blip" and int(inputs["input_ids"][0, -1]) in ends:
+            # a text that goes on has no end yet; BLIP takes it off itself
+            for name in ("input_ids", "attention_mask"):
+                inputs[name] = inputs[name][:, :-1]
+        return inputs
+
+    def _chat_inputs(self, pictures: Sequence[Image.Image]) -> Any:
+        """Return the inputs of a model with a chat template; special tokens come from it, or else the tokenizer."""
+        asked = Message("user", ({"type": "image"}, {"type": "text", "text": self.instruction}))
+        text = apply_template(self.templated, [asked])
+        begins = self.tokenizer.bos_token
+        return self.processor(
+            images=[[picture] for picture in pictures], text=[text] * len(pictures), padding=True,
+            return_tensors="pt", add_special_tokens=not (begins and text.startswith(begins)),
+        )
+
+    def _in_dtype(self, inputs: Any) -> dict[str, Any]:
+        """Return the inputs with pictures in the number format of the weights."""
+        kind = self.model.dtype
+        return {name: value.to(kind) if value.is_floating_point() else value for name, value in inputs.items()}
+
+    def _without_prompt(self, text: str) -> str:
+        """Return a plain captioner's text without the instruction that it went on from."""
+        said = text.strip()
+        repeated = not self.templated and self.instruction and said.lower().startswith(self.instruction.lower())
+        return said[len(self.instruction) :] if repeated else said
+
+
+def _decoded(image: bytes) -> Image.Image | BadImage:
+    try:
+        return decode_image(image)
+    except BadImage as error:
+        return error
+
+
+def _unreadable(request: CaptionRequest, error: Any) -> CaptionResult:
+    return uncaptioned(request.source_id, "unreadable_image", str(error))
+
+
+def _grey() -> Image.Image:
+    from PIL import Image as pillow
+
+    return pillow.new("RGB", NEUTRAL_SIZE, (128, 128, 128))

@@ -1,0 +1,149 @@
+"""Extract: a language model takes the phrases out of captions, a task per caption manifest (ASPIRE step 2)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+
+from catalogs import manifest
+from catalogs.identity import task_hash
+from fairshards import check_installation
+from generators.conversation import TextModel
+from generators.extraction import ExtractionRequest, PhraseRow, extract
+from generators.extraction_prompt import SCHEMA
+from transforms import commit, storage
+from transforms.answers import answer_cache
+from transforms.language_specs import ExtractorSpec
+from transforms.specs import resource_hints
+from transforms.task import ShardTask, TaskRecord
+
+
+def extract_task_of(captioned: TaskRecord, spec: ExtractorSpec) -> ShardTask:
+    """Return the extract task of a caption manifest; it reads the same index rows, for their classes."""
+    hashed = task_hash("extract", spec.stage_fingerprint, [captioned.task.task_hash], [captioned.content_sha256])
+    return replace(captioned.task, stage="extract", folder="phrases", task_hash=hashed)
+
+
+class LazyExtractor:
+    """Loads the language model when a task needs it; ``lock`` is held for a whole task."""
+
+    def __init__(self, spec: ExtractorSpec) -> None:
+        self.spec = spec
+        self.lock = threading.Lock()
+        self.cache = answer_cache(spec.model.cache)
+        self._model: TextModel | None = None
+
+    @property
+    def model(self) -> TextModel:
+        """The loaded language model, or the endpoint."""
+        if self._model is None:
+            self._model = _endpoint(self.spec) if self.spec.model.endpoint else _local(self.spec)
+        return self._model
+
+
+def _endpoint(spec: ExtractorSpec) -> TextModel:
+    from generators.endpoint import Endpoint
+
+    assert spec.model.endpoint is not None
+    return Endpoint(spec.model.endpoint, spec.model.decoding, SCHEMA)
+
+
+def _local(spec: ExtractorSpec) -> TextModel:
+    import torch
+
+    from generators.language_model import LanguageModel
+
+    model = spec.model
+    if model.threads:
+        torch.set_num_threads(model.threads)
+    assert model.folder is not None
+    return LanguageModel.load(
+        model.folder, model.decoding, batch_size=model.batch_size, fingerprint=model.fingerprint,
+        device=model.device, dtype=model.dtype, allow_pickle=model.allow_pickle,
+    )
+
+
+def extract_task(captioned: TaskRecord, lazy: LazyExtractor) -> TaskRecord:
+    """Take the phrases out of one manifest's captions and commit them; a finished task is only looked up.
+
+    Raises:
+        Exception: whatever the machine, the model or the endpoint raises; never a bad caption or answer.
+    """
+    task = extract_task_of(captioned, lazy.spec)
+    if found := commit.find(task):
+        return found
+    with lazy.lock:
+        return _extract(task, captioned, lazy)
+
+
+def _extract(task: ShardTask, captioned: TaskRecord, lazy: LazyExtractor) -> TaskRecord:
+    started = time.time()
+    spec = lazy.spec
+    _, captions = manifest.read_rows(storage.read(storage.join(task.run, captioned.manifest)))
+    classes = {row["sample_id"]: row["y"] for row in commit.read_task_rows(task)}
+    requests = [_request(row, classes, spec) for row in captions if row["status"] == "ok"]
+    found = extract(lazy.model, requests, attempts=spec.attempts, cache=lazy.cache) if requests else []
+    rows = [_manifest_row(row, spec.model.name) for rows in found for row in rows]
+    return commit.commit(
+        task,
+        rows,
+        fingerprint=spec.stage_fingerprint,
+        inputs=[captioned.content_sha256],
+        attempt=commit.attempt(started, samples=len(requests), device=spec.model.worker_device),
+    )
+
+
+def _request(row: Mapping[str, Any], classes: Mapping[str, int], spec: ExtractorSpec) -> ExtractionRequest:
+    source_id = row["source_id"]
+    return ExtractionRequest(
+        source_id, row["caption"], spec.labels[classes[source_id]], spec.model.seed_of(source_id)
+    )
+
+
+def _manifest_row(row: PhraseRow, name: str) -> dict[str, Any]:
+    return {**asdict(row), "extractor": name}
+
+
+class ExtractorHandler(ModelHandler[TaskRecord, TaskRecord, LazyExtractor]):  # type: ignore[misc]
+    """Runs the language model on the records of caption manifests, one at a time."""
+
+    def __init__(self, spec: ExtractorSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def load_model(self) -> LazyExtractor:
+        """Return the model's holder."""
+        check_installation()
+        return LazyExtractor(self.spec)
+
+    def run_inference(
+        self, batch: Sequence[Any], model: LazyExtractor, inference_args: dict[str, Any] | None = None
+    ) -> Iterable[TaskRecord]:
+        """Take the phrases out of the one manifest that the batch is."""
+        assert isinstance(batch, TaskRecord)
+        return [extract_task(batch, model)]
+
+    def get_resource_hints(self) -> dict[str, Any]:
+        """Return the hints for the workers of this stage."""
+        return resource_hints(self.spec.model.worker_device, self.spec.model.accelerator, self.spec.model.min_ram)
+
+
+@dataclass
+class Extract(beam.PTransform):  # type: ignore[misc]
+    """PCollection[TaskRecord] of caption manifests -> PCollection[TaskRecord] of their phrase manifests."""
+
+    spec: ExtractorSpec
+
+    def expand(self, captioned: Any) -> Any:
+        """Wire the step; the Reshuffle lets this stage have other workers than the captioner."""
+        return (
+            captioned
+            | "Spread the captions" >> beam.Reshuffle()
+            | "Extract" >> RunInference(ExtractorHandler(self.spec).with_no_batching())
+        )
