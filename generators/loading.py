@@ -23,7 +23,8 @@ def load_pipeline(
 ) -> Any:
     """Return the diffusers pipeline in ``folder``, on ``device``, its progress bars off.
 
-    ``kind`` is the diffusers class that loads it, ``needed`` are the arguments that its call has to take. On a GPU cuDNN is told to use deterministic algorithms only, in the whole process.
+    ``kind`` is the diffusers class that loads it, ``needed`` are the arguments that its call has to take. On a
+    GPU cuDNN is told to use deterministic algorithms only, in the whole process.
 
     Raises:
         ModelFilesError: diffusers can't read the folder, or it is no pipeline of that kind.

@@ -66,8 +66,9 @@ def check_perp_neg(pipeline: Any, requests: Iterable[ImageRequest]) -> None:
                          "of the Stable Diffusion family (a U-Net with one text encoder); use negative_prompt")
     weak = [request for request in asked if request.guidance_scale <= 1]
     if weak:
-        raise ValueError(f"sample {weak[0].sample_id} has negatives and guidance_scale {weak[0].guidance_scale}; Perp-Neg "
-                         "changes guidance, which 1 and below switches off: give a scale above 1, or no negatives")
+        raise ValueError(f"sample {weak[0].sample_id} has negatives and guidance_scale {weak[0].guidance_scale}; "
+                         "Perp-Neg changes guidance, which 1 and below switches off: give a scale above 1, or no "
+                         "negatives")
 
 
 class PerpNeg:
@@ -120,14 +121,14 @@ class PerpNeg:
         Raises:
             ValueError: the call doesn't hold an unconditional and a conditional row of each sample.
         """
-        import torch
 
         call = inspect.signature(unet.forward).bind(*args, **kwargs).arguments
         made = output[0] if isinstance(output, tuple) else output.sample
         rows = len(self.negatives)
         if len(made) != 2 * rows:
-            raise ValueError(f"Perp-Neg got a U-Net call of {len(made)} rows for {rows} samples; it expects 2 of each, the "
-                             "unconditional ones first: use a Stable Diffusion pipeline with a guidance scale above 1")
+            raise ValueError(f"Perp-Neg got a U-Net call of {len(made)} rows for {rows} samples; it expects 2 of each, "
+                             "the unconditional ones first: use a Stable Diffusion pipeline with a guidance scale "
+                             "above 1")
         bare, wanted = made[:rows].float(), made[rows:].float()
         away = [self._call(unet, call, embedded, rows) - bare for embedded, _ in self._slots]
         across = perpendicular(wanted - bare, away, [weights for _, weights in self._slots])
