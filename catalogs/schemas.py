@@ -96,7 +96,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "rank": _schema(
         [("y", _I), ("class_name", _S), ("phrase", _S), ("kind", _S), ("rank", _I), ("spurious", _B)],
         [("score", _F), ("aspire_score", _F), ("occurrences", _I), ("edits", _I), ("successes", _I), ("hits", _I)],
-        [("rate", _F), ("low", _F), ("high", _F), ("floor", _F), ("mean_shift", _F)],
+        [("rate", _F), ("low", _F), ("high", _F), ("excess_low", _F), ("mean_shift", _F)],
         [("lift", _F), ("lift_low", _F), ("lift_high", _F), ("bits", _F)],
     ),
     # one row per (split, group) of a training run; settings and shards are in the manifest's head

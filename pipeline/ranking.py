@@ -8,9 +8,10 @@ was edited with success.
 A phrase is *reported as spurious* when three things hold, none of which asks for a bias label:
 
 1. enough evidence: at least ``min_count`` edits of it succeeded;
-2. the classifier leans on it: the lower end of the hit rate's Wilson interval is above a floor. Editing itself
-   changes some predictions, by its artefacts; so the floor is not only a setting, but at least the hit rate over
-   the class's *innocent* phrases, those that occur no more in the class than elsewhere;
+2. the classifier leans on it: the lower end of the hit rate's Wilson interval is above ``floor``. Editing itself
+   changes some predictions, by its artefacts; so the hit rate has also to exceed that over the class's *innocent*
+   phrases, those that occur no more in the class than elsewhere (Newcombe's interval of the difference, above 0),
+   where enough edits of these succeeded to say it;
 3. it goes together with the class: the lower end of the lift's interval is above ``min_lift``. In a set
    without a planted cue no phrase does, whatever the classifier answers, and nothing is reported. That interval is
    the wider one (99.9%), since every phrase of every class is tried.
@@ -18,6 +19,7 @@ A phrase is *reported as spurious* when three things hold, none of which asks fo
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -73,7 +75,8 @@ class RankedPhrase:
         occurrences: Images of the class that hold it and that the reference gets right.
         edits, successes, hits: Edits tested, those that succeeded, and those of them that changed the prediction.
         rate, low, high: hits / successes with its interval; 0 and [0, 1] without a success.
-        floor: What ``low`` had to exceed.
+        excess_low: Lower end of the interval of what ``rate`` exceeds the innocent phrases' by; None where nothing
+            is known of either.
         mean_shift: Mean change of the true class's probability over successful edits; 0 without any.
         lift: Over all images, whatever the reference says of them.
         bits: I(phrase; class), over all classes.
@@ -93,7 +96,7 @@ class RankedPhrase:
     rate: float
     low: float
     high: float
-    floor: float
+    excess_low: float | None
     mean_shift: float
     lift: Lift
     bits: float
@@ -118,20 +121,27 @@ def rank(
         own = [edit for edit in edits if edit.y == y]
         _check(y, right, own)
         phrases = [_measure(y, group, right, own, counted[group], rule) for group in _groups(right)]
-        floor = max(rule.floor, innocent_rate(phrases))
+        innocent = innocents(phrases)
         ordered = sorted(phrases, key=lambda phrase: (-phrase.score, -phrase.occurrences, phrase.phrase))
-        found += [_decided(phrase, number, floor, rule) for number, phrase in enumerate(ordered[: rule.top_k], start=1)]
+        top = enumerate(ordered[: rule.top_k], start=1)
+        found += [_decided(phrase, number, innocent, rule) for number, phrase in top]
     return found
 
 
-def innocent_rate(phrases: Iterable[RankedPhrase]) -> float:
-    """Return the pooled hit rate of phrases that don't go together with their class; 0 without any successful edit.
+def innocents(phrases: Iterable[RankedPhrase]) -> tuple[int, int]:
+    """Return hits and successful edits of a class's phrases that don't go together with it.
 
     These edits measure what editing itself does to the prediction.
     """
     innocent = [phrase for phrase in phrases if phrase.lift.low <= 1]
-    successes = sum(phrase.successes for phrase in innocent)
-    return sum(phrase.hits for phrase in innocent) / successes if successes else 0.0
+    return sum(phrase.hits for phrase in innocent), sum(phrase.successes for phrase in innocent)
+
+
+def excess_low(hits: int, n: int, innocent_hits: int, innocent_n: int, z: float = Z95) -> float:
+    """Return the lower end of Newcombe's interval of the difference of two hit rates; both n are above 0."""
+    rate, innocent = hits / n, innocent_hits / innocent_n
+    below, above = rate - wilson(hits, n, z)[0], wilson(innocent_hits, innocent_n, z)[1] - innocent
+    return rate - innocent - math.hypot(below, above)
 
 
 def _measure(
@@ -148,15 +158,18 @@ def _measure(
         score=sum(_shares(good, Counter(edit.phrase for edit in good)).values()),
         aspire_score=sum(_shares(good, _occurrences(right, group)).values()),
         occurrences=sum(group in image.groups for image in right), edits=len(tested), successes=len(good), hits=hits,
-        rate=hits / len(good) if good else 0.0, low=low, high=high, floor=rule.floor,
+        rate=hits / len(good) if good else 0.0, low=low, high=high, excess_low=None,
         mean_shift=sum(edit.shift for edit in good) / len(good) if good else 0.0,
         lift=lift(presence, y, rule.lift_z), bits=bits(presence),
     )  # fmt: skip
 
 
-def _decided(phrase: RankedPhrase, number: int, floor: float, rule: RankRule) -> RankedPhrase:
-    spurious = phrase.successes >= rule.min_count and phrase.low > floor and phrase.lift.low > rule.min_lift
-    return replace(phrase, rank=number, floor=floor, spurious=spurious)
+def _decided(phrase: RankedPhrase, number: int, innocent: tuple[int, int], rule: RankRule) -> RankedPhrase:
+    known = phrase.successes and innocent[1] >= rule.min_count
+    excess = excess_low(phrase.hits, phrase.successes, *innocent, rule.z) if known else None
+    leans = phrase.low > rule.floor and (excess is None or excess > 0)
+    spurious = phrase.successes >= rule.min_count and leans and phrase.lift.low > rule.min_lift
+    return replace(phrase, rank=number, excess_low=excess, spurious=spurious)
 
 
 def _shares(edits: Iterable[EditOutcome], of: Mapping[str, int]) -> dict[str, float]:

@@ -54,12 +54,12 @@ CREATE TABLE edit_scores (
 );
 
 -- Phrases of a class ranked by how often editing them out changes the prediction (ASPIRE step 5).
--- rate is hits / successes with its 95% interval [low, high], floor what low has to exceed; `spurious` is the rule's
--- answer.
+-- rate is hits / successes with its 95% interval [low, high], excess_low the least by which it exceeds the hit rate of
+-- the class's innocent phrases; `spurious` is the rule's answer.
 CREATE TABLE spurious_features (
     y BIGINT, class_name VARCHAR, phrase VARCHAR, kind VARCHAR, rank BIGINT, spurious BOOLEAN, score DOUBLE,
     aspire_score DOUBLE, occurrences BIGINT, edits BIGINT, successes BIGINT, hits BIGINT,
-    rate DOUBLE, low DOUBLE, high DOUBLE, floor DOUBLE, mean_shift DOUBLE,
+    rate DOUBLE, low DOUBLE, high DOUBLE, excess_low DOUBLE, mean_shift DOUBLE,
     lift DOUBLE, lift_low DOUBLE, lift_high DOUBLE, bits DOUBLE,
     manifest VARCHAR NOT NULL
 );

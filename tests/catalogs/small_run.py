@@ -271,7 +271,7 @@ def edit_score(edit: str, shift: float, hit: bool) -> dict[str, Any]:
 def rank_row(phrase: str, kind: str, rank: int, spurious: bool) -> dict[str, Any]:
     """Return one ranked phrase of waterbirds."""
     counts = {"occurrences": 9, "edits": 4, "successes": 4, "hits": 2 if spurious else 0}
-    interval = {"rate": 0.5, "low": 0.2, "high": 0.8, "floor": 0.1, "mean_shift": -0.2}
+    interval = {"rate": 0.5, "low": 0.2, "high": 0.8, "excess_low": 0.1, "mean_shift": -0.2}
     lift = {"lift": 1.8, "lift_low": 1.4, "lift_high": 2.0, "bits": 0.3}
     named = {"y": 1, "class_name": CLASSES[1], "phrase": phrase, "kind": kind, "rank": rank, "spurious": spurious}
     return {**named, "score": 1.0, "aspire_score": 0.4, **counts, **interval, **lift}

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.association import CaptionedImage, Phrase
 from pipeline.edit_success import SuccessRule
-from pipeline.ranking import EditOutcome, RankedPhrase, RankRule, innocent_rate, rank
+from pipeline.ranking import EditOutcome, RankedPhrase, RankRule, excess_low, innocents, rank
 from trainers.intervals import wilson
 
 Rates = dict[str, tuple[float, float, float]]
@@ -119,7 +119,8 @@ def test_what_editing_itself_does_is_no_evidence() -> None:
     """A phrase that goes with the class, but whose edits hit no more than those of innocent phrases."""
     images, edits = made({"perch": (0.9, 0.1, 0.3), "sky": (0.5, 0.5, 0.3), "red": (0.5, 0.5, 0.3)}, size=300)
     perch = of(rank(images, edits), 0, "perch")
-    assert perch.lift.low > 1 and perch.low > RankRule().floor and perch.floor > perch.low and not perch.spurious
+    assert perch.lift.low > 1 and perch.low > RankRule().floor and not perch.spurious
+    assert perch.excess_low is not None and perch.excess_low < 0
     leaning = [replace(edit, hit=True) if edit.phrase == "perch" else edit for edit in edits]
     assert of(rank(images, leaning), 0, "perch").spurious
 
@@ -134,12 +135,21 @@ def test_too_few_edits_report_nothing_and_failed_ones_are_no_evidence() -> None:
     assert (lake.successes, lake.score, lake.spurious) == (0, 0, False)
 
 
-def test_the_innocent_rate_is_pooled_over_phrases_that_do_not_go_with_the_class() -> None:
+def test_innocent_phrases_are_pooled_and_few_of_their_edits_say_nothing() -> None:
     images, edits = made({"lake": (0.03, 0.97, 1.0), "sky": (0.5, 0.5, 0.2), "red": (0.4, 0.4, 0.0)})
     ranked = [found for found in rank(images, edits) if found.y == 1]
-    innocent = [found for found in ranked if found.phrase != "lake"]
-    expected = sum(found.hits for found in innocent) / sum(found.successes for found in innocent)
-    assert innocent_rate(ranked) == pytest.approx(expected) and innocent_rate([]) == 0
+    pooled = [found for found in ranked if found.phrase != "lake"]
+    expected = sum(found.hits for found in pooled), sum(found.successes for found in pooled)
+    assert innocents(ranked) == expected and innocents([]) == (0, 0)
+    assert of(ranked, 1, "lake").excess_low == pytest.approx(excess_low(48, 48, *expected))
+    (lake, *_) = [found for found in rank(images, [edit for edit in edits if edit.phrase == "lake"]) if found.y == 1]
+    assert (lake.excess_low, lake.spurious) == (None, True)
+
+
+def test_the_excess_is_newcombes_interval() -> None:
+    """The worked example of Newcombe (1998, method 10): 56/70 against 48/80 gives [0.0524, 0.3339]."""
+    assert excess_low(56, 70, 48, 80) == pytest.approx(0.0524, abs=5e-5)
+    assert excess_low(5, 10, 5, 10) < 0 < excess_low(10, 10, 0, 10)
 
 
 def test_an_edit_of_a_phrase_that_was_never_counted_is_refused() -> None:

@@ -13,6 +13,6 @@ examples AS (
             probability_shift: probability_shift, shard: shard, "offset": "offset", size: size} ORDER BY nth) AS examples
     FROM tested WHERE nth <= 3 GROUP BY y, phrase_group
 )
-SELECT y, class_name, rank, phrase, kind, spurious, score, rate, low, high, hits, successes, edits, occurrences, lift,
-    lift_low, lift_high, bits, mean_shift, examples
+SELECT y, class_name, rank, phrase, kind, spurious, score, rate, low, high, excess_low, hits, successes, edits,
+    occurrences, lift, lift_low, lift_high, bits, mean_shift, examples
 FROM spurious_features LEFT JOIN examples USING (y, phrase);
