@@ -131,7 +131,7 @@ def _pictures(
 
 def _decoded(data: bytes) -> Pixels | BadImage:
     try:
-        return np.asarray(decode_image(data))
+        return np.array(decode_image(data))
     except BadImage as error:
         return error
 

@@ -59,7 +59,7 @@ def edit_spec(models: Path, kind: str = "inpaint", **segmenter: Any) -> EditSpec
     return EditSpec(editor, segments if kind == "inpaint" else None, device="cpu")
 
 
-def tester_spec(models: Path, **changes: Any) -> EditTestSpec:
+def edit_test_spec(models: Path, **changes: Any) -> EditTestSpec:
     """Return the edit test's spec for the tiny models."""
     return EditTestSpec(str(models / "training"), "t" * 64, str(models / "clip"), "c" * 64, "cpu", 3, **changes)
 
@@ -87,7 +87,8 @@ def write_plan(run: Path, editor: str = "inpaint", count: int = 5, tasks: int = 
 def edit_row(task: int, number: int, source: str, data: bytes, place: tuple[int, int], editor: str) -> Row:
     """Return one row of the edit plan: odd ones replace the background, even ones remove an object."""
     kind = "background" if number % 2 else "foreground"
-    phrase, replacement = ("a lake", "a desert") if number % 2 else (f"a reed {task}", None)
+    phrase, replacement = ("a lake", "a desert") if number % 2 else ("a reed", None)
+    phrase += f" {task}" * bool(task)
     asked = {
         "source_id": source, "y": number % 2, "class_name": CLASSES[number % 2], "kind": kind, "phrase": phrase,
         "phrase_group": phrase.split()[1], "replacement": replacement,

@@ -20,7 +20,7 @@ from catalogs import manifest
 from catalogs.catalog import Catalog
 from catalogs.manifest import ManifestError
 from filters.clip_model import ClipModel
-from tests.transforms.edit_plan import PLAN, Row, edit_spec, tester_spec, write_models, write_plan, write_training
+from tests.transforms.edit_plan import PLAN, Row, edit_spec, edit_test_spec, write_models, write_plan, write_training
 from trainers.errors import TrainerError
 from trainers.loaders import to_tensor
 from trainers.reference import ReferenceClassifier
@@ -179,13 +179,13 @@ def test_tasks_are_hashed_over_what_decides_them(tmp_path: Path, models: Path) -
         edit_tasks(str(tmp_path), PLAN, rows, edit_spec(models, "instruct"))
 
 
-def tester_specs_that_could_not_work_are_refused(models: Path) -> None:
+def edit_test_specs_that_could_not_work_are_refused(models: Path) -> None:
     with pytest.raises(ValueError, match="no segmenter"):
         EditSpec(EditorSpec("inpaint", "m", "f"), None)
     with pytest.raises(ValueError, match="give both, or neither"):
         load_editor(EditorSpec("inpaint", str(models / "diffusion"), "f", height=32), "cpu")
     with pytest.raises(ValueError, match="phrase"):
-        tester_spec(models, wording="a photo")
+        edit_test_spec(models, wording="a photo")
 
 
 # ---- the test of the edits ----------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def tester_specs_that_could_not_work_are_refused(models: Path) -> None:
 def test_edits_are_scored_before_and_after(tmp_path: Path, models: Path, lazy: LazyEditor) -> None:
     task, plan = plan_one(tmp_path, lazy.spec)
     made = edit_task(task, lazy)
-    record = edit_test_task(made, LazyTester(tester_spec(models)))
+    record = edit_test_task(made, LazyTester(edit_test_spec(models)))
     head, rows = read(tmp_path, record)
     assert head.stage == "edit_score" and record.manifest.startswith("edit_scores/")
     assert [row["edit_id"] for row in rows] == [row["edit_id"] for row in plan]
@@ -224,26 +224,26 @@ def test_a_tested_shard_is_looked_up_and_rejects_of_the_edit_have_no_scores(
     tmp_path: Path, models: Path, lazy: LazyEditor
 ) -> None:
     task, plan = plan_one(tmp_path, lazy.spec, bad=2)
-    made, spec = edit_task(task, lazy), tester_spec(models)
+    made, spec = edit_task(task, lazy), edit_test_spec(models)
     record = edit_test_task(made, LazyTester(spec))
     assert (record.samples, record.rejects) == (4, 0)
     assert plan[2]["edit_id"] not in {row["edit_id"] for row in read(tmp_path, record)[1]}
     fresh = LazyTester(spec)
     assert edit_test_task(made, fresh) == record and fresh._models is None
-    other = tester_spec(models, wording="a photo of {phrase}")
+    other = edit_test_spec(models, wording="a photo of {phrase}")
     assert edit_test_task_of(made, other).task_hash != edit_test_task_of(made, spec).task_hash
 
 
 def test_a_shard_without_a_single_edit_has_no_scores(tmp_path: Path, models: Path) -> None:
     spec = edit_spec(models, min_share=0.99)
     task, _ = plan_one(tmp_path, spec)
-    record = edit_test_task(edit_task(task, LazyEditor(spec)), LazyTester(tester_spec(models)))
+    record = edit_test_task(edit_task(task, LazyEditor(spec)), LazyTester(edit_test_spec(models)))
     assert read(tmp_path, record)[1] == []
 
 
 def test_scores_that_no_manifest_can_hold_are_rejects(tmp_path: Path, models: Path, lazy: LazyEditor) -> None:
     task, _ = plan_one(tmp_path, lazy.spec, count=2)
-    made, tester = edit_task(task, lazy), LazyTester(tester_spec(models))
+    made, tester = edit_task(task, lazy), LazyTester(edit_test_spec(models))
     probabilities = tester.models[0].probabilities
     tester.models[0].probabilities = lambda images: probabilities(images) * np.nan  # type: ignore[method-assign]
     _, rows = read(tmp_path, edit_test_task(made, tester))
@@ -255,9 +255,9 @@ def test_a_reference_of_other_classes_is_refused(tmp_path: Path, models: Path, l
     training = write_training(tmp_path / "training", ("waterbird", "landbird"))
     made = edit_task(task, lazy)
     with pytest.raises(TrainerError, match="knows"):
-        edit_test_task(made, LazyTester(replace(tester_spec(models), training=str(training))))
+        edit_test_task(made, LazyTester(replace(edit_test_spec(models), training=str(training))))
     with pytest.raises(TrainerError, match="no finished stage"):
-        edit_test_task(made, LazyTester(replace(tester_spec(models), training=str(tmp_path / "nowhere"))))
+        edit_test_task(made, LazyTester(replace(edit_test_spec(models), training=str(tmp_path / "nowhere"))))
 
 
 def test_the_reference_pads_its_batches(models: Path) -> None:
@@ -278,7 +278,7 @@ def test_the_stages_run_in_a_pipeline_and_the_catalog_takes_them_in(tmp_path: Pa
     tasks = edit_tasks(str(tmp_path), PLAN, rows, spec)
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         _ = (pipeline | "Tasks" >> beam.Create(tasks) | "Edits" >> Edit(spec)
-             | "Tests" >> EditTest(tester_spec(models)))
+             | "Tests" >> EditTest(edit_test_spec(models)))
     names = [PLAN, *(path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.glob("edit*/*.parquet")))]
     assert len(names) == 5
     with Catalog.open(tmp_path, "write") as catalog:
