@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from generators.masks import Mask, Pixels, dilate, scaled_radius
 
@@ -132,7 +132,7 @@ def load_segmenter(
     from generators.grounded_sam import GroundedSam
 
     given = {"threshold": threshold, "text_threshold": text_threshold}
-    changed = {name: value for name, value in given.items() if value is not None}
+    changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name, value in changed.items():
         if not 0 < value < 1:
             raise ValueError(f"{name} is {value}; a probability between 0 and 1 is expected")

@@ -43,6 +43,7 @@ class LazyEditor:
     def segmenter(self) -> Segmenter | None:
         """The loaded segmenter, where the stage has one."""
         if self._segmenter is None and self.spec.segmenter is not None:
+            self._set_threads()
             self._segmenter = load_segmenter_of(self.spec.segmenter, self.spec.device)
         return self._segmenter
 
@@ -50,12 +51,15 @@ class LazyEditor:
     def editor(self) -> Editor:
         """The loaded editor."""
         if self._editor is None:
-            if self.spec.threads:
-                import torch
-
-                torch.set_num_threads(self.spec.threads)
+            self._set_threads()
             self._editor = load_editor(self.spec.editor, self.spec.device)
         return self._editor
+
+    def _set_threads(self) -> None:
+        if self.spec.threads:
+            import torch
+
+            torch.set_num_threads(self.spec.threads)
 
 
 def edit_tasks(run: str, manifest: str, rows: Sequence[Mapping[str, Any]], spec: EditSpec) -> list[ShardTask]:
@@ -100,7 +104,8 @@ def _edit(task: ShardTask, lazy: LazyEditor) -> TaskRecord:
     masked = _masks([row for row in plan if row["edit_id"] in pictures], pictures, lazy)
     asked = [_request(row, pictures[row["edit_id"]], masked[row["edit_id"]]) for row in plan
              if row["edit_id"] in masked and not masked[row["edit_id"]].reason]
-    edits = {result.sample_id: result for result in lazy.editor.edit(asked, lazy.spec.editor.batch_size)}
+    made = lazy.editor.edit(asked, lazy.spec.editor.batch_size) if asked else ()
+    edits = {result.sample_id: result for result in made}
     good = [row for row in plan if row["edit_id"] in edits and edits[row["edit_id"]].png is not None]
     tar, places = write_shard(_sample(row, edits[row["edit_id"]], masked[row["edit_id"]]) for row in good)
     shard = commit.publish_shard(task, tar, len(good))

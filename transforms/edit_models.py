@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from generators.editing import Editor
 from generators.inpainting import Inpainting
 from generators.instruct_edit import InstructEdit
@@ -29,9 +31,10 @@ def load_editor(spec: EditorSpec, device: str) -> Editor:
     if (spec.height is None) != (spec.width is None):
         raise ValueError(f"the editor has height {spec.height} and width {spec.width}; give both, or neither")
     size = (spec.height, spec.width) if spec.height and spec.width else None
-    how = {"device": device, "dtype": spec.dtype, "scheduler": spec.scheduler, "allow_pickle": spec.allow_pickle}
+    how: dict[str, Any] = {
+        "device": device, "dtype": spec.dtype, "scheduler": spec.scheduler, "allow_pickle": spec.allow_pickle,
+        "size": size, "feather": spec.feather,
+    }
     if spec.kind == "instruct":
-        return InstructEdit.load(
-            spec.model, **how, size=size, feather=spec.feather, image_guidance_scale=spec.image_guidance_scale
-        )
-    return Inpainting.load(spec.model, **how, size=size, feather=spec.feather, strength=spec.strength)
+        return InstructEdit.load(spec.model, **how, image_guidance_scale=spec.image_guidance_scale)
+    return Inpainting.load(spec.model, **how, strength=spec.strength)
