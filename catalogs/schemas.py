@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 _S, _I, _F, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+_FS = pa.list_(pa.float64())
 
 # Who a sample is: class y, bias attribute b, and their names; group_name is "<class>|<bias>".
 _GROUP = [("y", _I), ("class_name", _S), ("b", _I), ("bias_name", _S), ("group_name", _S)]
@@ -65,6 +66,45 @@ SCHEMAS: dict[str, pa.Schema] = {
         _GROUP,
         [("g", _I)],
         _PLACE,
+    ),
+    # one row per edit to make (ASPIRE step 4): a source picture, and the phrase of it to edit out; the source's tar
+    # is named relative to the run folder, mask_phrase is what the segmenter looks for
+    "edit_plan": _schema(
+        [("edit_id", _S), ("source_id", _S), ("y", _I), ("class_name", _S), ("task", _S)],
+        [("kind", _S), ("phrase", _S), ("phrase_group", _S), ("replacement", _S), ("mask_phrase", _S)],
+        [
+            ("editor", _S),
+            ("prompt", _S),
+            ("negative_prompt", _S),
+            ("noise_seed", _I),
+            ("steps", _I),
+            ("guidance_scale", _F),
+            ("eta", _F),
+            ("editor_fingerprint", _S),
+            ("settings", _S),
+            ("source_shard", _S),
+            ("source_offset", _I),
+            ("source_size", _I),
+            ("source_sha256", _S),
+        ],
+    ),
+    # one row per planned edit: where its picture lies, and what share of it was masked, or why there is none
+    "edit": _schema([("edit_id", _S)], _PLACE, [("mask_share", _F)], _STATUS),
+    # one row per edited picture: the reference classifier and CLIP, before and after; probabilities by class number,
+    # probability_* those of the true class, hit: the classifier left it; cosines with the phrase and the replacement
+    "edit_score": _schema(
+        [("edit_id", _S), ("predicted_before", _I), ("predicted_after", _I), ("hit", _B)],
+        [("probability_before", _F), ("probability_after", _F), ("probability_shift", _F)],
+        [("probabilities_before", _FS), ("probabilities_after", _FS)],
+        [("phrase_before", _F), ("phrase_after", _F), ("replacement_before", _F), ("replacement_after", _F)],
+        _STATUS,
+    ),
+    # one row per class and ranked phrase (ASPIRE step 5); the rule and its thresholds are in the manifest's head
+    "rank": _schema(
+        [("y", _I), ("class_name", _S), ("phrase", _S), ("kind", _S), ("rank", _I), ("spurious", _B)],
+        [("score", _F), ("aspire_score", _F), ("occurrences", _I), ("edits", _I), ("successes", _I), ("hits", _I)],
+        [("rate", _F), ("low", _F), ("high", _F), ("excess_low", _F), ("mean_shift", _F)],
+        [("lift", _F), ("lift_low", _F), ("lift_high", _F), ("bits", _F)],
     ),
     # one row per (split, group) of a training run; settings and shards are in the manifest's head
     "train": _schema(

@@ -70,10 +70,19 @@ def _origin(story: LifeStory) -> Iterator[Line]:
     for facts in story.of("phrase"):
         yield "phrase", f"{facts['kind']} {facts['phrase']!r}"
     for facts in story.of("edited"):
-        outcome = "the prediction changed" if facts["hit"] else "no change"
-        yield "edited", f"{facts['kind']} {facts['phrase']!r}: {outcome}"
+        yield "edited", f"{facts['kind']} {facts['phrase']!r}: {_outcome(facts)}"
     for facts in story.of("planned"):
         yield from _plan(facts)
+
+
+def _outcome(facts: Facts) -> str:
+    """Return what an edit did to the reference classifier's answer."""
+    if facts["reason"]:
+        return f"not edited or not scored ({facts['reason']})"
+    if facts["hit"] is None:
+        return "not tested yet"
+    moved = f"probability of its class {facts['probability_before']:.1%} to {facts['probability_after']:.1%}"
+    return f"{'the prediction changed' if facts['hit'] else 'no change'}, {moved}"
 
 
 def _plan(facts: Facts) -> Iterator[Line]:

@@ -1,10 +1,10 @@
-"""Loading a text-to-image pipeline with diffusers: safetensors, device, dtype, scheduler by name."""
+"""Loading a pipeline with diffusers: safetensors, device, dtype, scheduler by name; and what it runs under."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,31 +14,36 @@ from generators.model_files import ModelFilesError
 UNSEEDED_SCHEDULERS = ("DPMSolverSDEScheduler",)
 """Draw noise in ``step`` from a source that per-sample generators can't seed."""
 NEEDED_ARGUMENTS = ("prompt", "generator", "num_inference_steps", "output_type")
+TEXT_TO_IMAGE = "AutoPipelineForText2Image"
 
 
-def load_pipeline(folder: Path, device: str, dtype: str, scheduler: str | None, allow_pickle: bool) -> Any:
+def load_pipeline(
+    folder: Path, device: str, dtype: str, scheduler: str | None, allow_pickle: bool, kind: str = TEXT_TO_IMAGE,
+    needed: Sequence[str] = NEEDED_ARGUMENTS,
+) -> Any:
     """Return the diffusers pipeline in ``folder``, on ``device``, its progress bars off.
 
-    On a GPU cuDNN is told to use deterministic algorithms only, in the whole process.
+    ``kind`` is the diffusers class that loads it, ``needed`` are the arguments that its call has to take. On a
+    GPU cuDNN is told to use deterministic algorithms only, in the whole process.
 
     Raises:
-        ModelFilesError: diffusers can't read the folder, or it is no text-to-image pipeline.
+        ModelFilesError: diffusers can't read the folder, or it is no pipeline of that kind.
         ValueError: an unknown scheduler, or one that isn't reproducible.
     """
+    import diffusers
     import torch
-    from diffusers import AutoPipelineForText2Image
 
     safe = None if allow_pickle else True
     try:
         with quiet():
-            pipeline = AutoPipelineForText2Image.from_pretrained(
+            pipeline = getattr(diffusers, kind).from_pretrained(
                 str(folder), dtype=getattr(torch, weights_dtype(device, dtype)), use_safetensors=safe,
                 local_files_only=True,
             )
     except Exception as error:  # diffusers, transformers and safetensors raise unrelated types
-        raise ModelFilesError(f"model folder {folder} can't be loaded by AutoPipelineForText2Image: "
+        raise ModelFilesError(f"model folder {folder} can't be loaded by {kind}: "
                               f"{type(error).__name__}: {error}") from error
-    _check_arguments(pipeline, folder)
+    _check_arguments(pipeline, folder, needed)
     if scheduler is not None:
         pipeline.scheduler = scheduler_class(scheduler).from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
@@ -85,16 +90,41 @@ def scheduler_class(name: str) -> Any:
     return getattr(diffusers, name)
 
 
+def autocast(device: str, dtype: str) -> Any:
+    """Return the autocast context: on where the weights keep more bits than ``dtype`` has."""
+    import torch
+
+    lowered = dtype != weights_dtype(device, dtype)
+    return torch.autocast(torch.device(device).type, getattr(torch, dtype), enabled=lowered)
+
+
+def check_eta(pipeline: Any, asked: Collection[float]) -> None:
+    """Refuse an eta that would be ignored in silence, or give NaN.
+
+    Raises:
+        ValueError: the scheduler knows no eta, or can't take 1.
+    """
+    scheduler = pipeline.scheduler
+    takes_eta = "eta" in accepted_arguments(pipeline.__call__) and "eta" in accepted_arguments(scheduler.step)
+    given = {eta for eta in asked if eta}
+    if given and not takes_eta:
+        raise ValueError(f"eta {given.pop()} was asked for, but {type(scheduler).__name__} in "
+                         f"{type(pipeline).__name__} takes none; set eta to 0, or use DDIMScheduler")
+    if 1.0 in given and getattr(scheduler.config, "rescale_betas_zero_snr", False):
+        raise ValueError("eta 1 with a scheduler of zero terminal SNR (rescale_betas_zero_snr): its first step "
+                         "takes the root of 0, and rounding can make that NaN; set eta to 0.99")
+
+
 def accepted_arguments(function: Any) -> frozenset[str]:
     """Return the names of the keyword arguments that ``function`` takes."""
     return frozenset(inspect.signature(function).parameters)
 
 
-def _check_arguments(pipeline: Any, folder: Path) -> None:
-    missing = [name for name in NEEDED_ARGUMENTS if name not in accepted_arguments(pipeline.__call__)]
+def _check_arguments(pipeline: Any, folder: Path, needed: Sequence[str]) -> None:
+    missing = [name for name in needed if name not in accepted_arguments(pipeline.__call__)]
     if missing:
         raise ModelFilesError(f"{type(pipeline).__name__} in {folder} takes no {', '.join(missing)}; "
-                              "fairshards needs a prompt and one generator a sample")
+                              f"fairshards needs {', '.join(needed)}")
 
 
 @contextmanager

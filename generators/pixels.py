@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from generators.images import encode_png
 from generators.requests import ImageResult, Reason
+
+if TYPE_CHECKING:
+    from generators.trajectory import TrajectoryVariance
+
+FLAGS = ("nsfw_content_detected", "nsfw_detected", "watermark_detected")
+"""Where pipelines report the pictures that their safety checkers blackened (the latter two: DeepFloyd IF)."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +42,46 @@ def to_uint8(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     return levels
 
 
+def raw_pictures(
+    output: Any, count: int, finite: Sequence[bool], follower: TrajectoryVariance | None = None
+) -> list[RawPicture]:
+    """Return the first ``count`` rows of a pipeline's output; the rest is padding.
+
+    ``finite`` is what ``FiniteRows`` saw, ``follower`` what was followed while the model sampled.
+    """
+    variances = follower.values() if follower else []
+    note = follower.note if follower and not variances else None
+    flagged = [any(flags) for flags in zip(*(_flags(output, name, count) for name in FLAGS), strict=True)]
+    return [
+        RawPicture(output.images[row], finite[row] if finite else True, flagged[row],
+                   variances[row] if variances else None, note)
+        for row in range(count)
+    ]
+
+
+def fault(picture: RawPicture) -> tuple[Reason, str] | None:
+    """Return why the model's output is no picture, as a reason and a sentence; None where it is one."""
+    if picture.flagged:
+        return "safety_checker", "the model's safety checker blackened the picture"
+    if not picture.finite or not np.isfinite(picture.pixels).all():
+        return "nan_image", "the model gave NaN or infinite values; if many samples do, try dtype bfloat16 or float32"
+    return None
+
+
+def blank(levels: npt.NDArray[np.uint8]) -> tuple[Reason, str] | None:
+    """Return why (height, width, 3) grey levels show nothing, as ``fault`` does; None where they show something."""
+    if (levels != levels[0, 0]).any():
+        return None
+    return "blank_image", f"all pixels have the colour {tuple(int(level) for level in levels[0, 0])}"
+
+
 def finish(sample_id: str, picture: RawPicture) -> ImageResult:
     """Return the result of one picture: its PNG, or the reason why it is none."""
-    if picture.flagged:
-        return rejected(sample_id, "safety_checker", "the model's safety checker blackened the picture")
-    if not picture.finite or not np.isfinite(picture.pixels).all():
-        detail = "the model gave NaN or infinite values; if many samples do, try dtype bfloat16 or float32"
-        return rejected(sample_id, "nan_image", detail)
+    if wrong := fault(picture):
+        return rejected(sample_id, *wrong)
     levels = to_uint8(picture.pixels)
-    if (levels == levels[0, 0]).all():
-        colour = tuple(int(level) for level in levels[0, 0])
-        return rejected(sample_id, "blank_image", f"all pixels have the colour {colour}")
+    if wrong := blank(levels):
+        return rejected(sample_id, *wrong)
     png = encode_png(levels)
     height, width = levels.shape[:2]
     checksum = hashlib.sha256(png).hexdigest()
@@ -54,3 +91,9 @@ def finish(sample_id: str, picture: RawPicture) -> ImageResult:
 def rejected(sample_id: str, reason: Reason, detail: str) -> ImageResult:
     """Return the result of a sample without a picture."""
     return ImageResult(sample_id, None, None, None, None, None, "reject", reason, detail)
+
+
+def _flags(output: Any, name: str, count: int) -> list[bool]:
+    """Return what a safety checker says of each picture; a pipeline without one says nothing."""
+    found = getattr(output, name, None)
+    return [False] * count if found is None else [bool(flag) for flag in found[:count]]

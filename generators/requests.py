@@ -1,13 +1,50 @@
-"""What a text-to-image model is asked for, what it answers, and the padded batches in between."""
+"""What a text-to-image model is asked for, what it answers, and the padded batches in between.
+
+The batches serve every model that answers a list of requests: text to image, editing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
+from typing import Generic, Literal, Protocol, TypeVar
 
 Reason = Literal["nan_image", "blank_image", "safety_checker", "generation_failed"]
+
+
+class Request(Protocol):
+    """What can stand in a batch: a sample's id, and the settings that every row of a batch must share."""
+
+    @property
+    def sample_id(self) -> str:
+        """The sample's id."""
+
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """What every row of a batch must share."""
+
+
+R = TypeVar("R", bound=Request)
+
+
+@dataclass(frozen=True)
+class Negative:
+    """What not to draw, with its weight in Perp-Neg (``generators/perp_neg.py``): below 0, -1 is usual.
+
+    Raises:
+        ValueError: a weight that isn't a finite number below 0, or no prompt.
+    """
+
+    prompt: str
+    weight: float = -1.0
+
+    def __post_init__(self) -> None:
+        if not (-float("inf") < self.weight < 0):
+            raise ValueError(f"negative {self.prompt!r} has weight {self.weight}; Perp-Neg subtracts what it names, so "
+                             "give a finite number below 0, for example -1.0")
+        if not self.prompt.strip():
+            raise ValueError("a negative has no prompt; name what not to draw, or leave the negative out")
 
 
 @dataclass(frozen=True)
@@ -24,6 +61,8 @@ class ImageRequest:
         height, width: Pixels.
         eta: DDIM's share of fresh noise, in [0, 1].
         window: Follow the predicted x0 over the last ``window`` model calls (methods 3.1); 0: don't.
+        negatives: Weighted negatives of Perp-Neg guidance (methods 5), as many as one likes; rows of a batch may
+            have different ones. Beside them ``negative_prompt`` is the unconditional branch, as always.
     """
 
     sample_id: str
@@ -36,6 +75,7 @@ class ImageRequest:
     width: int
     eta: float = 0.0
     window: int = 0
+    negatives: tuple[Negative, ...] = ()
 
     @property
     def settings(self) -> tuple[object, ...]:
@@ -70,7 +110,7 @@ class ImageResult:
 
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(Generic[R]):
     """Requests with equal settings that the model sees at once, in ``size`` rows.
 
     Rows past the last request repeat it, so that the model always sees the same shape.
@@ -79,7 +119,7 @@ class Batch:
         ValueError: no request, more than ``size`` of them, or requests whose settings differ.
     """
 
-    requests: tuple[ImageRequest, ...]
+    requests: tuple[R, ...]
     size: int
 
     def __post_init__(self) -> None:
@@ -88,8 +128,8 @@ class Batch:
         different = [request for request in self.requests if request.settings != self.requests[0].settings]
         if different:
             raise ValueError(
-                "a batch mixes settings (guidance, steps, height, width, eta, window, has a negative prompt): "
-                f"{self.requests[0].sample_id} has {self.requests[0].settings}, "
+                "a batch mixes settings (of pictures: guidance, steps, height, width, eta, window, has a negative "
+                f"prompt): {self.requests[0].sample_id} has {self.requests[0].settings}, "
                 f"{different[0].sample_id} has {different[0].settings}"
             )
 
@@ -98,7 +138,7 @@ class Batch:
         return [min(row, len(self.requests) - 1) for row in range(self.size)]
 
 
-def batches(requests: Sequence[ImageRequest], size: int) -> Iterator[Batch]:
+def batches(requests: Sequence[R], size: int) -> Iterator[Batch[R]]:
     """Yield the requests in their order, in batches of ``size`` rows; a change of settings begins a new one.
 
     Raises:

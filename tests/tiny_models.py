@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +21,31 @@ def write_tiny_diffusion(folder: Path | str, *, seed: int = 0, **scheduler_confi
 
     ``scheduler_config`` overrides entries of its DDIM scheduler's config, for example ``prediction_type``.
     """
+    from diffusers import StableDiffusionPipeline
+
+    pipeline = StableDiffusionPipeline(**tiny_pipeline_parts(seed, **scheduler_config))
+    pipeline.save_pretrained(str(folder), safe_serialization=True)
+    return Path(folder)
+
+
+def tiny_pipeline_parts(
+    seed: int, unet: Callable[[], Any] | None = None, **scheduler_config: Any
+) -> dict[str, Any]:
+    """Return what a Stable Diffusion pipeline is made of: tiny models with seeded weights, and a DDIM scheduler."""
     import torch
-    from diffusers import DDIMScheduler, StableDiffusionPipeline
+    from diffusers import DDIMScheduler
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        unet, vae, text_encoder = _unet(), _vae(), _text_encoder()
+        parts = {"unet": (unet or tiny_unet)(), "vae": _vae(), "text_encoder": _text_encoder()}
     config = {
         "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False,
         "set_alpha_to_one": False, "steps_offset": 1, **scheduler_config,
     }
-    pipeline = StableDiffusionPipeline(
-        vae=vae, text_encoder=text_encoder, tokenizer=tiny_tokenizer(), unet=unet,
-        scheduler=DDIMScheduler(**config), safety_checker=None, feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipeline.save_pretrained(str(folder), safe_serialization=True)
-    return Path(folder)
+    return {
+        **parts, "tokenizer": tiny_tokenizer(), "scheduler": DDIMScheduler(**config), "safety_checker": None,
+        "feature_extractor": None, "requires_safety_checker": False,
+    }
 
 
 def write_tiny_pixel_diffusion(folder: Path | str, *, seed: int = 0) -> Path:
@@ -104,11 +113,12 @@ def _byte_symbols() -> list[str]:
     return [chr(byte) if byte in printable else chr(next(shifted)) for byte in range(256)]
 
 
-def _unet() -> Any:
+def tiny_unet(in_channels: int = 4) -> Any:
+    """Return a U-Net for 16x16 latents; inpainting has 9 channels, InstructPix2Pix 8."""
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
-        sample_size=IMAGE_SIZE // 2, in_channels=4, out_channels=4, block_out_channels=(32, 32),
+        sample_size=IMAGE_SIZE // 2, in_channels=in_channels, out_channels=4, block_out_channels=(32, 32),
         layers_per_block=1, norm_num_groups=8, attention_head_dim=8, cross_attention_dim=32,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from trainers.errors import TrainerError
 from trainers.index import Group, Sample, group_names
+from trainers.intervals import wilson
 from trainers.loaders import Pictures, batches
 
-Z95 = 1.959963984540054
+__all__ = ["GroupAccuracy", "Summary", "autocast", "evaluating", "group_accuracies", "predict", "summarise", "wilson"]
 
 
 @dataclass(frozen=True)
@@ -107,18 +108,6 @@ def _adjusted(groups: Sequence[GroupAccuracy], training: Mapping[Group, int]) ->
     if not seen or not seen.keys() <= accuracy.keys():
         return None
     return math.fsum(accuracy[group] * count for group, count in seen.items()) / sum(seen.values())
-
-
-def wilson(correct: int, n: int, z: float = Z95) -> tuple[float, float]:
-    """Return the Wilson score interval of ``correct`` out of ``n``, inside [0, 1]."""
-    if not 0 <= correct <= n or n == 0:
-        raise TrainerError(f"{correct} correct of {n}: an interval needs 0 <= correct <= n and n > 0")
-    share, square = correct / n, z * z
-    centre = (share + square / (2 * n)) / (1 + square / n)
-    half = z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    low = 0.0 if correct == 0 else centre - half
-    high = 1.0 if correct == n else centre + half
-    return low, high
 
 
 @contextmanager

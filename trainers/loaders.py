@@ -145,6 +145,11 @@ def decode(data: bytes, image_size: int, sample: Sample) -> Tensor:
             picture = image.convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise ShardError(f"shard {sample.shard}: can't decode {sample.sample_id}: {error}") from error
+    return to_tensor(picture, image_size)
+
+
+def to_tensor(picture: Image.Image, image_size: int) -> Tensor:
+    """Return an RGB picture as uint8 [3, S, S], resized (bilinear, no crop) only where its size differs."""
     if picture.size != (image_size, image_size):
         picture = picture.resize((image_size, image_size), Image.Resampling.BILINEAR)
     pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)

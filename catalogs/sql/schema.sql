@@ -32,16 +32,38 @@ CREATE TABLE phrases (
     source_id VARCHAR, extractor VARCHAR, kind VARCHAR, phrase VARCHAR, manifest VARCHAR NOT NULL
 );
 
--- A source image with one phrase edited out, and whether the classifier changed its mind (ASPIRE step 4).
+-- One row per edit to make: a source image, and the phrase of it to edit out or replace (ASPIRE step 4).
+CREATE TABLE edit_plan (
+    edit_id VARCHAR, source_id VARCHAR, y BIGINT, class_name VARCHAR, task VARCHAR, kind VARCHAR, phrase VARCHAR,
+    phrase_group VARCHAR, replacement VARCHAR, mask_phrase VARCHAR, editor VARCHAR, prompt VARCHAR,
+    negative_prompt VARCHAR, noise_seed BIGINT, steps BIGINT, guidance_scale DOUBLE, eta DOUBLE,
+    editor_fingerprint VARCHAR, settings JSON, manifest VARCHAR NOT NULL
+);
+
+-- One row per edit that was made: where its picture lies, and what share of the picture was masked.
 CREATE TABLE edits (
-    edit_id VARCHAR, source_id VARCHAR, kind VARCHAR, phrase VARCHAR, instruction VARCHAR, hit BOOLEAN,
-    predicted_before BIGINT, predicted_after BIGINT,
-    shard VARCHAR, "offset" BIGINT, size BIGINT, image_sha256 VARCHAR, manifest VARCHAR NOT NULL
+    edit_id VARCHAR, shard VARCHAR, "offset" BIGINT, size BIGINT, image_sha256 VARCHAR, width BIGINT, height BIGINT,
+    mask_share DOUBLE, manifest VARCHAR NOT NULL
+);
+
+-- One row per edited picture: did the reference classifier leave the true class (hit), and did the edit succeed?
+-- probability_* are the true class's, phrase_* and replacement_* CLIP's cosines with the picture.
+CREATE TABLE edit_scores (
+    edit_id VARCHAR, predicted_before BIGINT, predicted_after BIGINT, hit BOOLEAN,
+    probability_before DOUBLE, probability_after DOUBLE, probability_shift DOUBLE,
+    probabilities_before DOUBLE[], probabilities_after DOUBLE[],
+    phrase_before DOUBLE, phrase_after DOUBLE, replacement_before DOUBLE, replacement_after DOUBLE,
+    manifest VARCHAR NOT NULL
 );
 
 -- Phrases of a class ranked by how often editing them out changes the prediction (ASPIRE step 5).
+-- rate is hits / successes with its 95% interval [low, high], excess_low the least by which it exceeds the hit rate of
+-- the class's innocent phrases; `spurious` is the rule's answer.
 CREATE TABLE spurious_features (
-    y BIGINT, class_name VARCHAR, phrase VARCHAR, rank BIGINT, score DOUBLE, hits BIGINT, occurrences BIGINT,
+    y BIGINT, class_name VARCHAR, phrase VARCHAR, kind VARCHAR, rank BIGINT, spurious BOOLEAN, score DOUBLE,
+    aspire_score DOUBLE, occurrences BIGINT, edits BIGINT, successes BIGINT, hits BIGINT,
+    rate DOUBLE, low DOUBLE, high DOUBLE, excess_low DOUBLE, mean_shift DOUBLE,
+    lift DOUBLE, lift_low DOUBLE, lift_high DOUBLE, bits DOUBLE,
     manifest VARCHAR NOT NULL
 );
 

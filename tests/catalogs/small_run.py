@@ -203,6 +203,80 @@ def curate(
     return run.write(f"curated/{curation}/index.parquet", "index", index, settings={"shards": [tar]})
 
 
+def edits(run: Run, sources: Sequence[Mapping[str, Any]]) -> None:
+    """Commit a plan of five edits of two phrases, their pictures, their scores, and the ranking that follows."""
+    phrases = [("a lake", "lake", "background"), ("the lake", "lake", "background"), ("a reed", "reed", "foreground")]
+    plan = []
+    for number, source in enumerate(sources[:5]):
+        phrase, merged, kind = phrases[number % 3]
+        asked = {"source_id": source["source_id"], "phrase": phrase, "phrase_group": merged, "kind": kind}
+        plan.append(
+            {
+                **asked,
+                "edit_id": ident("edit", number),
+                "y": 1,
+                "class_name": CLASSES[1],
+                "task": "edits-0000",
+                "replacement": "a desert" if kind == "background" else None,
+                "mask_phrase": "a bird" if kind == "background" else phrase,
+                "editor": "inpaint",
+                "prompt": "a desert",
+                "negative_prompt": "",
+                "noise_seed": number,
+                "steps": 4,
+                "guidance_scale": 7.5,
+                "eta": 0.0,
+                "editor_fingerprint": "e" * 64,
+                "settings": "{}",
+                "source_shard": f"source/{source['shard']}",
+                "source_offset": source["offset"],
+                "source_size": source["size"],
+                "source_sha256": source["image_sha256"],
+            }
+        )
+    run.write("plan/edits.parquet", "edit_plan", plan)
+    rows = [
+        {"edit_id": row["edit_id"], **place("edits-0000.tar", number), "mask_share": 0.4, "status": "ok"}
+        for number, row in enumerate(plan)
+    ]
+    tar = Shard("edits-0000.tar", digest("edits"), 9000, len(rows))
+    run.write("edits/edits-0000.parquet", "edit", rows, shard=tar)
+    scores = [edit_score(row["edit_id"], -0.1 * number, hit=number % 3 == 1) for number, row in enumerate(plan)]
+    run.write("edit_scores/edits-0000.parquet", "edit_score", scores)
+    ranked = [rank_row("lake", "background", 1, True), rank_row("reed", "foreground", 2, False)]
+    run.write("ranking.parquet", "rank", ranked, settings={"min_count": 1})
+
+
+def edit_score(edit: str, shift: float, hit: bool) -> dict[str, Any]:
+    """Return the scores of an edit that takes ``-shift`` from the true class's probability."""
+    after = 0.9 + shift
+    return {
+        "edit_id": edit,
+        "predicted_before": 1,
+        "predicted_after": 0 if hit else 1,
+        "hit": hit,
+        "probability_before": 0.9,
+        "probability_after": after,
+        "probability_shift": shift,
+        "probabilities_before": [0.1, 0.9],
+        "probabilities_after": [1 - after, after],
+        "phrase_before": 0.3,
+        "phrase_after": 0.2,
+        "replacement_before": 0.1,
+        "replacement_after": 0.25,
+        "status": "ok",
+    }
+
+
+def rank_row(phrase: str, kind: str, rank: int, spurious: bool) -> dict[str, Any]:
+    """Return one ranked phrase of waterbirds."""
+    counts = {"occurrences": 9, "edits": 4, "successes": 4, "hits": 2 if spurious else 0}
+    interval = {"rate": 0.5, "low": 0.2, "high": 0.8, "excess_low": 0.1, "mean_shift": -0.2}
+    lift = {"lift": 1.8, "lift_low": 1.4, "lift_high": 2.0, "bits": 0.3}
+    named = {"y": 1, "class_name": CLASSES[1], "phrase": phrase, "kind": kind, "rank": rank, "spurious": spurious}
+    return {**named, "score": 1.0, "aspire_score": 0.4, **counts, **interval, **lift}
+
+
 def train(run: Run, name: str, method: str, inputs: Sequence[Head], right: Sequence[int], **shard: Any) -> Head:
     """Commit a training whose test groups have 10 pictures and ``right`` correct answers each."""
     rows = [
@@ -242,6 +316,7 @@ def build(path: Path) -> Run:
         tar = Shard(f"source-{unit:05d}.tar", digest(["source tar", unit]), 20_000, 5)
         run.write(f"source/source-{unit:05d}.parquet", "source", rows, shard=tar)
     real = run.write("source/index.parquet", "index", index_rows(sources))
+    edits(run, [row for row in sources[0] if row["status"] == "ok"])
     plan = [row for y in (0, 1) for b in (0, 1) for row in plan_rows(y, b, 4)]
     run.write("plan/round-0.parquet", "plan", plan)
     raw = []

@@ -130,3 +130,9 @@ def test_the_story_as_data(built: Run) -> None:
     data = life_story(built.path, KEPT).as_dict()
     assert data["events"][0]["event"] == "planned"
     assert all(isinstance(text, str) for pair in lines(life_story(built.path, KEPT)) for text in pair)
+
+
+def test_a_sources_edits_are_printed(built: Run) -> None:
+    text = _printed(built, ident("source", "u0-1"))
+    assert "background 'the lake': the prediction changed, probability of its class 90.0% to 80.0%" in text
+    assert "background 'a lake': no change, probability" in _printed(built, ident("source", "shared"))

@@ -29,6 +29,7 @@ NAMES = [
     "samples",
     "shards",
     "shortfall",
+    "spurious",
     "worst-group",
 ]
 

@@ -286,3 +286,43 @@ def test_histogram_counts_every_score(con: duckdb.DuckDBPyConnection) -> None:
         ("group_judge", 15, 0.2, pytest.approx(0.23), 39),
         ("trajectory_variance", 15, 0.01, pytest.approx(0.04), 39),
     ]
+
+
+# ---- edits and the ranking ------------------------------------------------------------------------------
+
+
+def test_the_ranking_shows_three_edits_a_phrase_hits_first(con: duckdb.DuckDBPyConnection) -> None:
+    rows = con.execute(
+        "SELECT class_name, rank, phrase, spurious, score, low, high, occurrences, "
+        "list_transform(examples, lambda example: example.edit_id), "
+        "list_transform(examples, lambda example: example.hit), examples[1].shard "
+        "FROM spurious_ranking ORDER BY y, rank"
+    ).fetchall()
+    assert [row[:8] for row in rows] == [
+        ("waterbird", 1, "lake", True, 1.0, 0.2, 0.8, 9),
+        ("waterbird", 2, "reed", False, 1.0, 0.2, 0.8, 9),
+    ]
+    hits = [ident("edit", 4), ident("edit", 1)]  # the larger shift first; then the edits without a hit
+    assert rows[0][8:] == ([*hits, ident("edit", 3)], [True, True, False], "edits/edits-0000.tar")
+    assert rows[1][8:] == ([ident("edit", 2)], [False], "edits/edits-0000.tar")
+
+
+def test_a_ranked_phrase_without_an_edit_has_no_examples(empty: duckdb.DuckDBPyConnection) -> None:
+    empty.execute("INSERT INTO spurious_features (y, phrase, rank, manifest) VALUES (0, 'sky', 1, 'm')")
+    assert empty.execute("SELECT phrase, examples FROM spurious_ranking").fetchall() == [("sky", None)]
+
+
+def test_a_sources_story_tells_its_edits(con: duckdb.DuckDBPyConnection) -> None:
+    facts = con.execute(
+        "SELECT facts FROM life_story WHERE sample_id = $1 AND event = 'edited'", [ident("source", "u0-1")]
+    ).fetchall()
+    said = json.loads(facts[0][0])
+    assert (len(facts), said["phrase"], said["hit"], said["reason"]) == (1, "the lake", True, None)
+    assert (said["shard"], said["mask_share"], said["replacement"]) == ("edits/edits-0000.tar", 0.4, "a desert")
+
+
+def test_an_edit_that_failed_says_why_in_its_sources_story(empty: duckdb.DuckDBPyConnection) -> None:
+    empty.execute("INSERT INTO edit_plan (edit_id, source_id, kind, phrase, manifest) VALUES ('e', 's', 'f', 'p', 'm')")
+    empty.execute("INSERT INTO rejects VALUES ('edit', 'e', NULL, 'mask_empty', 'd', 'm')")
+    facts = empty.execute("SELECT facts ->> '$.reason', facts ->> '$.hit' FROM life_story WHERE event = 'edited'")
+    assert facts.fetchall() == [("mask_empty", None)]

@@ -9,9 +9,12 @@ SELECT source_id, 2, rowid, 'captioned', to_json({captioner: captioner, caption:
 UNION ALL
 SELECT source_id, 3, rowid, 'phrase', to_json({kind: kind, phrase: phrase, extractor: extractor}) FROM phrases
 UNION ALL
-SELECT source_id, 4, rowid, 'edited',
-    to_json({kind: kind, phrase: phrase, instruction: instruction, hit: hit, shard: shard, "offset": "offset", size: size})
-FROM edits
+SELECT source_id, 4, edit_plan.rowid, 'edited',
+    to_json({edit_id: edit_id, kind: kind, phrase: phrase, replacement: replacement, editor: editor, prompt: prompt,
+        hit: hit, probability_before: probability_before, probability_after: probability_after,
+        reason: (SELECT min(reason) FROM rejects WHERE id = edit_id), mask_share: mask_share,
+        shard: shard, "offset": "offset", size: size})
+FROM edit_plan LEFT JOIN edits USING (edit_id) LEFT JOIN edit_scores USING (edit_id)
 UNION ALL
 SELECT sample_id, 5, 0, 'planned',
     to_json({kind: kind, group_name: group_name, prompt: prompt, negative_prompt: negative_prompt,

@@ -1,0 +1,200 @@
+"""Test edits: did the reference classifier change its mind, and did the edit succeed? (ASPIRE, methods 2.1 step 4)
+
+Raw scores of every edit are kept. Whether an edit succeeded, and so is evidence, is decided later, over them
+(``pipeline/ranking.py``), so that a changed threshold costs no model call.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+
+from catalogs import manifest
+from catalogs.identity import task_hash
+from fairshards import check_installation
+from filters.clip_model import ClipModel
+from generators.images import decode_image
+from generators.loading import resolve_device
+from trainers.errors import TrainerError
+from trainers.reference import ReferenceClassifier
+from transforms import commit, storage
+from transforms.edit_specs import EditTestSpec
+from transforms.shards import slice_of
+from transforms.source_pictures import source_pictures
+from transforms.specs import resource_hints
+from transforms.task import ShardTask, TaskRecord
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Vector = npt.NDArray[np.float64]
+
+
+def edit_test_task_of(made: TaskRecord, spec: EditTestSpec) -> ShardTask:
+    """Return the test of a shard of edits; it reads the same plan rows and the edit manifest."""
+    hashed = task_hash("edit_score", spec.stage_fingerprint, [made.task.task_hash], [made.content_sha256])
+    return replace(made.task, stage="edit_score", folder="edit_scores", task_hash=hashed)
+
+
+class LazyTester:
+    """Loads classifier and CLIP when a task needs them; ``lock`` is held for a whole task (as ``LazyGenerator``'s)."""
+
+    def __init__(self, spec: EditTestSpec) -> None:
+        self.spec = spec
+        self.lock = threading.Lock()
+        self._models: tuple[ReferenceClassifier, ClipModel] | None = None
+
+    @property
+    def models(self) -> tuple[ReferenceClassifier, ClipModel]:
+        """The reference classifier and the CLIP model, loaded."""
+        if self._models is None:
+            spec, device = self.spec, resolve_device(self.spec.device)
+            if spec.threads:
+                import torch
+
+                torch.set_num_threads(spec.threads)
+            reference = ReferenceClassifier.load(Path(spec.training), device=device, batch_size=spec.batch_size)
+            self._models = reference, ClipModel.load(spec.clip, device=device, batch_size=spec.batch_size)
+        return self._models
+
+
+def edit_test_task(made: TaskRecord, lazy: LazyTester) -> TaskRecord:
+    """Test and commit the edits of one shard; a finished task is only looked up.
+
+    Raises:
+        ManifestError: a shard isn't there, or doesn't hold what its manifest says.
+        TrainerError: the reference training isn't finished, or doesn't know a class number of the plan.
+    """
+    task = edit_test_task_of(made, lazy.spec)
+    if found := commit.find(task):
+        return found
+    with lazy.lock:
+        return _test(task, made, lazy)
+
+
+def _test(task: ShardTask, made: TaskRecord, lazy: LazyTester) -> TaskRecord:
+    started = time.time()
+    head, edits = manifest.read_rows(storage.read(storage.join(task.run, made.manifest)))
+    planned = {row["edit_id"]: row for row in commit.read_task_rows(task)}
+    good = [row for row in edits if row["status"] == "ok"]
+    plan = [planned[row["edit_id"]] for row in good]
+    tar = storage.read(storage.join(task.run, made.task.folder, head.shard.name)) if head.shard else b""
+    sources = dict.fromkeys(row["source_sha256"] for row in plan)
+    order = {name: number for number, name in enumerate(sources)}
+    first = {row["source_sha256"]: row for row in reversed(plan)}
+    originals = [decode_image(data) for data in source_pictures(task.run, [first[name] for name in sources])]
+    edited = [decode_image(slice_of(tar, row["offset"], row["size"])) for row in good]
+    before, after = _looks(originals, lazy), _looks(edited, lazy)
+    rows = [
+        _row(row, lazy, before.at(order[row["source_sha256"]]), after.at(number)) for number, row in enumerate(plan)
+    ]
+    return commit.commit(
+        task,
+        rows,
+        fingerprint=lazy.spec.stage_fingerprint,
+        inputs=[made.content_sha256],
+        attempt=commit.attempt(started, samples=len(good), device=lazy.spec.device),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """What the models see in pictures: class probabilities (n, classes) and CLIP embeddings (n, d) of length 1."""
+
+    probabilities: Vector
+    embeddings: npt.NDArray[np.float32]
+
+    def at(self, index: int) -> Looks:
+        """Return one picture's, (classes,) and (d,)."""
+        return Looks(self.probabilities[index], self.embeddings[index])
+
+    def cosine(self, text: npt.NDArray[np.float32]) -> float:
+        """Return the cosine of one picture with a text's embedding."""
+        return float(np.dot(text.astype(np.float64), self.embeddings.astype(np.float64)))
+
+
+def _looks(images: Sequence[Image.Image], lazy: LazyTester) -> Looks:
+    reference, clip = lazy.models
+    return Looks(reference.probabilities(images), clip.embed_images(images))
+
+
+def _row(row: Mapping[str, Any], lazy: LazyTester, before: Looks, after: Looks) -> dict[str, Any]:
+    """Return the manifest row of one edit; numbers that no manifest can hold make it a reject."""
+    y, reference = row["y"], lazy.models[0]
+    if not 0 <= y < len(reference.classes) or reference.classes[y] != row["class_name"]:
+        raise TrainerError(f"edit {row['edit_id']} is of class {y} ({row['class_name']!r}), but the reference training "
+                           f"{lazy.spec.training} knows {list(reference.classes)}; train it on this run's classes")
+    cosines = _cosines(row, lazy, before, after)
+    numbers = [*before.probabilities, *after.probabilities, *(value for value in cosines.values() if value is not None)]
+    if not all(map(math.isfinite, numbers)):
+        detail = "the reference classifier or CLIP gave NaN or infinite values"
+        return {"edit_id": row["edit_id"], "status": "reject", "reason": "not_finite", "detail": detail}
+    predicted = int(before.probabilities.argmax()), int(after.probabilities.argmax())
+    shares = float(before.probabilities[y]), float(after.probabilities[y])
+    return {
+        "edit_id": row["edit_id"], "predicted_before": predicted[0], "predicted_after": predicted[1],
+        "hit": predicted[0] == y and predicted[1] != y,
+        "probability_before": shares[0], "probability_after": shares[1], "probability_shift": shares[1] - shares[0],
+        "probabilities_before": before.probabilities.tolist(), "probabilities_after": after.probabilities.tolist(),
+        **cosines, "status": "ok",
+    }  # fmt: skip
+
+
+def _cosines(row: Mapping[str, Any], lazy: LazyTester, before: Looks, after: Looks) -> dict[str, float | None]:
+    """Return CLIP's cosines of both pictures with the phrase and, where there is one, with its replacement."""
+    found: dict[str, float | None] = {}
+    for name in ("phrase", "replacement"):
+        said = row[name]
+        text = lazy.models[1].embed_text(lazy.spec.wording.format(phrase=said)) if said else None
+        found[f"{name}_before"] = None if text is None else before.cosine(text)
+        found[f"{name}_after"] = None if text is None else after.cosine(text)
+    return found
+
+
+class EditTestHandler(ModelHandler[TaskRecord, TaskRecord, LazyTester]):  # type: ignore[misc]
+    """Tests shards of edits, one at a time."""
+
+    def __init__(self, spec: EditTestSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def load_model(self) -> LazyTester:
+        """Return the models' holder."""
+        check_installation()
+        return LazyTester(self.spec)
+
+    def run_inference(
+        self, batch: Sequence[Any], model: LazyTester, inference_args: dict[str, Any] | None = None
+    ) -> Iterable[TaskRecord]:
+        """Test the one shard that the batch is."""
+        assert isinstance(batch, TaskRecord)
+        return [edit_test_task(batch, model)]
+
+    def get_resource_hints(self) -> dict[str, Any]:
+        """Return the hints for the workers of this stage."""
+        return resource_hints(self.spec.device, self.spec.accelerator, self.spec.min_ram)
+
+
+@dataclass
+class EditTest(beam.PTransform):  # type: ignore[misc]
+    """PCollection[TaskRecord] of shards of edits -> PCollection[TaskRecord] of their score manifests."""
+
+    spec: EditTestSpec
+
+    def expand(self, made: Any) -> Any:
+        """Wire the step; the Reshuffle lets this stage have other workers than the editor."""
+        return (
+            made
+            | "Spread the edited" >> beam.Reshuffle()
+            | "Test the edits" >> RunInference(EditTestHandler(self.spec).with_no_batching())
+        )
