@@ -153,7 +153,9 @@ def test_another_renderer_renders_the_pocket_world_again(tmp_path: Path, monkeyp
     assert places[0] == places[1] != places[2]
 
 
-def test_planted_objects_are_rendered_into_a_world_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_objects_are_rendered_into_a_world_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import pocket.world
 
     written: list[dict] = []

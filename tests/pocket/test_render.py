@@ -101,7 +101,9 @@ def test_object_mask_is_where_the_object_changes_the_picture_minus_the_bird(kind
 
 
 def test_the_bird_hides_the_object_behind_it() -> None:
-    scene = replace(draw_scene("train", 5, 0, "waterbird", "water"), object="reed", scale=1.18, x=33.0, y=50.0, facing=-1)
+    scene = replace(
+        draw_scene("train", 5, 0, "waterbird", "water"), object="reed", scale=1.18, x=33.0, y=50.0, facing=-1
+    )
     near, away = render_layers(scene), render_layers(replace(scene, scale=0.01))
     assert (near.object == (away.object & ~near.bird)).all() and near.object.sum() < away.object.sum() - 5
 
