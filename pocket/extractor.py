@@ -14,8 +14,12 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import (
-    AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration,
-)  # fmt: skip
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from pocket.captions import PLACES
 from pocket.export import halved
@@ -72,8 +76,8 @@ def new_extractor_tokenizer() -> PreTrainedTokenizerFast:
         [pre_tokenizers.Metaspace(SPACE, prepend_scheme="always"), pre_tokenizers.Punctuation("isolated")]
     )
     inner.decoder = decoders.Sequence([
-        decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Replace(Regex('" (?=[^"])'), '"'),
-        decoders.Strip(" ", 1, 0),
+        decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(),
+        decoders.Replace(Regex('" (?=[^"])'), '"'), decoders.Strip(" ", 1, 0),
     ])  # fmt: skip
     inner.post_processor = TemplateProcessing(single=f"$A {END}", special_tokens=[(END, vocabulary[END])])
     inner.add_tokens([AddedToken(text, normalized=False, special=False) for text in JSON_TOKENS])
