@@ -108,7 +108,8 @@ def train_segmenter(work: Path, steps: int = 1600, batch: int = 24, pictures: in
         unseen, masks = (make("segmenter-heldout", heldout, work / "pictures")
                          for make in (training_images, training_masks))  # fmt: skip
         found = segmenter_overlaps(folder, unseen, masks, training_scenes("segmenter-heldout", heldout))
-        row = {"step": step, "count": heldout} | {name: round(value, 4) for name, value in found.items()}
+        shares = {name: round(value, 4) for name, value in found.items()}
+        row: dict[str, object] = {"step": step, "count": heldout, **shares}
         append_row(LOGS / "segmenter-quality.csv", row)
         print(f"segmenter {step}: {row}", flush=True)
 
