@@ -172,7 +172,7 @@ def test_the_folder_loads_and_segments(tmp_path: Path) -> None:
     assert torch.allclose(inputs.pixel_values, to_unit(images), atol=1e-5)
     with torch.inference_mode():
         pair = [each(**inputs).logits for each in (model, loaded)]
-    assert torch.allclose(*pair, atol=2e-2)
+    assert (pair[0] - pair[1]).abs().max() < 0.01 * pair[0].abs().max()
     assert torch.equal(segment(tmp_path, images, texts), pair[1] > 0)
     assert segment(tmp_path, images[:1], texts[:1]).shape == (1, 64, 64)
 

@@ -138,6 +138,7 @@ def test_other_seed_other_pictures(world: Path, tmp_path: Path) -> None:
     assert not {row["png"] for row in rows(world, "test")} & {row["png"] for row in rows(tmp_path, "test")}
 
 
-def test_commands_have_help() -> None:
-    result = CliRunner().invoke(app, ["diffusion", "--help"])
+@pytest.mark.parametrize("name", ["diffusion", "captioner", "segmenter", "extractor"])
+def test_commands_have_help(name: str) -> None:
+    result = CliRunner().invoke(app, [name, "--help"])
     assert result.exit_code == 0 and "Example" in result.output
