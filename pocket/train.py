@@ -70,7 +70,7 @@ def captioner(work: Work = DEFAULT_WORK, steps: int = 1500, threads: Threads = 2
 
 
 @app.command()
-def segmenter(work: Work = DEFAULT_WORK, steps: int = 1600, threads: Threads = 2) -> None:
+def segmenter(work: Work = DEFAULT_WORK, steps: int = 1300, threads: Threads = 2) -> None:
     """Masks of phrases; starts from pocket-clip. Example: python -m pocket.train segmenter"""
     from pocket.train_segmenter import train_segmenter
 

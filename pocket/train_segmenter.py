@@ -81,7 +81,7 @@ def segmenter_overlaps(folder: Path, images: Tensor, masks: Tensor, scenes: list
     }
 
 
-def train_segmenter(work: Path, steps: int = 1600, batch: int = 24, pictures: int = 8000, heldout: int = 300) -> None:
+def train_segmenter(work: Path, steps: int = 1300, batch: int = 24, pictures: int = 8000, heldout: int = 300) -> None:
     """Train (or resume) the segmenter; exports ``pocket-segmenter`` and logs its overlaps at every check."""
     torch.manual_seed(0)
     tokenizer, prompts = new_tokenizer(), all_prompts()
