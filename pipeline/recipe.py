@@ -76,6 +76,18 @@ class PocketSource(_Source):
     val_min_group: int = Field(100, ge=1)
     test_per_group: int = Field(250, ge=1)
     seed: int | None = Field(None, description="The world's seed. Default: the recipe's.")
+    objects: Mapping[str, Mapping[str, float]] = Field(
+        default_factory=dict,
+        description="Planted cues: for each class, how often a reed, branch, buoy or rock stands beside the bird.",
+    )
+
+    @model_validator(mode="after")
+    def _rates_can_be_drawn(self) -> PocketSource:
+        if self.objects:
+            from pocket.scene import check_rates
+
+            check_rates(self.objects)
+        return self
 
 
 class WebDatasetSource(_Source):

@@ -104,6 +104,8 @@ def _render(recipe: Recipe, source: PocketSource, folder: RunFolder, report: Rep
         "n_test_per_group": source.test_per_group,
         "val_min_group": source.val_min_group,
     }
+    if source.objects:  # a world without them keeps its place
+        settings["object_rates"] = {name: dict(rates) for name, rates in source.objects.items()}
     place = folder.root / "world" / digest({**settings, "version": RENDER_VERSION})[:12]
     if not (place / "world.json").exists():
         report.say(f"rendering Pocket Waterbirds: {source.n_train} training pictures at r = {ratio}")

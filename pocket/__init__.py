@@ -3,11 +3,11 @@
 from importlib.resources import files
 from pathlib import Path
 
-CHECKPOINTS = ("pocket-diffusion", "pocket-clip", "oracle")
+CHECKPOINTS = ("pocket-diffusion", "pocket-clip", "oracle", "pocket-captioner", "pocket-segmenter", "pocket-extractor")
 
 
 def checkpoint_path(name: str) -> Path:
-    """Folder of a committed checkpoint: "pocket-diffusion", "pocket-clip" or "oracle".
+    """Folder of a committed checkpoint, one of ``CHECKPOINTS``.
 
     Raises KeyError for an unknown name. The package must be installed unpacked (wheels always are).
     """

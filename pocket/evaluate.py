@@ -10,12 +10,16 @@ from torch import Tensor
 
 from pocket import CHECKPOINTS, checkpoint_path
 from pocket.oracle import load_oracle
-from pocket.pictures import to_bytes, to_unit, training_images
+from pocket.phrases import heldout_caption, instructed_caption
+from pocket.pictures import to_bytes, to_unit, training_images, training_masks, training_scenes
 from pocket.quality import GUIDANCE, STEPS, agreement, contact_sheet, generate, group_prompts, load_diffusion
 from pocket.render import GROUPS, scenes
 from pocket.scene import COLOURS, equal_rates
+from pocket.train_captioner import captioner_accuracy
 from pocket.train_clip import clip_accuracy
+from pocket.train_extractor import extractor_accuracy, pocket_heldout
 from pocket.train_oracle import labels_of, oracle_accuracy
+from pocket.train_segmenter import segmenter_overlaps
 from pocket.train_vae import LOGS
 
 MIB = 2**20
@@ -90,10 +94,60 @@ def clip_on_generated(pictures: Tensor, labels: Tensor) -> list[Goal]:
     ]
 
 
+def captioner_goals(work: Path, count: int) -> list[Goal]:
+    """What pocket-captioner's greedy captions of held-out pictures name rightly."""
+    domain = "captioner-heldout"
+    images, there = training_images(domain, count, work / "pictures"), training_scenes(domain, count)
+    named, thing = captioner_accuracy(checkpoint_path("pocket-captioner"), images, there)
+    return [
+        at_least("pocket-captioner: class, background and colour right, held-out", named, 0.95),
+        at_least("pocket-captioner: object right (or rightly none)", thing, 0.9),
+    ]
+
+
+def segmenter_goals(work: Path, count: int) -> list[Goal]:
+    """Overlaps of pocket-segmenter's masks with those of held-out pictures, the mean over pictures."""
+    domain, folder = "segmenter-heldout", work / "pictures"
+    images, masks = training_images(domain, count, folder), training_masks(domain, count, folder)
+    found = segmenter_overlaps(checkpoint_path("pocket-segmenter"), images, masks, training_scenes(domain, count))
+    return [
+        at_least('pocket-segmenter: IoU of "bird", held-out', found["bird"], 0.85),
+        at_least("pocket-segmenter: IoU of the background", found["background"], 0.9),
+        at_least("pocket-segmenter: IoU of the object", found["object"], 0.6),
+        at_least("pocket-segmenter: nothing where the object isn't there", found["absent_empty"], 0.9),
+    ]
+
+
+def extractor_goals(_: Path, count: int) -> list[Goal]:
+    """Captions whose phrases pocket-extractor gives exactly: with wordings never seen, with instructions inside, and
+    those of the pocket world.
+    """
+    folder = checkpoint_path("pocket-extractor")
+    phrases, other = extractor_accuracy(folder, heldout_caption, count)
+    instructed, own = (extractor_accuracy(folder, kind, count)[0] for kind in (instructed_caption, pocket_heldout))
+    return [
+        at_least("pocket-extractor: exact phrases, wordings never seen", phrases, 0.98),
+        at_least("pocket-extractor: the same, and another place", other, 0.95),
+        at_least("pocket-extractor: exact phrases, an instruction inside", instructed, 0.95),
+        at_least("pocket-extractor: exact phrases, captions of the pocket world", own, 0.99),
+    ]
+
+
+DISCOVERY = {
+    "pocket-captioner": captioner_goals, "pocket-segmenter": segmenter_goals, "pocket-extractor": extractor_goals,
+}  # fmt: skip
+
+
+def discovery_goals(work: Path, count: int) -> list[Goal]:
+    """The goals of the models that discovery uses, of those that are there."""
+    there = [measure for name, measure in DISCOVERY.items() if checkpoint_path(name).exists()]
+    return [goal for measure in there for goal in measure(work, count)]
+
+
 def size_goal() -> Goal:
     """Size of all checkpoint folders."""
     files = (path for name in CHECKPOINTS for path in checkpoint_path(name).rglob("*") if path.is_file())
-    return at_most("checkpoints, MiB in all", sum(path.stat().st_size for path in files) / MIB, 25)
+    return at_most("checkpoints, MiB in all", sum(path.stat().st_size for path in files) / MIB, 38)
 
 
 def write_sheets(columns: int = 12) -> None:
@@ -127,7 +181,7 @@ def evaluate(work: Path, each: int = 100, heldout: int = 2000) -> list[Goal]:
     """Measure every goal, write ``logs/goals.json`` and the contact sheets; returns the goals."""
     generated, pictures, labels = diffusion_goals(each)
     goals = [*generated, *clip_goals(work, heldout), *clip_on_generated(pictures, labels),
-             *oracle_goals(work, heldout), size_goal()]  # fmt: skip
+             *oracle_goals(work, heldout), *discovery_goals(work, heldout), size_goal()]  # fmt: skip
     LOGS.mkdir(exist_ok=True)
     (LOGS / "goals.json").write_text(json.dumps([asdict(goal) for goal in goals], indent=2) + "\n")
     write_sheets()

@@ -79,3 +79,11 @@ def draw_object(scene: Scene, rng: np.random.Generator) -> list[Layer]:
     side = -1 if scene.x > 32 else 1
     x = 32 + side * rng.uniform(20, 25)
     return DRAWERS[scene.object](x, rng.uniform(52, 61))
+
+
+def object_cover(layers: list[Layer]) -> np.ndarray:
+    """Where the layers together cover at least half of a pixel, bool (64, 64)."""
+    clear = np.ones((SIZE, SIZE), np.float32)
+    for cover, _ in layers:
+        clear = clear * (1 - cover)
+    return clear <= 0.5

@@ -1,24 +1,32 @@
-"""Rendered training sets, cached as .npy in the work folder: balanced over the four groups, 30% with an object."""
+"""Rendered training sets, cached as .npy in the work folder: balanced over the four groups, 30% with an object.
+
+The captioner's sets have an object in half of their pictures and the segmenter's in four of five, since they learn
+to name and to find it.
+"""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pocket.render import GROUPS, render
+from pocket.render import GROUPS, Layers, render_layers
 from pocket.scene import Scene, draw_scene, equal_rates
 
 CHUNK = 1000
 OBJECT_RATE = 0.3
-DOMAINS = ("train", "val", "test", "generator", "clip", "clip-heldout", "oracle", "oracle-heldout")
+OBJECT_RATES = {"captioner": 0.5, "captioner-heldout": 0.5, "segmenter": 0.8, "segmenter-heldout": 0.8}
+DOMAINS = ("train", "val", "test", "generator", "clip", "clip-heldout", "oracle", "oracle-heldout", *OBJECT_RATES)
+Draw = Callable[[Layers], np.ndarray]
 
 
 def training_scene(domain: str, index: int, seed: int = 0) -> Scene:
     """Scene ``index`` of a model's training set."""
     class_name, background = GROUPS[index % len(GROUPS)]
-    return draw_scene(domain, seed, index, class_name, background, equal_rates(OBJECT_RATE))
+    rates = equal_rates(OBJECT_RATES.get(domain, OBJECT_RATE))
+    return draw_scene(domain, seed, index, class_name, background, rates)
 
 
 def training_scenes(domain: str, count: int) -> list[Scene]:
@@ -26,23 +34,40 @@ def training_scenes(domain: str, count: int) -> list[Scene]:
     return [training_scene(domain, index) for index in range(count)]
 
 
-def _chunk(domain: str, number: int, cache: Path) -> np.ndarray:
-    path = cache / f"{domain}-{number:03d}.npy"
+def _picture(layers: Layers) -> np.ndarray:
+    return layers.image
+
+
+def _masks(layers: Layers) -> np.ndarray:
+    return np.stack([layers.bird, layers.object])
+
+
+def _chunk(domain: str, number: int, cache: Path, draw: Draw) -> np.ndarray:
+    path = cache / f"{domain}{'' if draw is _picture else draw.__name__.replace('_', '-')}-{number:03d}.npy"
     if not path.exists():
         first = number * CHUNK
-        images = np.stack([render(training_scene(domain, index))[0] for index in range(first, first + CHUNK)])
+        drawn = [draw(render_layers(training_scene(domain, index))) for index in range(first, first + CHUNK)]
         cache.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}.npy")
-        np.save(fresh, images)
+        np.save(fresh, np.stack(drawn))
         fresh.replace(path)
     loaded: np.ndarray = np.load(path)
     return loaded
 
 
+def _cached(domain: str, count: int, cache: Path, draw: Draw) -> Tensor:
+    chunks = [_chunk(domain, number, cache, draw) for number in range(-(-count // CHUNK))]
+    return torch.from_numpy(np.concatenate(chunks)[:count])
+
+
 def training_images(domain: str, count: int, cache: Path) -> Tensor:
     """The first ``count`` pictures, uint8 (count, 3, 64, 64); rendered at the first call."""
-    chunks = [_chunk(domain, number, cache) for number in range(-(-count // CHUNK))]
-    return torch.from_numpy(np.concatenate(chunks)[:count]).permute(0, 3, 1, 2).contiguous()
+    return _cached(domain, count, cache, _picture).permute(0, 3, 1, 2).contiguous()
+
+
+def training_masks(domain: str, count: int, cache: Path) -> Tensor:
+    """What is seen of bird and object in the same pictures, bool (count, 2, 64, 64); rendered at the first call."""
+    return _cached(domain, count, cache, _masks)
 
 
 def to_unit(images: Tensor) -> Tensor:

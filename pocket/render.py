@@ -8,7 +8,7 @@ import numpy as np
 from pocket.backdrop import blend, paint_backdrop, smooth_noise
 from pocket.bird import EYE, HORN, PLUMAGE, BirdMasks, draw_bird
 from pocket.captions import full_caption
-from pocket.objects import draw_object
+from pocket.objects import draw_object, object_cover
 from pocket.scene import BACKGROUNDS, CLASSES, ObjectRates, Scene, draw_scene, stream
 
 Group = tuple[str, str]
@@ -16,11 +16,23 @@ GROUPS: tuple[Group, ...] = tuple((name, place) for name in CLASSES for place in
 
 
 @dataclass(frozen=True)
+class Layers:
+    """A rendered picture, uint8 (64, 64, 3), and what is seen of its bird and of its object, bool (64, 64) each."""
+
+    image: np.ndarray
+    bird: np.ndarray
+    object: np.ndarray
+
+
+@dataclass(frozen=True)
 class Sample:
-    """A rendered picture: ``image`` uint8 (64, 64, 3), ``mask`` bool (64, 64) of the bird, its caption and scene."""
+    """A rendered picture: ``image`` uint8 (64, 64, 3), its caption and scene; ``mask`` bool (64, 64) of the bird,
+    ``object_mask`` of the part of the object that the bird doesn't hide.
+    """
 
     image: np.ndarray
     mask: np.ndarray
+    object_mask: np.ndarray
     caption: str
     scene: Scene
 
@@ -36,24 +48,32 @@ def paint_feathers(picture: np.ndarray, scene: Scene, masks: BirdMasks, rng: np.
     return blend(picture, np.array(EYE[scene.colour]), masks.eye)
 
 
-def render(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """Picture, uint8 (64, 64, 3), and the bird's mask, bool (64, 64)."""
+def render_layers(scene: Scene) -> Layers:
+    """Picture and masks. The object's mask is empty without one, and never overlaps with the bird's."""
     rng = stream(scene.domain, scene.seed, scene.index, "paint")
     picture = paint_backdrop(scene, rng)
-    for cover, colour in draw_object(scene, rng):
+    layers, masks = draw_object(scene, rng), draw_bird(scene)
+    for cover, colour in layers:
         picture = blend(picture, np.array(colour), cover)
-    masks = draw_bird(scene)
     picture = paint_feathers(picture, scene, masks, rng) * scene.light
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8), masks.whole
+    image = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    return Layers(image, masks.whole, object_cover(layers) & ~masks.whole)
+
+
+def render(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+    """Picture, uint8 (64, 64, 3), and the bird's mask, bool (64, 64)."""
+    layers = render_layers(scene)
+    return layers.image, layers.bird
 
 
 def render_sample(
     domain: str, seed: int, index: int, class_name: str, background: str, rates: ObjectRates | None = None
 ) -> Sample:
-    """Picture ``index`` of a domain, with mask and full caption. The same arguments give the same bytes."""
+    """Picture ``index`` of a domain, with masks and full caption. The same arguments give the same bytes."""
     scene = draw_scene(domain, seed, index, class_name, background, rates)
-    image, mask = render(scene)
-    return Sample(image, mask, full_caption(scene, stream(domain, seed, index, "caption")), scene)
+    layers = render_layers(scene)
+    caption = full_caption(scene, stream(domain, seed, index, "caption"))
+    return Sample(layers.image, layers.bird, layers.object, caption, scene)
 
 
 def scenes(

@@ -63,11 +63,23 @@ def equal_rates(rate: float) -> ObjectRates:
     return {name: {kind: rate / len(OBJECTS) for kind in OBJECTS} for name in CLASSES}
 
 
+def check_rates(rates: ObjectRates) -> None:
+    """Raise ValueError for an unknown class or kind, a rate below 0, or a class whose rates sum to more than 1."""
+    if unknown := sorted(set(rates) - set(CLASSES)):
+        raise ValueError(f"object rates for {unknown}: want classes of {CLASSES}")
+    for of_class in rates.values():
+        _check_kinds(of_class)
+
+
+def _check_kinds(rates: Mapping[str, float]) -> None:
+    unknown = set(rates) - set(OBJECTS)
+    if unknown or sum(rates.values()) > 1 + 1e-9 or not all(rate >= 0 for rate in rates.values()):
+        raise ValueError(f"object rates {dict(rates)}: want kinds of {OBJECTS}, each >= 0, summing to at most 1")
+
+
 def draw_object(rng: np.random.Generator, rates: Mapping[str, float]) -> str | None:
     """At most one object, each kind with its rate; the rates of a class must sum to at most 1."""
-    unknown = set(rates) - set(OBJECTS)
-    if unknown or sum(rates.values()) > 1 + 1e-9 or min(rates.values(), default=0.0) < 0:
-        raise ValueError(f"object rates {dict(rates)}: want kinds of {OBJECTS}, each >= 0, summing to at most 1")
+    _check_kinds(rates)
     point = rng.random()
     for kind, edge in zip(OBJECTS, np.cumsum([rates.get(kind, 0.0) for kind in OBJECTS]), strict=True):
         if point < edge:

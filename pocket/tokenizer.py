@@ -28,9 +28,13 @@ def caption_words(count: int = 4000) -> list[str]:
 
 def learn_merges(words: list[str]) -> list[tuple[str, str]]:
     """BPE merges until each word is one token: the most frequent pair first, ties in alphabetical order."""
-    pieces = [[*word[:-1], word[-1] + SUFFIX] for word in words]
+    return merge_pieces([[*word[:-1], word[-1] + SUFFIX] for word in words])
+
+
+def merge_pieces(pieces: list[list[str]], limit: int | None = None) -> list[tuple[str, str]]:
+    """The merges that make one piece of each list, or the first ``limit`` of them."""
     merges: list[tuple[str, str]] = []
-    while any(len(parts) > 1 for parts in pieces):
+    while any(len(parts) > 1 for parts in pieces) and len(merges) != limit:
         counts: dict[tuple[str, str], int] = {}
         for parts in pieces:
             for pair in pairwise(parts):

@@ -1,4 +1,5 @@
-"""Command line of the pocket trainings: ``python -m pocket.train vae|oracle|clip|diffusion|evaluate|blind``.
+"""Command line of the pocket trainings: ``python -m pocket.train`` with ``vae``, ``oracle``, ``clip``, ``diffusion``,
+``captioner``, ``segmenter``, ``extractor``, ``evaluate`` or ``blind``.
 
 Each command resumes where it was stopped. Example: ``python -m pocket.train vae --work /tmp/pocket-train``
 """
@@ -57,6 +58,33 @@ def diffusion(work: Work = DEFAULT_WORK, steps: int = 4800, second: int = 2400, 
 
     torch.set_num_threads(threads)
     train_diffusion(work, steps, second)
+
+
+@app.command()
+def captioner(work: Work = DEFAULT_WORK, steps: int = 1500, threads: Threads = 2) -> None:
+    """Captions of pictures; starts from pocket-clip. Example: python -m pocket.train captioner"""
+    from pocket.train_captioner import train_captioner
+
+    torch.set_num_threads(threads)
+    train_captioner(work, steps)
+
+
+@app.command()
+def segmenter(work: Work = DEFAULT_WORK, steps: int = 1300, threads: Threads = 2) -> None:
+    """Masks of phrases; starts from pocket-clip. Example: python -m pocket.train segmenter"""
+    from pocket.train_segmenter import train_segmenter
+
+    torch.set_num_threads(threads)
+    train_segmenter(work, steps)
+
+
+@app.command()
+def extractor(work: Work = DEFAULT_WORK, steps: int = 5000, threads: Threads = 2) -> None:
+    """Phrases of captions, as JSON. Example: python -m pocket.train extractor"""
+    from pocket.train_extractor import train_extractor
+
+    torch.set_num_threads(threads)
+    train_extractor(work, steps)
 
 
 @app.command()

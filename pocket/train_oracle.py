@@ -21,7 +21,16 @@ def labels_of(domain: str, count: int) -> Tensor:
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     """Mirror, brightness, contrast, slight blur and noise, one draw a picture; (n, 3, 64, 64) in about [-1, 1]."""
     draws = torch.rand(len(images), 5, 1, 1, 1, generator=generator)
-    images = torch.where(draws[:, 0] < 0.5, images.flip(-1), images)
+    return recolour(mirror(images, draws), draws, generator)
+
+
+def mirror(images: Tensor, draws: Tensor) -> Tensor:
+    """Mirror the pictures (or masks) of which the first of five draws is below a half."""
+    return torch.where(draws[:, 0] < 0.5, images.flip(-1), images)
+
+
+def recolour(images: Tensor, draws: Tensor, generator: torch.Generator) -> Tensor:
+    """Brightness, contrast, slight blur and noise by the other four draws."""
     images = images * (0.85 + 0.3 * draws[:, 1]) + 0.2 * (draws[:, 2] - 0.5)
     blurred = avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
     images = images.lerp(blurred, (draws[:, 3] * 1.6 - 0.8).clamp(min=0))

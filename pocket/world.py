@@ -5,6 +5,7 @@ Example: ``python -m pocket.world /tmp/world --n-train 1000 --bias-ratio 0.97``
 
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import webdataset as wds
 from PIL import Image
 
 from pocket.render import GROUPS, Group, Sample, render_sample
-from pocket.scene import BACKGROUNDS, CLASSES, ObjectRates
+from pocket.scene import BACKGROUNDS, CLASSES, ObjectRates, check_rates
 
 RENDER_VERSION = 1
 """Goes up when the same arguments give other pictures, captions or counts; runs then render their world again."""
@@ -113,7 +114,11 @@ def write_world(
 ) -> WorldPaths:  # fmt: skip
     """Write train (bias ratio r), val (the same r, at least ``val_min_group`` a group: the published rule is 10) and
     balanced test, each from its own domain, then ``world.json`` with the counts. Existing files are replaced.
+
+    ``object_rates`` plants small objects, in all splits alike: {class: {kind: rate}}. Whatever they are, the pictures
+    show the same birds in the same places. Raises ValueError for rates that can't be drawn.
     """
+    check_rates(object_rates or {})
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     counts = {
@@ -125,21 +130,39 @@ def write_world(
     for stale in (path for split in SPLITS for path in folder.glob(f"{split}-*.tar")):
         stale.unlink()
     shards = {split: write_split(folder, split, seed, counts[split], object_rates) for split in SPLITS}
-    return WorldPaths(shards, write_summary(folder, shards, counts, bias_ratio, seed))
+    return WorldPaths(shards, write_summary(folder, shards, counts, bias_ratio, seed, object_rates))
 
 
 def write_summary(
-    folder: Path, shards: dict[str, list[Path]], counts: dict[str, dict[Group, int]], bias_ratio: float, seed: int
-) -> Path:
-    """``world.json``, written last: a world without it is unfinished."""
-    summary = {
+    folder: Path, shards: dict[str, list[Path]], counts: dict[str, dict[Group, int]], bias_ratio: float, seed: int,
+    object_rates: ObjectRates | None = None,
+) -> Path:  # fmt: skip
+    """``world.json``, written last: a world without it is unfinished. It names the object rates, where there are."""
+    summary: dict[str, Any] = {
         "bias_ratio": bias_ratio, "seed": seed, "classes": CLASSES, "backgrounds": BACKGROUNDS,
         "groups": {s: {f"{c}-{b}": n for (c, b), n in groups.items()} for s, groups in counts.items()},
         "shards": {split: [path.name for path in paths] for split, paths in shards.items()},
     }  # fmt: skip
+    if object_rates:
+        summary["object_rates"] = object_rates
     fresh = folder / "world.json.tmp"
     fresh.write_text(json.dumps(summary, indent=2) + "\n")
     return fresh.replace(folder / "world.json")
+
+
+def parse_planted(text: str) -> dict[str, dict[str, float]]:
+    """Object rates from "waterbird:reed=0.9,landbird:branch=0.9"; raises ValueError with what is wrong."""
+    rates: dict[str, dict[str, float]] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        found = re.fullmatch(r"(\w+):(\w+)=([0-9.]+)", part)
+        if not found:
+            raise ValueError(f"got {part!r}; want class:object=rate, as waterbird:reed=0.9")
+        name, kind, rate = found.groups()
+        if kind in rates.setdefault(name, {}):
+            raise ValueError(f"{name}:{kind} is there twice")
+        rates[name][kind] = float(rate)
+    check_rates(rates)
+    return rates
 
 
 def command(
@@ -150,11 +173,16 @@ def command(
     n_val: Annotated[int, typer.Option(help="Validation pictures before the floor per group.")] = 400,
     n_test_per_group: Annotated[int, typer.Option(help="Test pictures in each of the four groups.")] = 250,
     val_min_group: Annotated[int, typer.Option(help="Least validation pictures a group; 10 as published.")] = 100,
+    planted: Annotated[str, typer.Option(help="Objects by class: waterbird:reed=0.9,landbird:branch=0.9")] = "",
 ) -> None:
     """Write Pocket Waterbirds. Example: python -m pocket.world /tmp/world --n-train 1000 --bias-ratio 0.97"""
+    try:
+        rates = parse_planted(planted)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--planted") from None
     paths = write_world(
         out_dir, n_train=n_train, bias_ratio=bias_ratio, seed=seed, n_val=n_val,
-        n_test_per_group=n_test_per_group, val_min_group=val_min_group,
+        n_test_per_group=n_test_per_group, val_min_group=val_min_group, object_rates=rates,
     )  # fmt: skip
     typer.echo(paths.summary.read_text(), nl=False)
 

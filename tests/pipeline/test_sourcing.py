@@ -151,3 +151,32 @@ def test_another_renderer_renders_the_pocket_world_again(tmp_path: Path, monkeyp
         monkeypatch.setattr(pocket.world, "RENDER_VERSION", version)
         places.append(sourcing.reader_of(recipe("pocket-waterbirds"), RunFolder(tmp_path), Reporter(quiet=True)))
     assert places[0] == places[1] != places[2]
+
+
+def test_planted_objects_are_rendered_into_a_world_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pocket.world
+
+    written: list[dict] = []
+
+    def pretend(place: Path, **settings: object) -> None:
+        written.append(settings)
+        place.mkdir(parents=True)
+        (place / "world.json").write_text("{}")
+
+    monkeypatch.setattr(pocket.world, "write_world", pretend)
+    planted = recipe("pocket-waterbirds", "source.objects={waterbird: {buoy: 0.6}, landbird: {branch: 0.6}}")
+    for each in (recipe("pocket-waterbirds"), planted):
+        sourcing.reader_of(each, RunFolder(tmp_path), Reporter(quiet=True))
+    assert "object_rates" not in written[0]
+    assert written[1]["object_rates"] == {"waterbird": {"buoy": 0.6}, "landbird": {"branch": 0.6}}
+
+
+@pytest.mark.parametrize(
+    ("objects", "complaint"),
+    [("{gull: {reed: 0.5}}", "gull"), ("{waterbird: {hat: 0.5}}", "hat"), ("{waterbird: {reed: 1.5}}", "at most 1")],
+)
+def test_objects_that_cant_be_drawn_are_refused(objects: str, complaint: str) -> None:
+    with pytest.raises(RecipeError, match=complaint):
+        recipe("pocket-waterbirds", f"source.objects={objects}")

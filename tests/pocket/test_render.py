@@ -1,12 +1,13 @@
 """The renderer: deterministic, true to its scene, disjoint between domains."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pocket.pictures import DOMAINS, training_scene
-from pocket.render import GROUPS, render, render_sample, scenes
+from pocket.render import GROUPS, render, render_layers, render_sample, scenes
 from pocket.scene import COLOURS, OBJECTS, SIZE, draw_scene, equal_rates
 
 
@@ -81,6 +82,44 @@ def test_objects_are_drawn_beside_the_bird() -> None:
         without = render_sample("train", 0, 4, "waterbird", "water")
         assert with_it.scene.object == kind
         assert (np.abs(with_it.image.astype(int) - without.image.astype(int)).max(2) > 30)[~with_it.mask].sum() > 20
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_object_mask_is_where_the_object_changes_the_picture_minus_the_bird(kind: str) -> None:
+    for index in range(12):
+        scene = replace(draw_scene("train", 4, index, *GROUPS[index % 4]), object=kind)
+        seen, without = render_layers(scene), render_layers(replace(scene, object=None))
+        changed = np.abs(seen.image.astype(int) - without.image.astype(int)).max(2)
+        assert not (seen.object & seen.bird).any() and not without.object.any()
+        assert (seen.bird == without.bird).all()
+        assert (changed[seen.object] > 0).all()
+        outside = ~seen.object & ~seen.bird
+        assert not (changed > 135)[outside].any(), "a pixel that is mostly object"
+        near = np.max([np.roll(seen.object | seen.bird, (x, y), (0, 1)) for x in (-1, 0, 1) for y in (-1, 0, 1)], 0)
+        assert not ((changed > 0) & ~near).any(), "a change that is no edge of the object"
+        assert 25 < seen.object.sum() < 260
+
+
+def test_the_bird_hides_the_object_behind_it() -> None:
+    scene = replace(
+        draw_scene("train", 5, 0, "waterbird", "water"), object="reed", scale=1.18, x=33.0, y=50.0, facing=-1
+    )
+    near, away = render_layers(scene), render_layers(replace(scene, scale=0.01))
+    assert (near.object == (away.object & ~near.bird)).all() and near.object.sum() < away.object.sum() - 5
+
+
+def test_samples_carry_their_object_mask() -> None:
+    sample = render_sample("train", 0, 4, "waterbird", "water", {"waterbird": {"buoy": 1.0}})
+    assert sample.object_mask.dtype == np.bool_ and (sample.object_mask == render_layers(sample.scene).object).all()
+
+
+def test_pictures_and_captions_are_those_of_the_published_worlds() -> None:
+    """Bytes of 80 pictures, their bird masks and captions, as they were before objects had masks."""
+    total = hashlib.sha256()
+    for rates in (None, equal_rates(0.5)):
+        for sample in scenes("train", 0, 40, rates=rates):
+            total.update(sample.image.tobytes() + sample.mask.tobytes() + sample.caption.encode())
+    assert total.hexdigest() == "e80b5c02d94f16b4f338dbce1739a808a56d6f9867b01743b4d929a3b717f3af"
 
 
 def test_all_colours_appear() -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 import webdataset as wds
 from PIL import Image
 from typer.testing import CliRunner
 
 from pocket.render import GROUPS, render_sample
 from pocket.train import app
-from pocket.world import biased_counts, shuffled_groups, write_world
+from pocket.world import biased_counts, command, parse_planted, shuffled_groups, write_world
 
 SMALL: dict[str, Any] = {"n_train": 60, "n_val": 40, "val_min_group": 10, "n_test_per_group": 6, "bias_ratio": 0.9}
 
@@ -90,11 +91,54 @@ def test_same_bytes_twice_and_nothing_stale(world: Path, tmp_path: Path) -> None
     assert all((world / name).read_bytes() == (tmp_path / name).read_bytes() for name in names)
 
 
+def test_planted_objects_come_with_their_rates_and_change_nothing_else(world: Path, tmp_path: Path) -> None:
+    rates = {"waterbird": {"buoy": 0.5}, "landbird": {"branch": 1.0}}
+    write_world(tmp_path, seed=5, object_rates=rates, **SMALL)
+    plain, planted = ([json.loads(row["json"]) for row in rows(folder, "train")] for folder in (world, tmp_path))
+    assert json.loads((tmp_path / "world.json").read_text())["object_rates"] == rates
+    kinds = Counter((record["class"], record["object"]) for record in planted)
+    assert kinds["landbird", "branch"] == 30 and 8 <= kinds["waterbird", "buoy"] <= 22
+    assert kinds["waterbird", None] == 30 - kinds["waterbird", "buoy"]
+    assert all(record["object"] in (record["caption"] if record["object"] else (None,)) for record in planted)
+    for before, after in zip(plain, planted, strict=True):
+        same = [name for name in before if before[name] == after[name]]
+        assert {*before} - {*same} <= {"object", "caption"}
+
+
+def test_planted_is_read_from_the_command_line(tmp_path: Path) -> None:
+    planted = parse_planted("waterbird:reed=0.9, landbird:branch=0.5,landbird:rock=.25")
+    assert planted == {"waterbird": {"reed": 0.9}, "landbird": {"branch": 0.5, "rock": 0.25}}
+    app = typer.Typer()
+    app.command()(command)
+    small = ["--n-train", "4", "--n-val", "4", "--n-test-per-group", "1", "--val-min-group", "1"]
+    made = CliRunner().invoke(app, [str(tmp_path), *small, "--planted", "waterbird:buoy=1"])
+    assert made.exit_code == 0, made.output
+    assert {json.loads(row["json"])["object"] for row in rows(tmp_path, "test")} == {None, "buoy"}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [("reed=0.9", "want class:object=rate"), ("gull:reed=0.9", "gull"), ("waterbird:hat=0.9", "hat"),
+     ("waterbird:reed=1.5", "at most 1"), ("waterbird:reed=.7,waterbird:rock=.7", "at most 1"),
+     ("waterbird:reed=.1,waterbird:reed=.1", "twice")],
+)  # fmt: skip
+def test_bad_planted_objects_are_refused(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        parse_planted(text)
+
+
+def test_a_world_with_bad_rates_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="gull"):
+        write_world(tmp_path / "world", object_rates={"gull": {"reed": 0.5}})
+    assert not (tmp_path / "world").exists()
+
+
 def test_other_seed_other_pictures(world: Path, tmp_path: Path) -> None:
     write_world(tmp_path, seed=6, **SMALL)
     assert not {row["png"] for row in rows(world, "test")} & {row["png"] for row in rows(tmp_path, "test")}
 
 
-def test_commands_have_help() -> None:
-    result = CliRunner().invoke(app, ["diffusion", "--help"])
+@pytest.mark.parametrize("name", ["diffusion", "captioner", "segmenter", "extractor"])
+def test_commands_have_help(name: str) -> None:
+    result = CliRunner().invoke(app, [name, "--help"])
     assert result.exit_code == 0 and "Example" in result.output
