@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from PIL import Image
 
+from generators.arguments import sampling_arguments
 from generators.editing import EditReason, EditRequest, EditResult
 from generators.encoding import encoded_behind
 from generators.finite import FiniteRows
@@ -118,24 +119,8 @@ class DiffusionEditor(ABC):
 
     def _arguments(self, batch: Batch[EditRequest], shown: frozenset[int]) -> dict[str, Any]:
         """Return the pipeline's arguments, those that it takes."""
-        import torch
-
-        rows, first = batch.rows(), batch.requests[0]
-        requests = [batch.requests[row] for row in rows]
-        arguments = {
-            "prompt": [request.prompt if row in shown else "" for row, request in zip(rows, requests, strict=True)],
-            "generator": [torch.Generator("cpu").manual_seed(request.noise_seed) for request in requests],
-            "num_inference_steps": first.steps,
-            "guidance_scale": first.guidance_scale,
-            "eta": first.eta,
-            "output_type": "np",
-            **self.inputs(requests),
-        }
-        if first.negative_prompt:
-            negatives = [request.negative_prompt for request in requests]
-            arguments["negative_prompt"] = [
-                negative if row in shown else "" for row, negative in zip(rows, negatives, strict=True)
-            ]
+        requests = [batch.requests[row] for row in batch.rows()]
+        arguments = {**sampling_arguments(batch, shown), **self.inputs(requests)}
         return {name: value for name, value in arguments.items() if name in self._accepted}
 
     def _result(self, request: EditRequest, made: RawPicture | Exception) -> EditResult:

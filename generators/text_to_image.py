@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+from generators.arguments import sampling_arguments
 from generators.encoding import encoded_behind
 from generators.finite import FiniteRows
 from generators.isolation import run_rows
@@ -92,25 +93,8 @@ class TextToImage:
 
     def _arguments(self, batch: Batch[ImageRequest], shown: frozenset[int]) -> dict[str, Any]:
         """Return the pipeline's arguments, those that it takes."""
-        import torch
-
-        rows, first = batch.rows(), batch.requests[0]
-        requests = [batch.requests[row] for row in rows]
-        arguments = {
-            "prompt": [request.prompt if row in shown else "" for row, request in zip(rows, requests, strict=True)],
-            "generator": [torch.Generator("cpu").manual_seed(request.noise_seed) for request in requests],
-            "num_inference_steps": first.steps,
-            "guidance_scale": first.guidance_scale,
-            "height": first.height,
-            "width": first.width,
-            "eta": first.eta,
-            "output_type": "np",
-        }
-        if first.negative_prompt:
-            negatives = [request.negative_prompt for request in requests]
-            arguments["negative_prompt"] = [
-                negative if row in shown else "" for row, negative in zip(rows, negatives, strict=True)
-            ]
+        first = batch.requests[0]
+        arguments = {**sampling_arguments(batch, shown), "height": first.height, "width": first.width}
         return {name: value for name, value in arguments.items() if name in self._accepted}
 
 
