@@ -112,7 +112,7 @@ def _edits(
 ) -> tuple[dict[str, str], list[Row]]:
     """Make and test the planned edits in one job; return the manifests and each edit's row with what came of it."""
     hashed = task_hash("edit_plan", "edit_plan/1", [row["edit_id"] for row in plan], [], [row["task"] for row in plan])
-    name = f"plan/edits-{hashed[:TASK_DIGITS]}.parquet"
+    name = f"edits/plan-{hashed[:TASK_DIGITS]}.parquet"
     head = folder.commit(name, "edit_plan", "edits", plan, task_hash=hashed)
     tasks = edit_tasks(folder.path, name, plan, specs.edit)
     todo = [task for task in tasks if _tested(task, test) is None]

@@ -93,7 +93,8 @@ def _edit_spec(settings: Discovery, threads: int | None) -> EditSpec:
     folder = model_folder(editor.model, editor.revision, editor.allow_pickle)
     dtype = resolve_dtype(editor.dtype, settings.device, folder)
     extra = {"scheduler": editor.scheduler, "dtype": dtype, **library_versions()}
-    names = ("scheduler", "height", "width", "feather", "strength", "image_guidance_scale", "batch_size", "allow_pickle")
+    names = ("scheduler", "height", "width", "feather", "strength", "image_guidance_scale", "batch_size",
+             "allow_pickle")  # fmt: skip
     return EditSpec(
         EditorSpec(editor.kind, str(folder), fingerprint(folder, extra), dtype,
                    **{name: getattr(editor, name) for name in names}),

@@ -141,7 +141,7 @@ class Discovery(Strict):
     )
     splits: tuple[Literal["train", "val"], ...] = ("train",)
     task_size: int = Field(256, ge=1, description="Captions a task.")
-    edits_per_phrase: int | None = Field(None, ge=1, description="At most so many edits a (class, phrase). Default: all.")
+    edits_per_phrase: int | None = Field(None, ge=1, description="Most edits a (class, phrase). Default: all.")
     max_phrases: int = Field(40, ge=1, description="The most frequent phrases of a class that are tested.")
     device: Device = "cpu"
     accelerator: str | None = None

@@ -31,9 +31,7 @@ def edit_rows(recipe: Recipe, settings: Discovery, found: Found, index: Sequence
         own = [image for image in found.images if image.y == y and image.correct]
         for group in _tested(own, settings):
             chosen = _chosen(recipe, settings, found, own, group)
-            rows += [
-                _row(recipe, settings, image, phrase, found, places[image.source_id], models) for image, phrase in chosen
-            ]
+            rows += [_row(recipe, settings, *pair, found, places[pair[0].source_id], models) for pair in chosen]
     size = settings.editor.task_size
     return [{**row, "task": f"edits-{number // size:05d}"} for number, row in enumerate(rows)]
 

@@ -27,7 +27,9 @@ class Found:
     alternatives: Mapping[str, str]
 
 
-def phrases_found(index: Sequence[Row], captions: Iterable[Row], phrases: Iterable[Row], right: Mapping[str, bool]) -> Found:
+def phrases_found(
+    index: Sequence[Row], captions: Iterable[Row], phrases: Iterable[Row], right: Mapping[str, bool]
+) -> Found:
     """Join captions and phrases with the index; ``right`` tells which images the reference classifier gets right.
 
     Images whose caption was rejected are left out. Groups are made over all classes, so that one phrase has one name.

@@ -239,7 +239,7 @@ class Recipe(Strict):
     scorer: Scorer
     filters: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     training: Training = Field(default_factory=lambda: Training.model_validate({}))
-    discovery: Discovery | None = Field(None, description="ASPIRE: how spurious phrases are found; `fairshards discover`.")
+    discovery: Discovery | None = Field(None, description="How spurious phrases are found (ASPIRE).")
     runner: Runner = Field(default_factory=lambda: Runner.model_validate({}))
     output: str = Field("runs", description="The folder of the run folders.")
 
