@@ -85,8 +85,9 @@ def _run(
     if specs:
         result.quotas = quotas(source.counts, recipe.quota.per_group, recipe.quota.usb_extra)
         if STAGES.index(until) >= 3:
-            from pipeline.training import check_quota
+            from pipeline.training import check_groups, check_quota
 
+            check_groups(recipe, discovered=False)
             check_quota(recipe, source.counts, result.quotas)
         pool = _synthesise(recipe, result, folder, specs, launcher, report, previous, current, until, rounds)
     _keep_earlier(previous, current, folder, RESULTS if specs else SAMPLES + RESULTS)

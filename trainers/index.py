@@ -20,7 +20,8 @@ Group = tuple[int, int]
 class Sample:
     """One row of an index; its image is ``size`` bytes at ``offset`` of the tar ``shard`` (absolute).
 
-    Where the bias attribute is unknown (``b`` -1), the group is the class: "<class>|unknown".
+    Where the bias attribute is unknown (``b`` -1; null or no column in the manifest), the group is the class:
+    "<class>|unknown".
     """
 
     sample_id: str
@@ -129,7 +130,8 @@ def class_names(samples: Iterable[Sample]) -> tuple[str, ...]:
 
 
 def _sample(row: Mapping[str, Any], folder: Path) -> Sample:
-    values = {name: row[name] for name in Sample.__slots__}
+    given = {"b": None, "bias_name": None, "group_name": None, **row}
+    values = {name: given[name] for name in Sample.__slots__}
     if values["b"] in (None, UNKNOWN_BIAS):
         values |= _unknown(values["class_name"])
     return Sample(**{**values, "shard": (folder / row["shard"]).resolve()})

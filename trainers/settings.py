@@ -47,8 +47,9 @@ class TrainSettings:
     train split is balanced). ``loss``: "erm" draws uniformly, "resample" with weight 1/frequency of the
     group; ASPIRE's methods take "erm" alone. ``selection`` is what chooses the epoch (trainers.selection):
     "auto" is "worst-class" for ASPIRE's methods and "worst-group" for the others. ``dfr_groups`` are what
-    "aspire-dfr" balances: "discovered" ones (class x its top phrase), or "true" ones by bias label. ``main``
-    is the one stage of every method but FFR, ``pretrain`` FFR's stage 1 and ``finetune`` its stage 2, which forgets stage 1 at a high learning rate.
+    "aspire-dfr" balances: "discovered" ones (class x its top phrase), or "true" ones by bias label.
+    ``main`` is the one stage of every method but FFR, ``pretrain`` FFR's stage 1 and ``finetune`` its stage 2,
+    which forgets stage 1 at a high learning rate.
     ``weights`` is a folder with ``model.safetensors`` for a timm backbone. ``device`` is "auto" or a torch
     device; ``precision`` "auto" means bfloat16 autocast on CUDA where it is supported and float32 elsewhere.
     ``cache_bytes`` bounds the images held in memory. A ``trial`` chooses settings: it never reads test.

@@ -17,7 +17,7 @@ FFR = TrainSettings("ffr")
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"method": "frr"}, "method is 'frr'; it must be one of erm, usb, asb, ffr, aspire-erm, aspire-dfr, balanced-real"),
+        ({"method": "frr"}, "method is 'frr'; it must be one of erm, usb, asb, ffr, aspire-erm, aspire-dfr"),
         ({"method": "erm", "loss": "gdro"}, "loss is 'gdro'"),
         ({"method": "erm", "precision": "float16"}, "precision is 'float16'"),
         ({"method": "erm", "image_size": 0}, "image_size is 0"),
