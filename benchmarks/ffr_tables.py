@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainers.train import SELECTION
+from trainers.selection import SELECTION
 
 # Two-sided 95% quantiles of Student's t by degrees of freedom; the normal one beyond the table.
 T95 = (

@@ -10,6 +10,10 @@ from typing import Any
 ID_DIGITS = 32
 TASK_DIGITS = 12
 
+UNKNOWN_BIAS, UNKNOWN = -1, "unknown"
+"""The number and the name of the bias attribute where nobody knows it: spurious-free synthetic samples, and datasets
+without bias labels. Such a sample's group is "<class>|unknown"."""
+
 
 def canonical_json(value: Any) -> str:
     """Return the one JSON text of ``value``: sorted keys, no spaces, no NaN.

@@ -109,6 +109,12 @@ SCHEMAS: dict[str, pa.Schema] = {
         [("rate", _F), ("low", _F), ("high", _F), ("excess_low", _F), ("mean_shift", _F)],
         [("lift", _F), ("lift_low", _F), ("lift_high", _F), ("bits", _F)],
     ),
+    # one row per captioned real image of train and val: does its class's top spurious phrase hold of it? phrase is null
+    # where the class has none; group_name is "<class>|<phrase>" or "<class>|no <phrase>"
+    "groups": _schema(
+        [("source_id", _S), ("split", _S), ("y", _I), ("class_name", _S)],
+        [("phrase", _S), ("present", _B), ("group_name", _S)],
+    ),
     # one row per (split, group) of a training run; settings and shards are in the manifest's head
     "train": _schema(
         [("training_id", _S), ("stage", _S), ("split", _S)],

@@ -98,8 +98,9 @@ def _run(
     if specs:
         result.quotas = quotas(source.counts, recipe.quota.per_group, recipe.quota.usb_extra)
         if reaches(until, "train"):
-            from pipeline.training import check_quota
+            from pipeline.training import check_groups, check_quota
 
+            check_groups(recipe, discovered=recipe.discovery is not None)
             check_quota(recipe, source.counts, result.quotas)
         pool = _synthesise(recipe, result, folder, specs, launcher, report, previous, current, until, rounds)
     _keep_earlier(previous, current, folder, RESULTS if specs else SAMPLES + RESULTS)

@@ -136,7 +136,7 @@ def accuracy_table(trainings: Sequence[Any]) -> Table:
     table.add_column("which (n)", overflow="fold")
     for training in trainings:
         which = [str(getattr(training, name)) for name in differs]
-        _add(table, [training.method.upper(), *which], training.test)
+        _add(table, [training.name, *which], training.test)
         if "stage1" in training.metrics:
             _add(table, ["  stage 1 alone", *which], training.metrics["stage1"]["test"])
     return table

@@ -194,14 +194,16 @@ class Scorer(Strict):
     bias_prompts: tuple[str, ...] = ("a photo of {bias}",)
 
 
-Method = Literal["erm", "usb", "asb", "ffr"]
+Method = Literal["erm", "usb", "asb", "ffr", "aspire-erm", "aspire-dfr"]
 
 
 class Training(Strict):
     """What is trained on the real and the curated samples."""
 
     methods: tuple[Method, ...] = ("erm", "usb", "asb", "ffr")
-    losses: tuple[Literal["erm", "resample"], ...] = ("erm",)
+    losses: tuple[Literal["erm", "resample"], ...] = Field(
+        ("erm",), description="Every method is trained with each; ASPIRE's with erm alone, which reads no bias label."
+    )
     seeds: tuple[int, ...] = (0,)
     settings: Mapping[str, Any] = Field(
         default_factory=dict, description="Fields of trainers.TrainSettings that differ from their defaults."

@@ -11,13 +11,16 @@ from typing import Any
 
 from catalogs.identity import canonical_json
 from pipeline.report_catalog import Reader, Row
+from trainers.methods import METHODS, method_name
 
-METHODS = {
-    "erm": ("ERM", "real images only"),
-    "usb": ("USB", "real, filled up with M − n synthetic a group"),
-    "asb": ("ASB", "real, and m synthetic of every group"),
-    "ffr": ("FFR", "m synthetic of every group first, then real"),
-    "balanced-real": ("Balanced real", "reference: as many real images of every group"),
+NOTES = {
+    "erm": "real images only",
+    "usb": "real, filled up with M − n synthetic a group",
+    "asb": "real, and m synthetic of every group",
+    "ffr": "m synthetic of every group first, then real",
+    "aspire-erm": "real, and as many spurious-free of every class; no bias label",
+    "aspire-dfr": "real; the last layer refit on balanced groups and spurious-free images",
+    "balanced-real": "reference: as many real images of every group",
 }
 STAGE1 = ("FFR stage 1 alone", "the synthetic images alone, before it sees a real one")
 
@@ -114,13 +117,14 @@ def _key(training: Row, stage: str) -> tuple[str, str, str, str]:
 def _order(key: tuple[str, str, str, str]) -> tuple[str, int, str, str, bool]:
     """Order by loss, then as the methods are introduced, then by settings; a stage 1 stands under its method."""
     method, loss, settings, stage = key
-    number = list(METHODS).index(method) if method in METHODS else len(METHODS)
+    number = METHODS.index(method) if method in METHODS else len(METHODS)
     return loss, number, method, settings, stage != "final"
 
 
 def _method_row(key: tuple[str, str, str, str], worst: Sequence[Row], groups: Iterable[Row]) -> MethodRow:
     method, loss, settings, stage = key
-    label, note = METHODS.get(method, (method, "")) if stage == "final" else STAGE1
+    groups_used = json.loads(settings).get("dfr_groups", "discovered")
+    label, note = (method_name(method, groups_used), NOTES.get(method, "")) if stage == "final" else STAGE1
     mine = {row["training_id"] for row in worst}
     per_group: dict[str, list[Row]] = defaultdict(list)
     for row in groups:

@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.recipe import Recipe
 from pipeline.report_catalog import Reader, Row
+from pipeline.training_settings import train_settings
 
 DIGITS = 12
 MIXES = {
@@ -122,7 +123,8 @@ def _value(value: Any) -> str:
 
 def _training(recipe: Recipe) -> str:
     said = recipe.training
-    return _join(", ".join(name.upper() for name in said.methods), f"loss {', '.join(said.losses)}",
+    names = dict.fromkeys(settings.name for settings in train_settings(said))
+    return _join(", ".join(names), f"loss {', '.join(said.losses)}",
                  f"seeds {', '.join(map(str, said.seeds))}")
 
 

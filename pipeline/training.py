@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from catalogs import manifest
@@ -19,26 +20,50 @@ from trainers.settings import TrainSettings
 
 def training_stage(
     recipe: Recipe, folder: RunFolder, source: SourceResult, curated: Curated, current: dict[str, str],
-    report: Reporter,
+    report: Reporter, groups: Path | None = None,
 ) -> list[Any]:  # fmt: skip
-    """Train what isn't trained yet and add every training's manifest to ``current``."""
+    """Train what isn't trained yet and add every training's manifest to ``current``.
+
+    ``groups`` is the run's manifest of discovered groups, for ASPIRE+DFR.
+
+    Raises:
+        RecipeError: ASPIRE+DFR is to balance discovered groups, and the run has none.
+        TrainerError: a training can't be done; those before it are in ``current``.
+    """
     from trainers.run import run_training
+
+    check_groups(recipe, discovered=groups is not None)
 
     results = []
     jobs = train_settings(recipe.training)
     for number, settings in enumerate(jobs, 1):
         label = (
-            f"training {number}/{len(jobs)}: {settings.method}, loss {settings.loss}, seed {settings.seed}"
+            f"training {number}/{len(jobs)}: {settings.name}, loss {settings.loss}, seed {settings.seed}"
         )
         synthetic = folder.root / curated.index if settings.needs_synthetic else None
         state = Epochs(_total(settings))
         with report.watch(label, state.total, state.done):
-            result = run_training(folder.root, settings, folder.root / source.index, synthetic, state.on_epoch)
+            real = folder.root / source.index
+            result = run_training(folder.root, settings, real, synthetic, state.on_epoch, groups)
             state.finish()
         name = (result.folder / "metrics.parquet").relative_to(folder.root).as_posix()
         current[name] = manifest.read_head(folder.root / name).content_sha256
         results.append(result)
     return results
+
+
+def check_groups(recipe: Recipe, discovered: bool) -> None:
+    """Refuse ASPIRE+DFR over discovered groups in a run that discovers none.
+
+    Raises:
+        RecipeError: says how to mend the recipe.
+    """
+    if not discovered and any(settings.needs_groups for settings in train_settings(recipe.training)):
+        raise RecipeError(
+            "training.methods has aspire-dfr, which balances discovered groups, but this run discovers none: leave "
+            "aspire-dfr out of training.methods; or, where the source has bias labels, set "
+            "training.by_method.aspire-dfr.dfr_groups: 'true', and the row is called ASPIRE+DFR (true groups)"
+        )
 
 
 def check_quota(recipe: Recipe, real: Mapping[Group, int], planned: Mapping[Group, Quota]) -> None:

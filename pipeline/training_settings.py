@@ -7,6 +7,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from pipeline.nearest import nearest
+from trainers.methods import ASPIRE
 from trainers.settings import StageSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ def train_settings(training: Training) -> list[TrainSettings]:
     return [
         TrainSettings(method=method, loss=loss, seed=seed, **_options(training, method))
         for seed in training.seeds
-        for loss in training.losses
-        for method in training.methods
+        for loss, method in _losses_and_methods(training)
     ]
 
 
@@ -41,8 +41,16 @@ def reference_settings(training: Training, changes: Mapping[str, Any]) -> TrainS
     own = _checked(changes, "discovery.reference")
     main = {**asdict(options.get("main", StageSettings())), **own.get("main", {})}
     return TrainSettings(
-        method="erm", seed=training.seeds[0], **{**options, **own, "main": StageSettings(**main)}
+        "erm", seed=training.seeds[0], **{"selection": "worst-class", **options, **own, "main": StageSettings(**main)}
     )
+
+
+def _losses_and_methods(training: Training) -> list[tuple[str, Method]]:
+    """Return every pair to train; Resample draws by bias label, so ASPIRE's methods are trained once, with ERM."""
+    pairs = [
+        ("erm" if method in ASPIRE else loss, method) for loss in training.losses for method in training.methods
+    ]
+    return list(dict.fromkeys(pairs))
 
 
 def _options(training: Training, method: Method) -> dict[str, Any]:

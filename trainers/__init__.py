@@ -1,4 +1,4 @@
-"""Image trainers over shard indexes: ERM, Resample, USB, ASB, FFR. Start at ``trainers.run.run_training``.
+"""Image trainers over shard indexes: ERM, Resample, USB, ASB, FFR, ASPIRE. Start at ``trainers.run.run_training``.
 
 This file imports nothing, so that ``trainers.settings`` can be read without torch.
 """

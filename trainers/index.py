@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from catalogs.identity import UNKNOWN, UNKNOWN_BIAS
 from catalogs.manifest import read_head, read_rows
 from trainers.errors import TrainerError
 
@@ -17,7 +18,11 @@ Group = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row of an index; its image is ``size`` bytes at ``offset`` of the tar ``shard`` (absolute)."""
+    """One row of an index; its image is ``size`` bytes at ``offset`` of the tar ``shard`` (absolute).
+
+    Where the bias attribute is unknown (``b`` -1; null or no column in the manifest), the group is the class:
+    "<class>|unknown".
+    """
 
     sample_id: str
     split: str
@@ -101,6 +106,17 @@ def group_names(samples: Iterable[Sample]) -> dict[Group, str]:
     return dict(sorted({sample.group: sample.group_name for sample in samples}.items()))
 
 
+def without_bias(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    """Return the samples as if nobody had labelled their bias attribute: their groups are their classes."""
+    return tuple(replace(sample, **_unknown(sample.class_name)) for sample in samples)
+
+
+def class_counts(samples: Iterable[Sample]) -> dict[str, int]:
+    """Return the number of samples per class name, in the order of y."""
+    counts = Counter((sample.y, sample.class_name) for sample in samples)
+    return {name: count for (_, name), count in sorted(counts.items())}
+
+
 def class_names(samples: Iterable[Sample]) -> tuple[str, ...]:
     """Return the class names in the order of y.
 
@@ -114,8 +130,15 @@ def class_names(samples: Iterable[Sample]) -> tuple[str, ...]:
 
 
 def _sample(row: Mapping[str, Any], folder: Path) -> Sample:
-    values = {name: row[name] for name in Sample.__slots__}
+    given = {"b": None, "bias_name": None, "group_name": None, **row}
+    values = {name: given[name] for name in Sample.__slots__}
+    if values["b"] in (None, UNKNOWN_BIAS):
+        values |= _unknown(values["class_name"])
     return Sample(**{**values, "shard": (folder / row["shard"]).resolve()})
+
+
+def _unknown(class_name: str) -> dict[str, Any]:
+    return {"b": UNKNOWN_BIAS, "bias_name": UNKNOWN, "group_name": f"{class_name}|{UNKNOWN}"}
 
 
 def _check(file: Path, samples: Sequence[Sample], g: int) -> None:

@@ -9,15 +9,22 @@ from pathlib import Path
 import torch
 
 from trainers import record
+from trainers.discovered import discovered_groups, groups_hash, read_groups, true_groups
 from trainers.errors import TrainerError
 from trainers.index import Index, Sample, class_names, group_names, index_hash, read_index
-from trainers.mixes import Stage, build_mix
+from trainers.last_layer import LastLayer
+from trainers.mixes import BALANCED, Stage, build_mix, equal_classes
+from trainers.selection import chosen_on
 from trainers.settings import TrainSettings
 
 
 @dataclass(frozen=True)
 class Job:
-    """A training about to run: its settings, place, samples and resolved device."""
+    """A training about to run: its settings, place, samples and resolved device.
+
+    ``chosen_on`` are the samples that choose an epoch by their worst group, ``last_layer`` what ASPIRE+DFR's
+    last layer is refit on, None for every other method.
+    """
 
     settings: TrainSettings
     run_dir: Path
@@ -25,6 +32,8 @@ class Job:
     inputs: tuple[str, ...]
     real: Index
     stages: tuple[Stage, ...]
+    chosen_on: tuple[Sample, ...]
+    last_layer: LastLayer | None
     classes: tuple[str, ...]
     device: torch.device
     precision: str
@@ -53,27 +62,37 @@ class Job:
         return "resample (y,b,g)" if self.settings.method in ("usb", "asb") else "resample (y,b)"
 
 
-def input_hashes(settings: TrainSettings, real: Path, synthetic: Path | None) -> tuple[str, ...]:
-    """Return the content hashes of the indexes that the method reads, and of no other.
+def input_hashes(
+    settings: TrainSettings, real: Path, synthetic: Path | None, groups: Path | None = None
+) -> tuple[str, ...]:
+    """Return the content hashes of the manifests that the training reads, and of no other.
 
     Raises:
-        TrainerError: an index isn't there, or the method needs synthetic samples and has none.
+        TrainerError: one isn't there, or the training needs synthetic samples or groups and has none.
     """
-    if not settings.needs_synthetic:
-        return (index_hash(real),)
-    if synthetic is None:
-        raise TrainerError(f"method {settings.method!r} trains on synthetic samples; give the curated index")
-    return index_hash(real), index_hash(synthetic)
+    hashes = [index_hash(real)]
+    if settings.needs_synthetic:
+        if synthetic is None:
+            raise TrainerError(f"method {settings.method!r} {_reason(settings)}; give the curated index")
+        hashes.append(index_hash(synthetic))
+    if settings.needs_groups:
+        if groups is None:
+            raise TrainerError(
+                f"method {settings.method!r} balances discovered groups; give their manifest, or set dfr_groups to "
+                "'true' where the real images have bias labels"
+            )
+        hashes.append(groups_hash(groups))
+    return tuple(hashes)
 
 
 def prepare_job(
     run_dir: Path, settings: TrainSettings, task: str, inputs: tuple[str, ...], real_index: Path,
-    synthetic_index: Path | None,
+    synthetic_index: Path | None, groups: Path | None = None,
 ) -> Job:
     """Return the training's job.
 
     Raises:
-        TrainerError: the indexes don't fit the method or each other, or the device isn't there.
+        TrainerError: the manifests don't fit the method or each other, or the device isn't there.
     """
     real = read_index(real_index, g=0)
     synthetic: tuple[Sample, ...] = ()
@@ -83,8 +102,11 @@ def prepare_job(
     for split in ("val", "test"):
         real.of(split)
     stages = build_mix(settings.method, real.of("train"), synthetic)
+    chosen = chosen_on(settings, real.of("val"), synthetic)
+    last_layer = _last_layer(settings, real, synthetic, groups) if settings.method == "aspire-dfr" else None
     device, precision = resolve_device(settings)
-    return Job(settings, run_dir, task, inputs, real, stages, class_names(real.samples), device, precision)
+    classes = class_names(real.samples)
+    return Job(settings, run_dir, task, inputs, real, stages, chosen, last_layer, classes, device, precision)
 
 
 def resolve_device(settings: TrainSettings) -> tuple[torch.device, str]:
@@ -98,6 +120,21 @@ def resolve_device(settings: TrainSettings) -> tuple[torch.device, str]:
     return device, "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
 
 
+def _last_layer(
+    settings: TrainSettings, real: Index, synthetic: Sequence[Sample], groups: Path | None
+) -> LastLayer:
+    samples = real.of("train", "val")
+    discovered = read_groups(groups) if settings.needs_groups and groups is not None else None
+    placed = discovered_groups(discovered, samples) if discovered else true_groups(samples)
+    return LastLayer(equal_classes(settings.method, real.of("train"), synthetic, BALANCED), placed)
+
+
+def _reason(settings: TrainSettings) -> str:
+    if settings.selection == "synthetic-validation":
+        return "with selection 'synthetic-validation' reads synthetic samples"
+    return "trains on synthetic samples"
+
+
 def _require_same_names(real: Sequence[Sample], synthetic: Sequence[Sample]) -> None:
     ours, theirs = group_names(real), group_names(synthetic)
     for group in sorted(ours.keys() & theirs.keys()):
@@ -105,4 +142,11 @@ def _require_same_names(real: Sequence[Sample], synthetic: Sequence[Sample]) -> 
             raise TrainerError(
                 f"group {group} is {ours[group]!r} in the real index, {theirs[group]!r} in the other; "
                 "both must come from recipes with the same classes and bias values in the same order"
+            )
+    classes = {sample.y: sample.class_name for sample in real}
+    for sample in synthetic:  # of unknown bias, no group of theirs is one of ours
+        if classes.get(sample.y, sample.class_name) != sample.class_name:
+            raise TrainerError(
+                f"class {sample.y} is {classes[sample.y]!r} in the real index, {sample.class_name!r} in the other; "
+                "both must come from recipes with the same classes in the same order"
             )

@@ -1,4 +1,4 @@
-"""Which samples a method trains on: none, USB, ASB and FFR's two stages (methods 1.4), with exact counts."""
+"""Which samples a method trains on: none, USB, ASB, FFR's two stages (methods 1.4) and ASPIRE's, with exact counts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from catalogs.identity import UNKNOWN_BIAS
 from trainers.errors import MixError
-from trainers.index import Group, Sample, group_counts, group_names
+from trainers.index import Group, Sample, class_counts, group_counts, group_names
 
 BALANCED = ("balanced",)
 BALANCED_AND_EXTRA = ("balanced", "extra")
+VALIDATION = ("validation",)
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,16 @@ def build_mix(method: str, real: Sequence[Sample], synthetic: Sequence[Sample]) 
     Raises:
         MixError: a group is short of the count that the method needs, or what should be balanced isn't.
     """
-    counts = group_counts(real, groups=sorted({sample.group for sample in synthetic}))
-    if method == "erm":
+    if method in ("erm", "aspire-dfr"):
         return (Stage("train", tuple(real)),)
     if method == "balanced-real":
         require_balance("the train split of the balanced real index", real)
         return (Stage("train", tuple(real)),)
+    if method == "aspire-erm":
+        return (Stage("train", (*real, *equal_classes("aspire-erm", real, synthetic, BALANCED))),)
+    usable = [sample for sample in synthetic if sample.split in BALANCED_AND_EXTRA]
+    _require_known_bias(method, real, usable)
+    counts = group_counts(real, groups=sorted({sample.group for sample in usable}))
     if method == "usb":
         mixed = (*real, *take("USB", synthetic, usb_counts(counts), BALANCED_AND_EXTRA))
         require_balance("the USB mix", mixed, counts)
@@ -66,6 +72,27 @@ def build_mix(method: str, real: Sequence[Sample], synthetic: Sequence[Sample]) 
     if method == "asb":
         return (Stage("train", (*real, *added)),)
     return (Stage("stage1", added), Stage("stage2", tuple(real)))
+
+
+def equal_classes(
+    method: str, real: Iterable[Sample], synthetic: Iterable[Sample], splits: Sequence[str]
+) -> tuple[Sample, ...]:
+    """Return all samples of ``splits`` in index order, as many of every class of ``real`` (methods 2.1 step 6).
+
+    Only classes are looked at, never the bias attribute.
+
+    Raises:
+        MixError: there is none, a class is missing or unknown, or the classes have different numbers.
+    """
+    chosen = tuple(sample for sample in synthetic if sample.split in splits)
+    found, wanted = class_counts(chosen), class_counts(real)
+    if found.keys() != wanted.keys() or len(set(found.values())) != 1:
+        said = ", ".join(f"{name} {found.get(name, 0)}" for name in {**wanted, **found})
+        raise MixError(
+            f"{method} needs as many synthetic samples of every class in the curated index's split "
+            f"{' or '.join(splits)}; it has {said}. Run curation again with a quota that it can fill"
+        )
+    return chosen
 
 
 def take(
@@ -119,6 +146,16 @@ def shortcut_bits(samples: Sequence[Sample]) -> dict[str, float]:
         "I(Y;B)": round(mutual_information(Counter((s.y, s.b) for s in samples)), 6),
         "I(Y;(B,G))": round(mutual_information(Counter((s.y, (s.b, s.g)) for s in samples)), 6),
     }
+
+
+def _require_known_bias(method: str, real: Iterable[Sample], synthetic: Iterable[Sample]) -> None:
+    for what, samples in (("real train split", real), ("curated index", synthetic)):
+        unknown = sum(sample.b == UNKNOWN_BIAS for sample in samples)
+        if unknown:
+            raise MixError(
+                f"{method} balances (class, bias) groups, but {unknown} samples of the {what} have an unknown bias "
+                "attribute; train aspire-erm or aspire-dfr, or label the bias"
+            )
 
 
 def _table(samples: Sequence[Sample], counts: Mapping[Group, int]) -> str:

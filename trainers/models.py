@@ -76,6 +76,22 @@ def pocket_convnet(classes: int) -> nn.Sequential:
     return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTHS[-1], classes))
 
 
+def last_linear(model: Classifier) -> nn.Linear:
+    """Return the linear layer that gives the logits.
+
+    Raises:
+        TrainerError: the model ends otherwise, so that a linear head can't stand in its place.
+    """
+    network = model.network
+    layer = network[-1] if isinstance(network, nn.Sequential) else network.get_classifier()  # type: ignore[operator]
+    if not isinstance(layer, nn.Linear) or layer.bias is None:
+        raise TrainerError(
+            f"the model ends in {type(layer).__name__}, but its last layer must be linear with a bias to be refit; "
+            f"choose another timm backbone (such as resnet50), or {POCKET}"
+        )
+    return layer
+
+
 def weights_file(folder: Path) -> Path:
     """Return ``model.safetensors`` in ``folder``. Pickled checkpoints run code when they load: never read.
 

@@ -20,6 +20,7 @@ from catalogs.manifest import Head, encode, read_head, write_local
 from trainers.errors import TrainerError
 from trainers.evaluate import GroupAccuracy
 from trainers.index import Sample, group_counts, group_names
+from trainers.methods import method_name
 from trainers.mixes import Stage, shortcut_bits
 from trainers.models import weights_file
 from trainers.settings import TrainSettings
@@ -49,6 +50,11 @@ class TrainingResult:
     seed: int
     metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]
     head: Head
+
+    @property
+    def name(self) -> str:
+        """The method as tables call it."""
+        return method_name(self.method, self.head.settings["settings"].get("dfr_groups", "discovered"))
 
     @property
     def test(self) -> Mapping[str, Any]:
@@ -128,7 +134,7 @@ def shards_seen(run_dir: Path, use: str, samples: Sequence[Sample]) -> list[dict
 
 def versions() -> dict[str, str]:
     """Return the versions that decide a training's figures beside its settings."""
-    return {name: importlib.metadata.version(name) for name in ("torch", "timm")}
+    return {name: importlib.metadata.version(name) for name in ("torch", "timm", "scikit-learn")}
 
 
 def file_sha256(path: Path) -> str:

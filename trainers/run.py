@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 
 from catalogs.identity import TASK_DIGITS
 from catalogs.manifest import write_local
-from trainers import record
-from trainers.checkpoint import save_weights
+from trainers import last_layer, record, selection
+from trainers.checkpoint import contiguous, save_weights
 from trainers.errors import TrainerError
 from trainers.evaluate import GroupAccuracy, group_accuracies, predict, summarise
 from trainers.index import Sample, group_counts
@@ -26,7 +26,7 @@ from trainers.record import FINAL, TrainingResult
 from trainers.samplers import sampler_groups
 from trainers.seeding import part_seed, seeded
 from trainers.settings import TrainSettings, settings_from
-from trainers.train import SELECTION, Data, ProgressCallback, StageResult, StageRun, train_stage
+from trainers.train import Data, ProgressCallback, StageResult, StageRun, train_stage
 
 Accuracies = Mapping[tuple[str, str], Sequence[GroupAccuracy]]
 """Group accuracies per (stage, split)."""
@@ -38,21 +38,23 @@ def run_training(
     real_index: Path,
     synthetic_index: Path | None = None,
     progress: ProgressCallback | None = None,
+    groups: Path | None = None,
 ) -> TrainingResult:
     """Train as ``settings`` say and commit the result under ``run_dir/training/<training-id>/``.
 
-    ``real_index`` and ``synthetic_index`` are index manifests or their folders. A committed training is
+    ``real_index`` and ``synthetic_index`` are index manifests or their folders, ``groups`` is a manifest of
+    discovered groups, which "aspire-dfr" reads unless ``dfr_groups`` is "true". A committed training is
     returned as it is; a killed one goes on from its last epoch and ends with the same weights.
 
     Raises:
         TrainerError: the settings, an index, a shard or a mix is at fault; the message says how to fix it.
     """
-    inputs = input_hashes(settings, real_index, synthetic_index)
+    inputs = input_hashes(settings, real_index, synthetic_index, groups)
     task = record.training_hash(settings, inputs)
     folder = record.training_folder(run_dir, task)
     if record.committed(folder, task):
         return record.read_result(folder)
-    job = prepare_job(run_dir, settings, task, inputs, real_index, synthetic_index)
+    job = prepare_job(run_dir, settings, task, inputs, real_index, synthetic_index, groups)
     _train(job, progress)
     return record.read_result(folder, trained=True)
 
@@ -84,20 +86,43 @@ def _train(job: Job, progress: ProgressCallback | None) -> None:
         settings = job.settings
         model = build_model(settings.model, len(job.classes), settings.weights, settings.pretrained)
     val = _data(job, job.real.of("val"))
+    chosen_on = _chosen_on(job, val)
     results: dict[str, StageResult] = {}
+    refit: dict[str, Any] = {}
     for stage in job.stages:
-        results[stage.name] = result = train_stage(_stage_run(job, stage, val), model, progress)
+        run = _stage_run(job, stage, chosen_on)
+        results[stage.name] = result = train_stage(run, model, progress)
+        if job.last_layer:
+            refit = _refit(job, job.last_layer, model, run.train, val)
+            results[stage.name] = result = replace(result, weights=contiguous(model.state_dict()))
         metadata = {"task": job.task, "stage": stage.name}
         save_weights(job.folder / _weights_name(stage.name), result.weights, metadata)
     groups = _evaluate(job, model, results, val)
     attempt = {"started": started, "seconds": time.time() - started}
-    record.commit(job.folder, job.task, job.inputs, _account(job, results, groups), groups, attempt)
+    record.commit(job.folder, job.task, job.inputs, {**_account(job, results, groups), **refit}, groups, attempt)
     for stage in job.stages:
         job.checkpoint(stage.name).unlink(missing_ok=True)
 
 
 def _data(job: Job, samples: Sequence[Sample]) -> Data:
     return Data(samples, load_pictures(samples, job.settings.image_size, job.settings.cache_bytes))
+
+
+def _chosen_on(job: Job, val: Data) -> Data:
+    """Return the samples that choose an epoch; real validation's pictures are in memory already."""
+    if job.settings.selects_by == "synthetic-validation":
+        return _data(job, job.chosen_on)
+    return Data(job.chosen_on, val.pictures)
+
+
+def _refit(
+    job: Job, plan: last_layer.LastLayer, model: Classifier, train: Data, val: Data
+) -> dict[str, Any]:
+    """Refit the model's last layer and return what the manifest says of it."""
+    spurious_free = _data(job, plan.spurious_free)
+    seed, workers = job.settings.seed, job.settings.workers
+    said = last_layer.refit_last_layer(model, plan, train, val, spurious_free, seed, job.device, workers)
+    return {"last_layer": said}
 
 
 def _stage_run(job: Job, stage: Stage, val: Data) -> StageRun:
@@ -121,24 +146,27 @@ def _stage_run(job: Job, stage: Stage, val: Data) -> StageRun:
 def _evaluate(job: Job, model: Classifier, results: Mapping[str, StageResult], val: Data) -> Accuracies:
     """Measure the selected weights of every stage. Test is read here, once, when all is chosen."""
     found = {}
+    precision = last_layer.PRECISION if job.last_layer else job.precision
     splits = {split: val if split == "val" else _data(job, job.real.of(split)) for split in job.measured}
     for name, result in results.items():
         model.load_state_dict(result.weights)
         for split, data in splits.items():
-            predicted = predict(model, data.pictures, job.device, job.precision, workers=job.settings.workers)
+            predicted = predict(model, data.pictures, job.device, precision, workers=job.settings.workers)
             found["stage1" if name == "stage1" else FINAL, split] = group_accuracies(predicted, data.samples)
     return found
 
 
 def _account(job: Job, results: Mapping[str, StageResult], groups: Accuracies) -> dict[str, Any]:
     """Return what the manifest's head says of the training (no timings: these are the attempt's)."""
-    used = [(stage.name, stage.samples) for stage in job.stages]
-    used += [(split, job.real.of(split)) for split in job.measured]
     settings = job.settings
+    used = [(stage.name, stage.samples) for stage in job.stages]
+    used += [(last_layer.NAME, job.last_layer.spurious_free)] if job.last_layer else []
+    used += [(split, job.real.of(split)) for split in job.measured]
+    used += [("synthetic validation", job.chosen_on)] if settings.selects_by == "synthetic-validation" else []
     return {
-        "method": settings.method, "loss": settings.loss, "seed": settings.seed,
+        "method": settings.method, "name": settings.name, "loss": settings.loss, "seed": settings.seed,
         "epochs": {name: len(result.history) - 1 for name, result in results.items()},
-        "selection": SELECTION, "settings": settings.identity(), "metrics": _metrics(job, groups),
+        "selection": selection.rule(settings), "settings": settings.identity(), "metrics": _metrics(job, groups),
         "stages": {
             stage.name: record.stage_record(stage, job.draws(stage.name), results[stage.name])
             for stage in job.stages

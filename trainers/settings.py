@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from trainers.errors import TrainerError
+from trainers.methods import ASPIRE, DFR_GROUPS, METHODS, PER_GROUP, SELECTIONS, method_name
 
-METHODS = ("erm", "usb", "asb", "ffr", "balanced-real")
 LOSSES = ("erm", "resample")
 PRECISIONS = ("auto", "float32", "bfloat16")
 # Settings that change how fast a training is, never what it gives: they are not part of its identity.
@@ -42,10 +42,14 @@ class StageSettings:
 class TrainSettings:
     """One training: its method (which samples), its loss (how they are drawn), its model and stages.
 
-    ``method``: "erm" (real only; "none" in the tables), "usb", "asb", "ffr", or the reference row
-    "balanced-real" (a real index whose train split is balanced). ``loss``: "erm" draws uniformly,
-    "resample" with weight 1/frequency of the group. ``main`` is the one stage of every method but FFR,
-    ``pretrain`` FFR's stage 1 and ``finetune`` its stage 2, which forgets stage 1 at a high learning rate.
+    ``method``: "erm" (real only; "none" in the tables), "usb", "asb", "ffr", "aspire-erm" and "aspire-dfr"
+    (real and spurious-free samples, methods 2.1), or the reference row "balanced-real" (a real index whose
+    train split is balanced). ``loss``: "erm" draws uniformly, "resample" with weight 1/frequency of the
+    group; ASPIRE's methods take "erm" alone. ``selection`` is what chooses the epoch (trainers.selection):
+    "auto" is "worst-class" for ASPIRE's methods and "worst-group" for the others. ``dfr_groups`` are what
+    "aspire-dfr" balances: "discovered" ones (class x its top phrase), or "true" ones by bias label.
+    ``main`` is the one stage of every method but FFR, ``pretrain`` FFR's stage 1 and ``finetune`` its stage 2,
+    which forgets stage 1 at a high learning rate.
     ``weights`` is a folder with ``model.safetensors`` for a timm backbone. ``device`` is "auto" or a torch
     device; ``precision`` "auto" means bfloat16 autocast on CUDA where it is supported and float32 elsewhere.
     ``cache_bytes`` bounds the images held in memory. A ``trial`` chooses settings: it never reads test.
@@ -54,6 +58,8 @@ class TrainSettings:
     method: str
     loss: str = "erm"
     seed: int = 0
+    selection: str = "auto"
+    dfr_groups: str = "discovered"
     model: str = "pocket-convnet"
     weights: str | None = None
     pretrained: bool = False
@@ -71,15 +77,52 @@ class TrainSettings:
         _one_of("method", self.method, METHODS)
         _one_of("loss", self.loss, LOSSES)
         _one_of("precision", self.precision, PRECISIONS)
+        _one_of("selection", self.selection, SELECTIONS)
+        _one_of("dfr_groups", self.dfr_groups, DFR_GROUPS)
+        self._require_no_bias_label()
         if self.image_size <= 0:
             raise TrainerError(f"image_size is {self.image_size}; it must be above 0")
         if self.weights and self.pretrained:
             raise TrainerError("weights and pretrained are both set; a model starts from one of them")
 
+    def _require_no_bias_label(self) -> None:
+        """Refuse settings by which an ASPIRE training would read a bias label, which its name says it doesn't."""
+        if self.method not in ASPIRE:
+            return
+        if self.loss != "erm":
+            raise TrainerError(
+                f"{self.method} with loss {self.loss!r} would draw by bias label; its loss must be 'erm'"
+            )
+        if self.selection == "worst-group" and not self.uses_true_groups:
+            raise TrainerError(
+                f"{self.method} uses no bias label, but selection is 'worst-group', which needs them; "
+                "use 'worst-class' (what 'auto' is here) or 'synthetic-validation'"
+            )
+
+    @property
+    def name(self) -> str:
+        """The method as tables call it."""
+        return method_name(self.method, self.dfr_groups)
+
+    @property
+    def selects_by(self) -> str:
+        """What chooses the epoch, "auto" resolved: "worst-group", "worst-class" or "synthetic-validation"."""
+        return self._own_selection if self.selection == "auto" else self.selection
+
+    @property
+    def uses_true_groups(self) -> bool:
+        """Whether it is ASPIRE+DFR over labelled groups."""
+        return self.method == "aspire-dfr" and self.dfr_groups == "true"
+
+    @property
+    def needs_groups(self) -> bool:
+        """Whether the training reads a manifest of discovered groups."""
+        return self.method == "aspire-dfr" and self.dfr_groups == "discovered"
+
     @property
     def needs_synthetic(self) -> bool:
-        """Whether the method trains on synthetic samples."""
-        return self.method in ("usb", "asb", "ffr")
+        """Whether the training reads synthetic samples, to train on or to choose its epoch by."""
+        return self.method in (*PER_GROUP, *ASPIRE) or self.selection == "synthetic-validation"
 
     @property
     def stages(self) -> dict[str, StageSettings]:
@@ -89,9 +132,18 @@ class TrainSettings:
         return {"train": self.main}
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings that decide the result: no speed settings, and no stage that isn't run."""
+        """Return the settings that decide the result: no speed settings, and nothing that isn't used.
+
+        The selection stands there only where it isn't the method's own, so that naming that one changes nothing.
+        """
         unused = {"main"} if self.method == "ffr" else {"pretrain", "finetune"}
+        unused |= {"selection"} if self.selects_by == self._own_selection else set()
+        unused |= {"dfr_groups"} if self.method != "aspire-dfr" else set()
         return {name: value for name, value in asdict(self).items() if name not in {*_SPEED, *unused}}
+
+    @property
+    def _own_selection(self) -> str:
+        return "worst-class" if self.method in ASPIRE else "worst-group"
 
 
 def settings_from(values: Mapping[str, Any]) -> TrainSettings:

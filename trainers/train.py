@@ -20,11 +20,6 @@ from trainers.samplers import resample_order, uniform_order
 from trainers.seeding import part_seed, seeded
 from trainers.settings import StageSettings
 
-SELECTION = (
-    "worst-group accuracy on real validation at the end of an epoch >= 1; ties by balanced accuracy, "
-    "then the earliest"
-)
-
 ProgressCallback = Callable[[str, int, int, Mapping[str, float]], None]
 """Called as (stage, epoch, epochs, metrics) after every epoch."""
 
@@ -39,7 +34,11 @@ class Data:
 
 @dataclass(frozen=True)
 class StageRun:
-    """What one stage runs with. ``groups`` int64 [N] is what Resample balances; None draws uniformly."""
+    """What one stage runs with.
+
+    ``val`` are the samples that choose the epoch, by their worst group. ``groups`` int64 [N] is what Resample
+    balances; None draws uniformly.
+    """
 
     name: str
     settings: StageSettings
@@ -118,7 +117,7 @@ def draw(run: StageRun, generator: torch.Generator) -> Tensor:
 
 
 def measure(run: StageRun, model: nn.Module, epoch: int, loss: float | None) -> EpochMetrics:
-    """Return the model's figures on the real validation set."""
+    """Return the model's figures on the samples that choose the epoch."""
     predicted = predict(model, run.val.pictures, run.device, run.precision, workers=run.workers)
     groups = group_accuracies(predicted, run.val.samples)
     summary = summarise(groups, {})
@@ -127,7 +126,7 @@ def measure(run: StageRun, model: nn.Module, epoch: int, loss: float | None) -> 
 
 
 def select(history: Sequence[EpochMetrics]) -> EpochMetrics:
-    """Return the epoch that SELECTION names. Epoch 0, the stage's starting point, can't be chosen."""
+    """Return the epoch that ``trainers.selection`` names. Epoch 0, the stage's starting point, can't be chosen."""
     trained = [metrics for metrics in history if metrics.epoch >= 1]
     return max(trained, key=lambda metrics: (metrics.worst_group, metrics.balanced, -metrics.epoch))
 

@@ -67,6 +67,13 @@ CREATE TABLE spurious_features (
     manifest VARCHAR NOT NULL
 );
 
+-- One row per captioned real image of train and val: its class with or without the class's top spurious phrase, which is
+-- NULL where discovery found none. ASPIRE+DFR balances these groups in place of labelled ones.
+CREATE TABLE discovered_groups (
+    source_id VARCHAR, split VARCHAR, y BIGINT, class_name VARCHAR, phrase VARCHAR, present BOOLEAN,
+    group_name VARCHAR, manifest VARCHAR NOT NULL
+);
+
 -- A figure measured on real images that a filter's threshold is taken from, e.g. a quantile of a class's CLIP score.
 CREATE TABLE calibrations (
     score VARCHAR, group_name VARCHAR, statistic VARCHAR, value DOUBLE, n BIGINT, manifest VARCHAR NOT NULL
@@ -117,12 +124,14 @@ CREATE TABLE rejects (
     stage VARCHAR, id VARCHAR, key VARCHAR, reason VARCHAR, detail VARCHAR, manifest VARCHAR NOT NULL
 );
 
+-- `name` is the method's as tables show it; it says so where ASPIRE+DFR used true groups.
 CREATE TABLE training_runs (
-    training_id VARCHAR, method VARCHAR, loss VARCHAR, seed BIGINT, model VARCHAR, selection VARCHAR,
+    training_id VARCHAR, name VARCHAR, method VARCHAR, loss VARCHAR, seed BIGINT, model VARCHAR, selection VARCHAR,
     settings JSON, manifest VARCHAR NOT NULL
 );
 
--- Which shards a training used, and how many samples of each; `use` is a stage ("train", "stage1", "stage2") or a split.
+-- Which shards a training used, and how many samples of each; `use` is a stage ("train", "stage1",
+-- "stage2", "last layer"), a split of the real index ("val", "test"), or "synthetic validation".
 CREATE TABLE training_shards (
     training_id VARCHAR, use VARCHAR, shard VARCHAR, g BIGINT, sha256 VARCHAR, samples BIGINT, manifest VARCHAR NOT NULL
 );

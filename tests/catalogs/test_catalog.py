@@ -35,6 +35,7 @@ TABLES = {
     "edits",
     "edit_scores",
     "spurious_features",
+    "discovered_groups",
     "calibrations",
     "plan",
     "generated",

@@ -10,7 +10,7 @@ import pytest
 from catalogs.catalog import Catalog
 from pipeline.quota import quotas
 from pipeline.recipe import RecipeError, load_recipe, shipped_recipes
-from pipeline.training import check_quota
+from pipeline.training import check_groups, check_quota
 from pipeline.training_settings import train_settings
 from tests.pipeline.conftest import Small
 from trainers.errors import TrainerError
@@ -76,3 +76,35 @@ def test_the_settings_of_a_method_go_before_those_of_all() -> None:
     assert {each.image_size for each in found.values()} == {32}
     assert (found["erm"].main.lr, found["usb"].main.lr, found["usb"].main.epochs) == (0.1, 0.5, 3)
     assert (found["ffr"].finetune.lr, found["ffr"].finetune.epochs) == (0.25, 4)
+
+
+def test_aspires_methods_are_trained_once_and_with_erm() -> None:
+    asked = "training={methods: [erm, aspire-erm], losses: [erm, resample], seeds: [0, 1]}"
+    settings = train_settings(load_recipe("pocket-waterbirds", [asked]).training)
+    found = [(each.method, each.loss, each.seed) for each in settings]
+    assert found == [
+        (*pair, seed) for seed in (0, 1) for pair in (("erm", "erm"), ("aspire-erm", "erm"), ("erm", "resample"))
+    ]
+
+
+def test_dfr_over_discovered_groups_needs_a_run_that_discovers_some() -> None:
+    asked = ["training={methods: [aspire-dfr]}"]
+    with pytest.raises(RecipeError, match="aspire-dfr, which balances discovered groups, but this run discovers none"):
+        check_groups(load_recipe("pocket-waterbirds", asked), discovered=False)
+    check_groups(load_recipe("pocket-waterbirds", asked), discovered=True)
+    asked.append("training.by_method={aspire-dfr: {dfr_groups: 'true'}}")
+    check_groups(load_recipe("pocket-waterbirds", asked), discovered=False)
+
+
+def test_aspires_rows_stand_beside_the_others(small: Small, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(small.root, tmp_path / "run"))
+    asked = QUICK.replace("[erm, asb, ffr]", "[erm, aspire-erm, aspire-dfr]")
+    true = "training.by_method={aspire-dfr: {dfr_groups: 'true'}}"
+    result = small.run(root, asked, true, until="report")
+    names = ["ERM", "ASPIRE+ERM", "ASPIRE+DFR (true groups)"]
+    assert [training.name for training in result.trainings] == names
+    with Catalog.open(root) as catalog:
+        query = catalog.con.execute
+        found = query("SELECT DISTINCT name FROM worst_group WHERE split = 'test' ORDER BY name").fetchall()
+    assert [name for (name,) in found] == sorted(names)
+    assert result.report is not None and all(name in result.report.read_text() for name in names)

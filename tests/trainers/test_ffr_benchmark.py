@@ -29,8 +29,8 @@ from pipeline.progress import Reporter
 from tests.trainers.shapes import quick, shape_pictures, write_index
 from trainers.index import Sample, group_counts, read_index
 from trainers.loaders import stream_images
+from trainers.selection import SELECTION
 from trainers.settings import LOSSES, TrainSettings
-from trainers.train import SELECTION
 
 
 def test_the_interval_of_a_mean_is_students() -> None:

@@ -8,9 +8,18 @@ from pathlib import Path
 import pytest
 
 from catalogs.manifest import Head, encode, write_local
+from tests.trainers.aspire_world import rewrite, unknown, without_columns
 from tests.trainers.shapes import BIASED, EVEN, bare_samples, shape_pictures, write_index
 from trainers.errors import TrainerError
-from trainers.index import class_names, group_counts, group_names, index_hash, read_index
+from trainers.index import (
+    class_counts,
+    class_names,
+    group_counts,
+    group_names,
+    index_hash,
+    read_index,
+    without_bias,
+)
 
 
 def test_an_index_gives_its_samples_in_order_and_by_split(real_index: Path) -> None:
@@ -22,6 +31,15 @@ def test_an_index_gives_its_samples_in_order_and_by_split(real_index: Path) -> N
     assert all(sample.shard.is_absolute() and sample.shard.is_file() for sample in index.samples)
     assert class_names(index.samples) == ("square", "cross")
     assert group_names(index.samples)[0, 1] == "square|green"
+
+
+def test_an_unknown_bias_is_said_in_one_way(real_index: Path) -> None:
+    labelled = read_index(real_index, g=0).samples
+    for change in (unknown, without_columns):
+        index = read_index(rewrite(real_index, f"{change.__name__}.parquet", change), g=0)
+        assert index.samples == without_bias(labelled)
+        assert group_names(index.samples) == {(0, -1): "square|unknown", (1, -1): "cross|unknown"}
+    assert class_counts(labelled) == {"square": 144, "cross": 144}
 
 
 def test_a_split_that_is_not_there_is_an_error_that_names_those_that_are(real_index: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.trainers.shapes import bare_samples
 from trainers.errors import MixError
-from trainers.index import Group, group_counts
+from trainers.index import Group, group_counts, without_bias
 from trainers.mixes import asb_counts, build_mix, mutual_information, shortcut_bits, usb_counts
 
 FOUR: tuple[Group, ...] = ((0, 0), (0, 1), (1, 0), (1, 1))
@@ -152,3 +152,44 @@ def test_balanced_real_must_be_balanced() -> None:
         build_mix("balanced-real", even[1:], ())
     with pytest.raises(MixError, match="should be balanced"):
         build_mix("balanced-real", bare_samples({(0, 0): 9, (1, 1): 9}), ())
+
+
+def test_aspire_adds_every_spurious_free_sample_and_looks_at_classes_alone() -> None:
+    real = bare_samples({(0, 0): 9, (0, 1): 1, (1, 1): 5})
+    added = without_bias(bare_samples({(0, 0): 4, (1, 0): 1, (1, 1): 3}, "balanced", g=1))
+    held_out = bare_samples({(0, 0): 2, (1, 1): 1}, "validation", g=1)
+    (stage,) = build_mix("aspire-erm", real, (*held_out, *added))
+    assert stage.name == "train" and stage.samples == (*real, *added)
+    (stage,) = build_mix("aspire-dfr", real, added)
+    assert stage.samples == tuple(real)
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({(0, 0): 4, (1, 0): 3}, "class0 4, class1 3"),
+        ({(0, 0): 4}, "class0 4, class1 0"),
+        ({(0, 0): 4, (1, 1): 4, (2, 0): 4}, "class0 4, class1 4, class2 4"),
+        ({}, "class0 0, class1 0"),
+    ],
+)
+def test_aspire_refuses_classes_of_different_numbers(counts: dict[Group, int], said: str) -> None:
+    real, added = bare_samples({(0, 0): 9, (1, 1): 5}), bare_samples(counts, "balanced", g=1)
+    with pytest.raises(MixError, match=f"as many synthetic samples of every class .* it has {said}. Run curation"):
+        build_mix("aspire-erm", real, added)
+
+
+@pytest.mark.parametrize("method", ["usb", "asb", "ffr"])
+def test_methods_that_balance_bias_refuse_what_has_none(method: str) -> None:
+    real, added = bare_samples({(0, 0): 2, (1, 1): 2}), bare_samples({(0, 0): 2, (1, 1): 2}, "balanced", g=1)
+    with pytest.raises(MixError, match=f"{method} balances .* 4 samples of the real train split have an unknown bias"):
+        build_mix(method, without_bias(real), added)
+    with pytest.raises(MixError, match="4 samples of the curated index have an unknown bias"):
+        build_mix(method, real, without_bias(added))
+
+
+def test_a_generated_validation_set_is_no_part_of_a_mix() -> None:
+    real = bare_samples({(0, 0): 3, (0, 1): 1, (1, 0): 1, (1, 1): 3})
+    added = bare_samples({(0, 0): 1, (0, 1): 1, (1, 0): 1, (1, 1): 1}, "balanced", g=1)
+    held_out = without_bias(bare_samples({(0, 0): 2, (1, 1): 2}, "validation", g=1))
+    assert build_mix("asb", real, (*added, *held_out)) == build_mix("asb", real, added)

@@ -5,8 +5,8 @@ SELECT training_id, stage, split, y, class_name, b, bias_name, group_name, n, co
 FROM read_parquet(getvariable('head').path);
 
 INSERT INTO training_runs
-SELECT getvariable('head').task, s ->> '$.method', s ->> '$.loss', (s ->> '$.seed')::BIGINT, s ->> '$.settings.model',
-    s ->> '$.selection', s, getvariable('head').manifest
+SELECT getvariable('head').task, coalesce(s ->> '$.name', s ->> '$.method'), s ->> '$.method', s ->> '$.loss',
+    (s ->> '$.seed')::BIGINT, s ->> '$.settings.model', s ->> '$.selection', s, getvariable('head').manifest
 FROM (SELECT getvariable('head').settings::JSON AS s);
 
 INSERT INTO training_shards

@@ -15,7 +15,7 @@ after_filters AS (
 curated AS (
     SELECT curation_id, y, b, count(*) FILTER (WHERE split IS DISTINCT FROM 'extra') AS kept_balanced,
         count(*) FILTER (WHERE split = 'extra') AS kept_extra
-    FROM shard_index WHERE g = 1 GROUP BY curation_id, y, b
+    FROM shard_index WHERE g = 1 AND split IS DISTINCT FROM 'validation' GROUP BY curation_id, y, b
 )
 SELECT curation_id, y, class_name, b, bias_name, group_name,
     coalesce(real_counts.n, 0) AS real_train,

@@ -9,7 +9,7 @@ WITH each_curation AS (
 ),
 held AS (
     SELECT curation_id, y, b, count(*) FILTER (WHERE split IS DISTINCT FROM 'extra') AS balanced, count(*) AS n
-    FROM shard_index WHERE g = 1 GROUP BY curation_id, y, b
+    FROM shard_index WHERE g = 1 AND split IS DISTINCT FROM 'validation' GROUP BY curation_id, y, b
 ),
 rule AS (
     SELECT y, b, n AS real, max(n) OVER () - n AS usb, (sum(max_n - n) OVER () // count(*) OVER ())::BIGINT AS m

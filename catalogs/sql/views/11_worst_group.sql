@@ -21,7 +21,7 @@ whole AS (
         avg(accuracy) AS balanced
     FROM weighted GROUP BY training_id, manifest, stage, split
 )
-SELECT training_id, method, loss, seed, stage, split, group_name, m.accuracy, m.low, m.high, m.n, smallest_n,
+SELECT training_id, name, method, loss, seed, stage, split, group_name, m.accuracy, m.low, m.high, m.n, smallest_n,
     average, adjusted_average, balanced
 FROM whole
 JOIN group_metrics AS m USING (training_id, manifest, stage, split, group_name)
