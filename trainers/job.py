@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -13,6 +14,18 @@ from trainers.errors import TrainerError
 from trainers.index import Index, Sample, class_names, group_names, index_hash, read_index
 from trainers.mixes import Stage, build_mix
 from trainers.settings import TrainSettings
+
+
+class Placed(Protocol):
+    """Settings that say where a training runs and in which precision; either may be "auto"."""
+
+    @property
+    def device(self) -> str:
+        """A torch device."""
+
+    @property
+    def precision(self) -> str:
+        """ "float32" or "bfloat16"."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +100,7 @@ def prepare_job(
     return Job(settings, run_dir, task, inputs, real, stages, class_names(real.samples), device, precision)
 
 
-def resolve_device(settings: TrainSettings) -> tuple[torch.device, str]:
+def resolve_device(settings: Placed) -> tuple[torch.device, str]:
     """Return the device and the precision ("float32" or "bfloat16") that "auto" stands for here."""
     cuda = torch.cuda.is_available()
     device = torch.device(("cuda" if cuda else "cpu") if settings.device == "auto" else settings.device)

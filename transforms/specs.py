@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,11 @@ SCORE_VERSION = "score/2"
 
 @dataclass(frozen=True)
 class GeneratorSpec:
-    """What a worker needs to load the generator. ``fingerprint`` is the model's (weights, scheduler, dtype)."""
+    """What a worker needs to load the generator. ``fingerprint`` is the model's (weights, scheduler, dtype).
+
+    ``personal`` are the folders of what the model was taught; ``personalised_fingerprint`` has put them into
+    ``fingerprint``.
+    """
 
     folder: str
     fingerprint: str
@@ -26,6 +31,7 @@ class GeneratorSpec:
     accelerator: str | None = None
     min_ram: str | None = None
     threads: int | None = None
+    personal: tuple[str, ...] = ()
 
     @property
     def stage_fingerprint(self) -> str:
@@ -69,6 +75,14 @@ class ScorerSpec:
                 "names": [list(self.class_names), list(self.bias_names)],
             }
         )
+
+
+def personalised_fingerprint(base: str, personal: Sequence[str]) -> str:
+    """Return the fingerprint of the model ``base`` with what it was taught, each by its own fingerprint.
+
+    The order they are loaded in doesn't count. A model that was taught nothing keeps its own fingerprint.
+    """
+    return digest({"model": base, "personal": sorted(personal)}) if personal else base
 
 
 def resource_hints(device: str, accelerator: str | None, min_ram: str | None) -> dict[str, Any]:
