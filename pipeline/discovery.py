@@ -24,7 +24,7 @@ from pipeline.phrases_found import Found, phrases_found
 from pipeline.progress import Reporter
 from pipeline.ranking import EditOutcome, RankedPhrase, RankRule, rank
 from pipeline.recipe import Recipe
-from pipeline.reference_training import reference_training, rightly_predicted
+from pipeline.reference_training import reference_answers, reference_training
 from pipeline.runfolder import RunFolder
 from pipeline.sourcing import SourceResult
 from pipeline.training_settings import reference_settings
@@ -45,7 +45,8 @@ class Discovered:
     Attributes:
         ranked: Of every class the top phrases, in order of class and rank.
         edits: The edit plan's rows with what came of each: place of its picture, scores, success.
-        training: The reference training's folder.
+        training, training_sha256: The reference training's folder and content hash.
+        means: The reference's mean probability of each class over its real training images.
     """
 
     manifests: dict[str, str]
@@ -53,6 +54,8 @@ class Discovered:
     found: Found
     edits: tuple[Row, ...]
     training: Path
+    training_sha256: str
+    means: tuple[float, ...]
 
     @property
     def spurious(self) -> tuple[RankedPhrase, ...]:
@@ -78,8 +81,8 @@ def discovery_stage(
     training = reference_training(chosen, folder, source, report)
     name = (training.folder / "metrics.parquet").relative_to(folder.root).as_posix()
     manifests[name] = manifest.read_head(folder.root / name).content_sha256
-    right = rightly_predicted(training.folder, chosen, folder.root / source.index, settings.splits)
-    found = phrases_found(index, captions, phrases, right)
+    answers = reference_answers(training.folder, chosen, folder.root / source.index, settings.splits)
+    found = phrases_found(index, captions, phrases, answers.right)
     test = edit_test_spec(recipe, settings, training.folder, manifests[name], launcher.threads)
     plan = edit_rows(recipe, settings, found, index, specs.edit)
     edited = _edits(folder, plan, specs, test, launcher, report) if plan else ({}, [])
@@ -90,7 +93,9 @@ def discovery_stage(
     ranked = rank(training_images, [_outcome(row) for row in edits if row["hit"] is not None], _rule(settings))
     manifests.update(_commit_rank(recipe, settings, folder, ranked, list(manifests.values())))
     _say(recipe, found, edits, ranked, report)
-    return Discovered(manifests, tuple(ranked), found, tuple(edits), training.folder)
+    return Discovered(
+        manifests, tuple(ranked), found, tuple(edits), training.folder, manifests[name], answers.means
+    )
 
 
 def bits_before(found: Found) -> Mapping[str, float]:

@@ -33,10 +33,11 @@ from transforms.specs import GeneratorSpec, ScorerSpec
 if TYPE_CHECKING:
     from pipeline.discovery import Discovered
     from pipeline.discovery_models import DiscoverySpecs
+    from pipeline.spurious_free import SpuriousFreeMaking
 
 STAGES = ("source", "discover", "generate", "curate", "train", "report")
 SAMPLES, RESULTS = ("plan/", "raw/", "scores/"), ("curated/", "training/")
-DISCOVERY = ("captions/", "phrases/", "edits/", "edit_scores/", "discovery/")
+DISCOVERY = ("captions/", "phrases/", "edits/", "edit_scores/", "discovery/", "personal/")
 
 
 def reaches(until: str, stage: str) -> bool:
@@ -83,7 +84,8 @@ def _run(
     previous = folder.current()
     specs = _specs(recipe, launcher) if reaches(until, "generate") else None
     looks = _discovery_specs(recipe, launcher) if reaches(until, "discover") else None
-    rounds = planned_rounds(recipe, specs[0], folder, previous) if specs and not generate else None
+    early = specs if not recipe.spurious_free else None
+    rounds = planned_rounds(recipe, early[0], folder, previous) if early and not generate else None
     if previous:
         folder.set_current(previous, finished=False)
     current = _commit_run(recipe, folder)
@@ -94,22 +96,31 @@ def _run(
     if not previous:
         _sync(folder, current)  # from the first minutes on there is a catalog to ask
     result.discovered = _discover(recipe, result, folder, looks, launcher, report, previous, current)
-    pool = None
-    if specs:
+    pool, making, groups = None, recipe, None
+    if specs and recipe.spurious_free:
+        made = _spurious_free(recipe, result, folder, specs, report, current)
+        if made is None:
+            specs = None
+        else:
+            making, specs, result.quotas = made.recipe, made.specs, made.quotas
+            rounds = None if generate else planned_rounds(making, specs[0], folder, previous)
+            groups = _groups(recipe, result, folder, current)
+    elif specs:
         result.quotas = quotas(source.counts, recipe.quota.per_group, recipe.quota.usb_extra)
+    if specs:
         if reaches(until, "train"):
             from pipeline.training import check_groups, check_quota
 
             check_groups(recipe, discovered=recipe.discovery is not None)
-            check_quota(recipe, source.counts, result.quotas)
-        pool = _synthesise(recipe, result, folder, specs, launcher, report, previous, current, until, rounds)
+            check_quota(recipe, source.counts, result.quotas or {})
+        pool = _synthesise(making, result, folder, specs, launcher, report, previous, current, until, rounds)
     _keep_earlier(previous, current, folder, RESULTS if specs else SAMPLES + RESULTS)
     _sync(folder, current)  # before trainings, so that one that fails leaves a catalog to ask
     if reaches(until, "train") and result.curated:
         from pipeline.training import training_stage
 
         try:
-            result.trainings = training_stage(recipe, folder, source, result.curated, current, report)
+            result.trainings = training_stage(recipe, folder, source, result.curated, current, report, groups)
         finally:
             _sync(folder, current)
     folder.set_current(list(current), finished=True)
@@ -161,6 +172,37 @@ def _discover(
     _keep_earlier(previous, listed, folder, SAMPLES + RESULTS)
     _sync(folder, listed)
     return found
+
+
+def _spurious_free(
+    recipe: Recipe,
+    result: RunResult,
+    folder: RunFolder,
+    specs: tuple[GeneratorSpec, ScorerSpec],
+    report: Reporter,
+    current: dict[str, str],
+) -> SpuriousFreeMaking | None:
+    """Personalise and say how spurious-free pictures are made; None where nothing spurious was found."""
+    assert recipe.spurious_free is not None and result.discovered is not None
+    if not result.discovered.spurious:
+        report.say("discovery reports nothing as spurious, so there is nothing to make and no row to train beside ERM's")
+        return None
+    from pipeline.spurious_free import spurious_free_making
+
+    made = spurious_free_making(recipe, recipe.spurious_free, result.discovered, folder, specs, report)
+    current.update(made.manifests)
+    return made
+
+
+def _groups(recipe: Recipe, result: RunResult, folder: RunFolder, current: dict[str, str]) -> Path:
+    """Commit the discovered groups and return their manifest's path."""
+    from pipeline.spurious_free import commit_groups
+
+    assert result.discovered is not None
+    index = manifest.read_rows(folder.root / result.source.index)[1]
+    name, content = commit_groups(recipe, result.discovered, index, folder)
+    current[name] = content
+    return folder.root / name
 
 
 def _synthesise(

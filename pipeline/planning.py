@@ -8,7 +8,7 @@ from typing import Any
 
 from catalogs.identity import canonical_json, digest, noise_seed, sample_id, task_hash
 from pipeline.quota import Group
-from pipeline.recipe import Recipe
+from pipeline.recipe import ClassPrompt, Recipe
 from transforms.specs import GeneratorSpec
 from transforms.task import ShardTask
 
@@ -78,7 +78,8 @@ def _row(
     y, b = group
     name = recipe.group_name(y, b)
     prompt = _prompt(recipe, group, replicate)
-    settings = recipe.generator
+    settings, own = recipe.generator, recipe.prompts.of_class(recipe.classes[y].name)
+    negative = recipe.prompts.negative if own.negative is None else own.negative
     sampler = {
         "steps": settings.steps,
         "height": settings.height,
@@ -89,8 +90,8 @@ def _row(
     determinants = {
         "kind": "text-to-image",
         "prompt": prompt,
-        "negative_prompt": recipe.prompts.negative,
-        "guidance": {"form": "classifier-free", "scale": settings.guidance_scale},
+        "negative_prompt": negative,
+        "guidance": {"form": "classifier-free", "scale": settings.guidance_scale, **_perp_neg(own)},
         "group": name,
         "replicate": replicate,
         "seed": recipe.seed,
@@ -109,7 +110,7 @@ def _row(
         "bias_name": recipe.bias.values[b].name,
         "group_name": name,
         "prompt": prompt,
-        "negative_prompt": recipe.prompts.negative,
+        "negative_prompt": negative,
         "guidance_scale": settings.guidance_scale,
         "steps": settings.steps,
         "height": settings.height,
@@ -118,7 +119,14 @@ def _row(
         "generator": settings.model,
         "generator_fingerprint": spec.fingerprint,
         "settings": canonical_json(sampler),
+        "negatives": canonical_json(own.negatives) if own.negatives else None,
+        "spurious": canonical_json(own.spurious) if own.spurious else None,
     }
+
+
+def _perp_neg(own: ClassPrompt) -> dict[str, Any]:
+    """Return what Perp-Neg adds to a sample's identity; nothing without negatives, so that plain ids stay."""
+    return {"form": "perp-neg", "negatives": own.negatives} if own.negatives else {}
 
 
 def _prompt(recipe: Recipe, group: Group, replicate: int) -> str:

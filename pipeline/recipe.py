@@ -10,11 +10,14 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from catalogs.identity import UNKNOWN, UNKNOWN_BIAS
 from filters.registry import FILTERS
 from pipeline.discovery_settings import Discovery
 from pipeline.nearest import nearest
+from pipeline.spurious_free_settings import SpuriousFree
 from pipeline.strict import Strict
 from pipeline.training_settings import reference_settings, train_settings
+from trainers.methods import ASPIRE, PER_GROUP
 
 
 class RecipeError(ValueError):
@@ -127,11 +130,28 @@ SOURCES: Mapping[str, Any] = {
 }
 
 
+UNKNOWN_BIAS_ATTRIBUTE = Bias.model_construct(name=UNKNOWN, values=(LabelValue.model_validate({"name": UNKNOWN}),))
+"""The bias attribute of samples that are asked for without a bias value: their groups are (y, -1)."""
+
+
+class ClassPrompt(Strict):
+    """What is said of one class beside the templates."""
+
+    negative: str | None = Field(None, description="In place of prompts.negative.")
+    negatives: tuple[tuple[str, float], ...] = Field((), description="Perp-Neg's prompts and weights below 0.")
+    spurious: tuple[str, ...] = Field((), description="Phrases that must not be visible: filter spurious_absence.")
+
+
 class Prompts(Strict):
     """How a group becomes a prompt."""
 
     templates: tuple[str, ...] = Field(("a photo of a {class} on {bias}",), min_length=1)
     negative: str = ""
+    by_class: Mapping[str, ClassPrompt] = Field(default_factory=dict, description="By class name.")
+
+    def of_class(self, name: str) -> ClassPrompt:
+        """Return what is said of a class."""
+        return self.by_class.get(name, ClassPrompt.model_validate({}))
 
     @model_validator(mode="after")
     def _known_fields(self) -> Prompts:
@@ -242,6 +262,9 @@ class Recipe(Strict):
     filters: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     training: Training = Field(default_factory=lambda: Training.model_validate({}))
     discovery: Discovery | None = Field(None, description="How spurious phrases are found (ASPIRE).")
+    spurious_free: SpuriousFree | None = Field(
+        None, description="Make pictures free of what discovery reports, in place of balanced (class, bias) groups."
+    )
     runner: Runner = Field(default_factory=lambda: Runner.model_validate({}))
     output: str = Field("runs", description="The folder of the run folders.")
 
@@ -261,6 +284,7 @@ class Recipe(Strict):
         train_settings(self.training)
         if self.discovery:
             reference_settings(self.training, self.discovery.reference)
+        self._aspire_fits()
         if len(set(self.pairs)) < len(self.pairs):
             raise ValueError(f"groups has a pair twice: {[list(pair) for pair in self.pairs]}")
         groups = len(self.groups)
@@ -269,6 +293,22 @@ class Recipe(Strict):
                 raise ValueError(f"source.published_counts[{ratio}] has {len(counts)} counts for {groups} groups")
         return self
 
+    def _aspire_fits(self) -> None:
+        """Check that methods, discovery and spurious-free pictures go together."""
+        if self.spurious_free and not self.discovery:
+            raise ValueError("spurious_free needs to know what is spurious: add a section discovery")
+        balanced = [method for method in self.training.methods if method in PER_GROUP]
+        if self.spurious_free and balanced:
+            raise ValueError(f"training.methods has {balanced}, which need pictures of every (class, bias) group, but "
+                             "spurious_free makes them by class alone; use another recipe for these methods")
+        aspire = [method for method in self.training.methods if method in ASPIRE]
+        if aspire and not self.spurious_free:
+            raise ValueError(f"training.methods has {aspire}, which train on spurious-free pictures: add spurious_free")
+        needs = any(settings.needs_groups for settings in train_settings(self.training))
+        if needs and self.discovery and "val" not in self.discovery.splits:
+            raise ValueError("aspire-dfr chooses by discovered groups on val: set discovery.splits: [train, val], or "
+                             "training.by_method.aspire-dfr.dfr_groups: 'true'")
+
     @property
     def groups(self) -> list[tuple[int, int]]:
         """The (y, b) pairs, class-major.
@@ -276,6 +316,8 @@ class Recipe(Strict):
         Raises:
             ValueError: ``groups`` names a class or a bias value that the recipe lacks.
         """
+        if self.bias is UNKNOWN_BIAS_ATTRIBUTE:
+            return [(y, UNKNOWN_BIAS) for y in range(len(self.classes))]
         classes = [value.name for value in self.classes]
         values = [value.name for value in self.bias.values]
         pairs = self.pairs or tuple((c, b) for c in classes for b in values)

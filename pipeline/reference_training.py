@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from trainers.settings import TrainSettings
 
 if TYPE_CHECKING:
     from trainers.record import TrainingResult
+
+BATCH = 256
 
 
 def reference_training(
@@ -29,19 +32,41 @@ def reference_training(
     return result
 
 
-def rightly_predicted(
+@dataclass(frozen=True)
+class ReferenceAnswers:
+    """What the reference says of real images: which ones it gets right, and how sure it is of each class on train.
+
+    ``means[y]`` is its mean probability of class y over that class's training images.
+    """
+
+    right: Mapping[str, bool]
+    means: tuple[float, ...]
+
+
+def reference_answers(
     training: Path, chosen: TrainSettings, index: Path, splits: Sequence[str]
-) -> dict[str, bool]:
-    """Return whether the reference gets each image of these splits right, by sample id."""
-    from trainers.evaluate import predict
+) -> ReferenceAnswers:
+    """Ask the reference about every image of these splits, of which "train" is one."""
+    import torch
+
+    from trainers.evaluate import autocast
     from trainers.index import read_index
     from trainers.job import resolve_device
-    from trainers.loaders import load_pictures
+    from trainers.loaders import batches, load_pictures
     from trainers.run import load_model
 
     samples = read_index(index, g=0).of(*splits)
     device, precision = resolve_device(chosen)
     model = load_model(training).to(device)
     pictures = load_pictures(samples, chosen.image_size, chosen.cache_bytes)
-    predicted = predict(model, pictures, device, precision, workers=chosen.workers).tolist()
-    return {sample.sample_id: answer == sample.y for sample, answer in zip(samples, predicted, strict=True)}
+    shares: list[list[float]] = []
+    with torch.inference_mode(), autocast(device, precision):
+        for images, _ in batches(pictures, torch.arange(len(samples)), BATCH, device, chosen.workers):
+            shares += model(images).float().softmax(1).tolist()
+    pairs = list(zip(samples, shares, strict=True))
+    right = {sample.sample_id: own.index(max(own)) == sample.y for sample, own in pairs}
+    sure: dict[int, list[float]] = {}
+    for sample, own in pairs:
+        if sample.split == "train":
+            sure.setdefault(sample.y, []).append(own[sample.y])
+    return ReferenceAnswers(right, tuple(sum(sure[y]) / len(sure[y]) for y in sorted(sure)))

@@ -20,11 +20,11 @@ from filters import shortcut_left
 from filters.clip_scorer import ClipScorer, ScoreRequest
 from generators.images import decode_image
 from generators.loading import resolve_device
+from generators.personal import NEW_WORD
 from transforms import commit, storage
 from transforms.shards import slice_of
 from transforms.specs import ScorerSpec, resource_hints
 from transforms.task import ShardTask, TaskRecord
-
 
 if TYPE_CHECKING:
     from trainers.reference import ReferenceClassifier
@@ -112,7 +112,8 @@ def _score(task: ShardTask, made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
 
 def _request(row: Mapping[str, Any]) -> ScoreRequest:
     spurious = tuple(json.loads(row.get("spurious") or "[]"))
-    return ScoreRequest(row["sample_id"], row["prompt"], row["y"], row["b"], spurious)
+    prompt = NEW_WORD.sub(row["class_name"], row["prompt"])  # CLIP doesn't know a word that the generator was taught
+    return ScoreRequest(row["sample_id"], prompt, row["y"], row["b"], spurious)
 
 
 def _reference_rows(
