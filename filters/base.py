@@ -44,6 +44,11 @@ class Filter(ABC):
             sample: The sample's row of the plan (``class_name``, ``bias_name``, ...).
         """
 
+    @classmethod
+    def needs(cls, sample: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the scores that deciding over this sample takes."""
+        return cls.scores
+
     def resolve(self, pool: Mapping[str, Sequence[float | None]]) -> Self:
         """Return the filter with relative thresholds made absolute over ``pool`` (score name to all values)."""
         return self
@@ -53,9 +58,9 @@ class Filter(ABC):
         """What decides, for the curation's identity: name, version and the fields."""
         return {"name": self.name, "version": self.version, **asdict(self)}
 
-    def missing(self, scores: Mapping[str, float | None]) -> Verdict:
+    def missing(self, scores: Mapping[str, float | None], needed: Sequence[str] | None = None) -> Verdict:
         """Return ``True`` when every needed score is there and finite, else ``(False, "<name>: not scored")``."""
-        for score in self.scores:
+        for score in self.scores if needed is None else needed:
             value = scores.get(score)
             if value is None or not math.isfinite(value):
                 return False, f"{self.name}: not scored"

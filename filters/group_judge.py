@@ -33,6 +33,11 @@ class GroupJudge(Filter):
 
     min_probability: float = 0.0
 
+    @classmethod
+    def needs(cls, sample: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the class's score, and that of the bias value where one was asked for."""
+        return (CLASS_SCORE,) if unknown_bias(sample) else cls.scores
+
     def __post_init__(self) -> None:
         if not 0 <= self.min_probability <= 1:
             raise ValueError(f"group_judge.min_probability is {self.min_probability}; it lies in [0, 1]")
@@ -41,8 +46,8 @@ class GroupJudge(Filter):
         self, scores: Mapping[str, float | None], labels: Mapping[str, str | None], sample: Mapping[str, Any]
     ) -> Verdict:
         """Compare the judge's class, then its bias value, then both probabilities to 4 decimals."""
-        if self.missing({BIAS_SCORE: 0.0, **scores} if unknown_bias(sample) else scores) is not True:
-            return self.missing(scores)
+        if self.missing(scores, self.needs(sample)) is not True:
+            return self.missing(scores, self.needs(sample))
         asked = [("class", CLASS_SCORE, "class_name"), ("bias", BIAS_SCORE, "bias_name")]
         asked = asked[:1] if unknown_bias(sample) else asked
         for reason, score, intended in asked:

@@ -42,6 +42,11 @@ class SpuriousAbsence(Filter):
 
     max: float = 0.5
 
+    @classmethod
+    def needs(cls, sample: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the score where the sample must be free of phrases."""
+        return cls.scores if sample.get("spurious") else ()
+
     def __post_init__(self) -> None:
         if not 0 <= self.max <= 1:
             raise ValueError(f"spurious_absence.max is {self.max}; it lies in [0, 1]")

@@ -7,7 +7,7 @@ gets right; phrases whose removal changes its mind, and that go together with th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Discovered:
 
     Attributes:
         ranked: Of every class the top phrases, in order of class and rank.
+        found: All captioned images, those of val too where these are captioned.
         edits: The edit plan's rows with what came of each: place of its picture, scores, success.
         training, training_sha256: The reference training's folder and content hash.
         means: The reference's mean probability of each class over its real training images.
@@ -84,13 +85,14 @@ def discovery_stage(
     answers = reference_answers(training.folder, chosen, folder.root / source.index, settings.splits)
     found = phrases_found(index, captions, phrases, answers.right)
     test = edit_test_spec(recipe, settings, training.folder, manifests[name], launcher.threads)
-    plan = edit_rows(recipe, settings, found, index, specs.edit)
+    split = {row["sample_id"]: row["split"] for row in index}
+    seen = replace(found, images=tuple(image for image in found.images if split[image.source_id] == "train"))
+    plan = edit_rows(recipe, settings, seen, index, specs.edit)  # val and test are never edited, nor ranked over
     edited = _edits(folder, plan, specs, test, launcher, report) if plan else ({}, [])
     manifests.update(edited[0])
     rule = SuccessRule(settings.ranking.min_phrase_drop, settings.ranking.min_replacement_rise)
     edits = [{**row, "succeeded": row["hit"] is not None and rule.succeeded(row["kind"], row)} for row in edited[1]]
-    training_images = [image for image in found.images if _split_of(index)[image.source_id] == "train"]
-    ranked = rank(training_images, [_outcome(row) for row in edits if row["hit"] is not None], _rule(settings))
+    ranked = rank(seen.images, [_outcome(row) for row in edits if row["hit"] is not None], _rule(settings))
     manifests.update(_commit_rank(recipe, settings, folder, ranked, list(manifests.values())))
     _say(recipe, found, edits, ranked, report)
     return Discovered(
@@ -106,10 +108,6 @@ def bits_before(found: Found) -> Mapping[str, float]:
 def _rule(settings: Discovery) -> RankRule:
     chosen = settings.ranking
     return RankRule(chosen.top_k, chosen.min_count, chosen.floor, chosen.min_lift)
-
-
-def _split_of(index: Sequence[Row]) -> dict[str, str]:
-    return {row["sample_id"]: row["split"] for row in index}
 
 
 def _edits(

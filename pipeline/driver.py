@@ -185,7 +185,7 @@ def _spurious_free(
     """Personalise and say how spurious-free pictures are made; None where nothing spurious was found."""
     assert recipe.spurious_free is not None and result.discovered is not None
     if not result.discovered.spurious:
-        report.say("discovery reports nothing as spurious, so there is nothing to make and no row to train beside ERM's")
+        report.say("discovery reports nothing as spurious, so nothing is made and nothing trained")
         return None
     from pipeline.spurious_free import spurious_free_making
 

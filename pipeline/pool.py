@@ -65,7 +65,8 @@ def decide_on(recipe: Recipe, pool: Pool) -> Decision:
     """
     pictures = [candidate for candidate in pool.candidates if candidate.sample["image_sha256"]]
     for name in recipe.filters if pictures else ():
-        for score in FILTERS[name].scores:
+        needed = dict.fromkeys(score for one in pictures for score in FILTERS[name].needs(one.sample))
+        for score in needed:
             if all(candidate.scores.get(score) is None for candidate in pictures):
                 why = pool.notes.get(score, "the scorer gave none")
                 raise RecipeError(

@@ -74,6 +74,8 @@ def check_quota(recipe: Recipe, real: Mapping[Group, int], planned: Mapping[Grou
     """
     for method in recipe.training.methods:
         for group, count in needed(method, real).items():
+            if not count:
+                continue
             quota = planned[group]
             kept = quota.total if method == "usb" else quota.balanced
             if kept < count:
