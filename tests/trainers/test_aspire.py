@@ -197,6 +197,6 @@ def test_what_aspire_cannot_train_says_why(tmp_path: Path, real_index: Path, cur
     uneven = spurious_free_index(tmp_path / "uneven", {"balanced": {(0, 0): 3, (1, 1): 2}})
     with pytest.raises(MixError, match="split balanced; it has square 3, cross 2"):
         run_training(tmp_path, quick("aspire-erm"), real_index, uneven)
-    with pytest.raises(MixError, match="asb balances .* 40 samples of the curated index have an unknown bias"):
+    with pytest.raises(MixError, match=r"asb balances .* 40 samples of the curated index have an unknown bias"):
         run_training(tmp_path, quick("asb"), real_index, curated)
     assert not (tmp_path / "training").exists()

@@ -51,7 +51,7 @@ def test_groups_that_do_not_fit_are_refused(tmp_path: Path, real_index: Path) ->
 
 
 def test_what_is_no_manifest_of_groups_is_refused(tmp_path: Path, real_index: Path) -> None:
-    with pytest.raises(TrainerError, match="no discovered groups at .*; run the discovery first"):
+    with pytest.raises(TrainerError, match=r"no discovered groups at .*; run the discovery first"):
         groups_hash(tmp_path / "gone.parquet")
     with pytest.raises(TrainerError, match="of stage 'index'; discovered groups are stage 'groups'"):
         read_groups(real_index)
