@@ -37,7 +37,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     "extract": _schema(
         [("source_id", _S), ("extractor", _S), ("kind", _S), ("phrase", _S), ("raw", _S)], _STATUS
     ),
-    # one row per sample to make
+    # one row per sample to make; negatives: JSON list of [prompt, weight] for Perp-Neg, spurious: JSON list of the
+    # phrases that must not be visible; both null where there are none
     "plan": _schema(
         [("sample_id", _S), ("noise_seed", _I), ("kind", _S), ("round", _I), ("task", _S), ("replicate", _I)],
         _GROUP,
@@ -52,6 +53,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("generator", _S),
             ("generator_fingerprint", _S),
             ("settings", _S),
+            ("negatives", _S),
+            ("spurious", _S),
         ],
     ),
     # one row per planned sample: where its image lies, or why there is none

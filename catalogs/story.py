@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +91,11 @@ def _plan(facts: Facts) -> Iterator[Line]:
     yield "prompt", repr(facts["prompt"])
     if facts["negative_prompt"]:
         yield "negative", repr(facts["negative_prompt"])
+    if facts["negatives"]:
+        said = ", ".join(f"{prompt!r} (weight {_number(weight)})" for prompt, weight in _listed(facts["negatives"]))
+        yield "Perp-Neg", f"away from {said}"
+    if facts["spurious"]:
+        yield "free of", ", ".join(map(repr, _listed(facts["spurious"])))
     yield (
         "sampler",
         (
@@ -98,6 +104,11 @@ def _plan(facts: Facts) -> Iterator[Line]:
         ),
     )
     yield "model", f"{facts['generator']}, fingerprint {facts['generator_fingerprint']}"
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return a JSON column's list, which a view hands over as text or already read."""
+    return list(json.loads(value) if isinstance(value, str) else value)
 
 
 def _curations(story: LifeStory) -> Iterator[Line]:

@@ -25,12 +25,16 @@ TEMPERATURE = 100.0
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """What a picture was meant to show: its prompt, class number ``y`` and bias value ``b``."""
+    """What a picture was meant to show: its prompt, class number ``y``, bias value ``b`` (-1: unknown).
+
+    ``spurious`` names the phrases that it must not show.
+    """
 
     sample_id: str
     prompt: str
     y: int
     b: int
+    spurious: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,12 @@ from filters.base import Filter
 from filters.clip_alignment import ClipAlignment
 from filters.grey_scale import GreyScale
 from filters.group_judge import GroupJudge
+from filters.shortcut_left import ShortcutLeft
+from filters.spurious_absence import SpuriousAbsence
 from filters.trajectory_variance import TrajectoryVarianceLimit
 
 FILTERS: dict[str, type[Filter]] = {
-    kind.name: kind for kind in (ClipAlignment, GroupJudge, TrajectoryVarianceLimit, GreyScale)
+    kind.name: kind
+    for kind in (ClipAlignment, GroupJudge, SpuriousAbsence, ShortcutLeft, TrajectoryVarianceLimit, GreyScale)
 }
 """Recipe key to class: ``FILTERS["clip_alignment"](min=0.2)``."""

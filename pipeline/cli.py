@@ -29,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 EXTRA = {"allow_extra_args": True, "ignore_unknown_options": False}
-STAGES = ("source", "generate", "curate", "train", "report")
+STAGES = ("source", "discover", "generate", "curate", "train", "report")
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name below ./runs.")]
@@ -76,6 +76,35 @@ def run_command(
     """
     with expected_errors(debug):
         _run(load_recipe(recipe, sets or []), context, runner, workers, until, output, quiet)
+
+
+@app.command("discover", cls=TakesBeamOptions, context_settings=EXTRA)
+def discover_command(
+    context: typer.Context,
+    recipe: RecipeName,
+    sets: Sets = None,
+    runner: RunnerName = "",
+    workers: Workers = None,
+    output: Output = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Find what a classifier leans on: captions, phrases, edits, a ranked table and report.html. No bias label is used.
+
+    Examples:
+
+      fairshards discover pocket-aspire
+
+      fairshards discover my.yaml --set discovery.edits_per_phrase=100
+
+      fairshards query runs/pocket-aspire spurious --param class=waterbird
+    """
+    with expected_errors(debug):
+        chosen = load_recipe(recipe, sets or [])
+        if chosen.discovery is None:
+            raise RecipeError(f"recipe {recipe} has no section discovery, which names captioner, extractor, segmenter "
+                              "and editor; see the recipe pocket-aspire")
+        _run(chosen, context, runner, workers, "discover", output, quiet)
 
 
 @app.command("generate", cls=TakesBeamOptions, context_settings=EXTRA)

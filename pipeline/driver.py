@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from rich.markup import escape
@@ -30,8 +30,18 @@ from pipeline.sourcing import SourceResult, source_stage
 from pipeline.synthesis import synthesis_stage
 from transforms.specs import GeneratorSpec, ScorerSpec
 
-STAGES = ("source", "generate", "curate", "train", "report")
+if TYPE_CHECKING:
+    from pipeline.discovery import Discovered
+    from pipeline.discovery_models import DiscoverySpecs
+
+STAGES = ("source", "discover", "generate", "curate", "train", "report")
 SAMPLES, RESULTS = ("plan/", "raw/", "scores/"), ("curated/", "training/")
+DISCOVERY = ("captions/", "phrases/", "edits/", "edit_scores/", "discovery/")
+
+
+def reaches(until: str, stage: str) -> bool:
+    """Tell whether a run that stops after ``until`` does ``stage``."""
+    return STAGES.index(until) >= STAGES.index(stage)
 
 
 @dataclass
@@ -42,6 +52,7 @@ class RunResult:
     source: SourceResult
     seconds: float = 0.0
     generated: int = 0
+    discovered: Discovered | None = None
     quotas: Mapping[Group, Quota] | None = None
     curated: Curated | None = None
     trainings: Sequence[Any] = ()
@@ -70,7 +81,8 @@ def _run(
 ) -> RunResult:
     begin = time.monotonic()
     previous = folder.current()
-    specs = _specs(recipe, launcher) if STAGES.index(until) >= 1 else None
+    specs = _specs(recipe, launcher) if reaches(until, "generate") else None
+    looks = _discovery_specs(recipe, launcher) if reaches(until, "discover") else None
     rounds = planned_rounds(recipe, specs[0], folder, previous) if specs and not generate else None
     if previous:
         folder.set_current(previous, finished=False)
@@ -81,18 +93,19 @@ def _run(
     _say_source(recipe, source, report)
     if not previous:
         _sync(folder, current)  # from the first minutes on there is a catalog to ask
+    result.discovered = _discover(recipe, result, folder, looks, launcher, report, previous, current)
     pool = None
     if specs:
         result.quotas = quotas(source.counts, recipe.quota.per_group, recipe.quota.usb_extra)
-        if STAGES.index(until) >= 3:
+        if reaches(until, "train"):
             from pipeline.training import check_groups, check_quota
 
-            check_groups(recipe, discovered=False)
+            check_groups(recipe, discovered=recipe.discovery is not None)
             check_quota(recipe, source.counts, result.quotas)
         pool = _synthesise(recipe, result, folder, specs, launcher, report, previous, current, until, rounds)
     _keep_earlier(previous, current, folder, RESULTS if specs else SAMPLES + RESULTS)
     _sync(folder, current)  # before trainings, so that one that fails leaves a catalog to ask
-    if STAGES.index(until) >= 3 and result.curated:
+    if reaches(until, "train") and result.curated:
         from pipeline.training import training_stage
 
         try:
@@ -100,7 +113,7 @@ def _run(
         finally:
             _sync(folder, current)
     folder.set_current(list(current), finished=True)
-    if STAGES.index(until) >= 4:
+    if until in ("discover", "report"):
         from pipeline.card import write_card
         from pipeline.report import write_report
 
@@ -114,6 +127,40 @@ def _run(
 def _specs(recipe: Recipe, launcher: Launcher) -> tuple[GeneratorSpec, ScorerSpec]:
     """Return what workers need of both models, which must be there before anything starts."""
     return generator_spec(recipe, launcher.threads), scorer_spec(recipe, launcher.threads)
+
+
+def _discovery_specs(recipe: Recipe, launcher: Launcher) -> DiscoverySpecs | None:
+    """Return what discovery's workers need, where the recipe has one."""
+    if recipe.discovery is None:
+        return None
+    from pipeline.discovery_models import discovery_specs
+
+    return discovery_specs(recipe, recipe.discovery, launcher.threads)
+
+
+def _discover(
+    recipe: Recipe,
+    result: RunResult,
+    folder: RunFolder,
+    specs: DiscoverySpecs | None,
+    launcher: Launcher,
+    report: Reporter,
+    previous: Sequence[str],
+    current: dict[str, str],
+) -> Discovered | None:
+    """Run discovery, or keep what an earlier one found in the same source."""
+    if specs is None or recipe.discovery is None:
+        if result.source.index in previous:
+            _keep_earlier(previous, current, folder, DISCOVERY)
+        return None
+    from pipeline.discovery import discovery_stage
+
+    found = discovery_stage(recipe, recipe.discovery, folder, result.source, specs, launcher, report)
+    current.update(found.manifests)
+    listed = dict(current)
+    _keep_earlier(previous, listed, folder, SAMPLES + RESULTS)
+    _sync(folder, listed)
+    return found
 
 
 def _synthesise(
@@ -140,7 +187,7 @@ def _synthesise(
     else:
         pool, decision = existing_pool(recipe, rounds, folder, specs, launcher, report)
     current.update(pool.manifests)
-    if STAGES.index(until) >= 2:
+    if reaches(until, "curate"):
         result.curated = curation_stage(recipe, result.quotas, pool, decision, folder, launcher, report, specs[1])
         current.update(result.curated.manifests)
     current.update(earlier_samples(recipe, specs, folder, pool, previous))

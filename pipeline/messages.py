@@ -15,6 +15,7 @@ from rich.table import Table
 
 from pipeline.recipe import Recipe
 
+MOST_RANKED = 6
 _AVERAGES = (
     "balanced: the mean over groups; average: plain over the test split; "
     "adjusted average: groups weighted by their share of the real training set"
@@ -73,6 +74,8 @@ def _root_line(text: str) -> str:
 def print_result(recipe: Recipe, result: Any, console: Console) -> None:
     """Print what a run made and, after training, the table of accuracies."""
     root = escape(str(result.folder.root))
+    if result.discovered:
+        console.print(ranked_table(recipe, result.discovered.ranked))
     if result.curated:
         selection = result.curated.selection
         console.print(
@@ -86,11 +89,33 @@ def print_result(recipe: Recipe, result: Any, console: Console) -> None:
     console.print(f"run folder: {root}", highlight=False, soft_wrap=True)
     if result.report:
         console.print(f"report:     {escape(str(result.report))}", highlight=False, soft_wrap=True)
+    question = "spurious" if result.discovered and not result.curated else "balance"
     console.print(
-        f"{result.seconds:.0f} s; ask the catalog: fairshards query {root} balance",
+        f"{result.seconds:.0f} s; ask the catalog: fairshards query {root} {question}",
         highlight=False,
         soft_wrap=True,
     )
+
+
+def ranked_table(recipe: Recipe, ranked: Sequence[Any]) -> Table:
+    """Return the ranked phrases of every class (at most six), with the hit rate's interval and the lift."""
+    table = Table(title="phrases by how often editing them out changes the classifier's answer", box=box.SIMPLE_HEAD,
+                  title_justify="left", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
+    for name in ("class", "phrase"):
+        table.add_column(name, overflow="fold")
+    for name in ("hits", "rate %", "95%", "lift", "bits", "images"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("")
+    for one in ranked:
+        if one.rank <= MOST_RANKED:
+            table.add_row(
+                escape(recipe.classes[one.y].name), escape(one.phrase), f"{one.hits}/{one.successes}",
+                f"{100 * one.rate:.0f}" if one.successes else "-",
+                f"{100 * one.low:.0f}-{100 * one.high:.0f}" if one.successes else "-", f"{one.lift.value:.2f}",
+                f"{one.bits:.3f}", str(one.occurrences), "[bold red]spurious[/]" if one.spurious else "",
+                end_section=one.rank == MOST_RANKED,
+            )  # fmt: skip
+    return table
 
 
 def accuracy_table(trainings: Sequence[Any]) -> Table:

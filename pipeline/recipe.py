@@ -8,22 +8,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from filters.registry import FILTERS
+from pipeline.discovery_settings import Discovery
 from pipeline.nearest import nearest
-from pipeline.training_settings import train_settings
+from pipeline.strict import Strict
+from pipeline.training_settings import reference_settings, train_settings
 
 
 class RecipeError(ValueError):
     """The recipe can't be read or doesn't say what a recipe must say."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LabelValue(_Strict):
+class LabelValue(Strict):
     """One class, or one value of the bias attribute."""
 
     name: str = Field(pattern=r"^[^|/]+$", description="Its name in the catalog, in groups and in reports.")
@@ -41,14 +39,14 @@ class LabelValue(_Strict):
         return self.words or (self.name,)
 
 
-class Bias(_Strict):
+class Bias(Strict):
     """The bias attribute b."""
 
     name: str = "background"
     values: tuple[LabelValue, ...] = Field(min_length=2)
 
 
-class _Source(_Strict):
+class _Source(Strict):
     bias_ratio: float | None = Field(
         None,
         ge=0.5,
@@ -129,7 +127,7 @@ SOURCES: Mapping[str, Any] = {
 }
 
 
-class Prompts(_Strict):
+class Prompts(Strict):
     """How a group becomes a prompt."""
 
     templates: tuple[str, ...] = Field(("a photo of a {class} on {bias}",), min_length=1)
@@ -147,7 +145,7 @@ class Prompts(_Strict):
         return self
 
 
-class Generator(_Strict):
+class Generator(Strict):
     """The text-to-image model and its sampler."""
 
     model: str = Field(description="A folder, a hub id, or pocket:<name>.")
@@ -175,7 +173,7 @@ class Generator(_Strict):
         return self
 
 
-class Quota(_Strict):
+class Quota(Strict):
     """How many samples to keep per (class, bias) group."""
 
     per_group: int | None = Field(None, ge=1, description="Default: FFR's m = floor(sum(M - n) / K) (methods 1.4).")
@@ -186,7 +184,7 @@ class Quota(_Strict):
     curated_shard_size: int = Field(500, ge=1)
 
 
-class Scorer(_Strict):
+class Scorer(Strict):
     """The CLIP model that scores and judges."""
 
     model: str = Field(description="A folder with an open_clip model, a hub name, or pocket:<name>.")
@@ -199,7 +197,7 @@ class Scorer(_Strict):
 Method = Literal["erm", "usb", "asb", "ffr", "aspire-erm", "aspire-dfr"]
 
 
-class Training(_Strict):
+class Training(Strict):
     """What is trained on the real and the curated samples."""
 
     methods: tuple[Method, ...] = ("erm", "usb", "asb", "ffr")
@@ -215,7 +213,7 @@ class Training(_Strict):
     )
 
 
-class Runner(_Strict):
+class Runner(Strict):
     """Where Beam runs."""
 
     name: str = "local"
@@ -226,7 +224,7 @@ class Runner(_Strict):
     )  # fmt: skip
 
 
-class Recipe(_Strict):
+class Recipe(Strict):
     """Everything a run needs."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -243,6 +241,7 @@ class Recipe(_Strict):
     scorer: Scorer
     filters: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     training: Training = Field(default_factory=lambda: Training.model_validate({}))
+    discovery: Discovery | None = Field(None, description="How spurious phrases are found (ASPIRE).")
     runner: Runner = Field(default_factory=lambda: Runner.model_validate({}))
     output: str = Field("runs", description="The folder of the run folders.")
 
@@ -260,6 +259,8 @@ class Recipe(_Strict):
             except (TypeError, ValueError) as error:
                 raise ValueError(f"filters.{name}: {error}") from None
         train_settings(self.training)
+        if self.discovery:
+            reference_settings(self.training, self.discovery.reference)
         if len(set(self.pairs)) < len(self.pairs):
             raise ValueError(f"groups has a pair twice: {[list(pair) for pair in self.pairs]}")
         groups = len(self.groups)

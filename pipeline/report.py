@@ -22,6 +22,7 @@ from pipeline.report_comparison import comparison
 from pipeline.report_histograms import histograms
 from pipeline.report_pictures import group_sheets, rejected_sheets
 from pipeline.report_scores import REASONS, significant
+from pipeline.report_spurious import ranked_classes
 from pipeline.report_summary import (
     accept_table,
     fingerprints,
@@ -59,7 +60,7 @@ def _facts(reader: Reader, folder: RunFolder, recipe: Recipe) -> dict[str, Any]:
     return {
         "recipe": recipe, "run": run, "curation": reader.curation, "path": shell_path(folder.root),
         **_what_was_run(reader, recipe, run),
-        **_results(reader, recipe),
+        **_results(reader, recipe), "ranked": ranked_classes(reader, folder.root),
         "balance": balance, "totals": totals(balance), "mixes": list(mixes(reader)),
         "accept": accept_table(reader, list(settings.get("filters") or recipe.filters), groups),
         "shortfalls": shortfalls(settings, balance), "balanced": settings.get("per_group"),

@@ -104,12 +104,12 @@ def thumbnail(data: bytes) -> str:
 def _pictures(root: Path, rows: Iterator[Row] | Sequence[Row], kind: str) -> Iterator[Picture]:
     for row in rows:
         yield Picture(
-            _read(root, row), row["sample_id"], f"{kind}: {row['prompt'] or row['group_name']}", tuple(_facts(row)),
-            row["group_name"], _saw(row),
+            picture_uri(root, row), row["sample_id"], f"{kind}: {row['prompt'] or row['group_name']}",
+            tuple(_facts(row)), row["group_name"], _saw(row),
         )
 
 
-def _read(root: Path, row: Mapping[str, Any]) -> str:
+def picture_uri(root: Path, row: Mapping[str, Any]) -> str:
     """Return the picture's data URI; a shard that is gone or damaged is `verify`'s business, not the report's."""
     try:
         with open(root / row["shard"], "rb") as file:

@@ -41,7 +41,7 @@ def training_stage(
             f"training {number}/{len(jobs)}: {settings.name}, loss {settings.loss}, seed {settings.seed}"
         )
         synthetic = folder.root / curated.index if settings.needs_synthetic else None
-        state = _Epochs(_total(settings))
+        state = Epochs(_total(settings))
         with report.watch(label, state.total, state.done):
             real = folder.root / source.index
             result = run_training(folder.root, settings, real, synthetic, state.on_epoch, groups)
@@ -85,7 +85,7 @@ def check_quota(recipe: Recipe, real: Mapping[Group, int], planned: Mapping[Grou
                 )
 
 
-class _Epochs:
+class Epochs:
     """Counts finished epochs over the stages of one training."""
 
     def __init__(self, total: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from pipeline.nearest import nearest
@@ -29,6 +29,20 @@ def train_settings(training: Training) -> list[TrainSettings]:
         for seed in training.seeds
         for loss, method in _losses_and_methods(training)
     ]
+
+
+def reference_settings(training: Training, changes: Mapping[str, Any]) -> TrainSettings:
+    """Return the settings of discovery's reference classifier: the recipe's ERM with ``discovery.reference`` over it.
+
+    Raises:
+        ValueError: as ``train_settings``.
+    """
+    options = {**_options(training, "erm")}
+    own = _checked(changes, "discovery.reference")
+    main = {**asdict(options.get("main", StageSettings())), **own.get("main", {})}
+    return TrainSettings(
+        "erm", seed=training.seeds[0], **{"selection": "worst-class", **options, **own, "main": StageSettings(**main)}
+    )
 
 
 def _losses_and_methods(training: Training) -> list[tuple[str, Method]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from fairshards import check_installation
+from generators.requests import Negative
 from generators.text_to_image import ImageRequest, ImageResult, TextToImage
 from transforms import commit
 from transforms.shards import ShardSample, write_shard
@@ -111,7 +113,8 @@ def image_request(row: Mapping[str, Any], window: int) -> ImageRequest:
         "width",
         "eta",
     )
-    return ImageRequest(**{name: row[name] for name in names}, window=window)
+    negatives = tuple(Negative(prompt, weight) for prompt, weight in json.loads(row.get("negatives") or "[]"))
+    return ImageRequest(**{name: row[name] for name in names}, window=window, negatives=negatives)
 
 
 def _sample(row: Mapping[str, Any], result: ImageResult) -> ShardSample:

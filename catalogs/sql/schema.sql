@@ -84,7 +84,8 @@ CREATE TABLE plan (
     sample_id VARCHAR, noise_seed BIGINT, kind VARCHAR, round BIGINT, task VARCHAR, replicate BIGINT,
     y BIGINT, class_name VARCHAR, b BIGINT, bias_name VARCHAR, group_name VARCHAR,
     prompt VARCHAR, negative_prompt VARCHAR, guidance_scale DOUBLE, steps BIGINT, height BIGINT, width BIGINT,
-    eta DOUBLE, generator VARCHAR, generator_fingerprint VARCHAR, settings JSON, manifest VARCHAR NOT NULL
+    eta DOUBLE, generator VARCHAR, generator_fingerprint VARCHAR, settings JSON, negatives JSON, spurious JSON,
+    manifest VARCHAR NOT NULL
 );
 
 -- One row per sample that was generated: where its image lies. The view `samples` joins it with the plan.

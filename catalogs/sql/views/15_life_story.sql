@@ -20,7 +20,7 @@ SELECT sample_id, 5, 0, 'planned',
     to_json({kind: kind, group_name: group_name, prompt: prompt, negative_prompt: negative_prompt,
         noise_seed: noise_seed, guidance_scale: guidance_scale, steps: steps, eta: eta, height: height, width: width,
         generator: generator, generator_fingerprint: generator_fingerprint, round: round, task: task,
-        replicate: replicate})
+        replicate: replicate, negatives: negatives, spurious: spurious})
 FROM plan
 UNION ALL
 SELECT sample_id, 6, 0, 'generated',

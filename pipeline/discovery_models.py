@@ -1,0 +1,113 @@
+"""From the recipe's ``discovery`` to what workers load: folders, fingerprints, devices, prompts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catalogs.identity import digest
+from filters.clip_model import resolve_clip
+from generators.endpoint import EndpointSettings
+from generators.model_files import fingerprint, library_versions
+from generators.precision import resolve_dtype
+from generators.sampling import Decoding
+from pipeline.discovery_settings import CaptionModel, Discovery, EndpointModel, TextModel
+from pipeline.models import POCKET, model_folder
+from pipeline.recipe import Recipe
+from transforms.edit_specs import EditorSpec, EditSpec, EditTestSpec, SegmenterSpec
+from transforms.language_specs import CaptionerSpec, ExtractorSpec, TextModelSpec
+
+
+@dataclass(frozen=True)
+class DiscoverySpecs:
+    """What the workers of captions, phrases and edits need."""
+
+    captioner: CaptionerSpec
+    extractor: ExtractorSpec
+    edit: EditSpec
+
+
+def discovery_specs(recipe: Recipe, settings: Discovery, threads: int | None = None) -> DiscoverySpecs:
+    """Return the specs of all stages before the edit test, whose reference classifier isn't trained yet.
+
+    Raises:
+        ModelFilesError: a model isn't there, or has no safe weights.
+    """
+    cache = settings.cache or str(default_cache())
+    captioner = CaptionerSpec(
+        _text_model(settings.captioner, cache, threads), settings.captioner.instruction, splits=settings.splits
+    )
+    labels = tuple(tuple(dict.fromkeys((*value.wordings, value.name))) for value in recipe.classes)
+    extractor = ExtractorSpec(
+        _text_model(settings.extractor, cache, threads), labels, settings.extractor.attempts
+    )
+    return DiscoverySpecs(captioner, extractor, _edit_spec(settings, threads))
+
+
+def edit_test_spec(
+    recipe: Recipe, settings: Discovery, training: Path, training_hash: str, threads: int | None = None
+) -> EditTestSpec:
+    """Return what workers need to ask the reference classifier in ``training``, and the recipe's CLIP model."""
+    name = recipe.scorer.model
+    folder = model_folder(name) if name.startswith(POCKET) else resolve_clip(name)
+    clip = fingerprint(folder, library_versions(("torch", "open_clip_torch", "pillow")))
+    return EditTestSpec(
+        str(training), training_hash, str(folder), clip, settings.device, recipe.scorer.batch_size,
+        accelerator=settings.accelerator, min_ram=settings.min_ram, threads=threads,
+    )
+
+
+def default_cache() -> Path:
+    """Return the user's folder of models' answers, which runs share."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fairshards" / "answers"
+
+
+def _text_model(settings: TextModel, cache: str, threads: int | None) -> TextModelSpec:
+    decoding = Decoding(settings.max_new_tokens, settings.temperature, settings.top_p)
+    common: dict[str, Any] = {
+        "decoding": decoding, "seed": settings.seed, "batch_size": settings.batch_size, "threads": threads,
+        "cache": None if isinstance(settings, CaptionModel) and settings.endpoint is None else cache,
+        "accelerator": settings.accelerator, "min_ram": settings.min_ram,
+    }
+    if settings.endpoint:
+        return TextModelSpec(settings.endpoint.model, endpoint=_endpoint(settings.endpoint), **common)
+    assert settings.model is not None
+    folder = model_folder(settings.model, settings.revision, settings.allow_pickle)
+    dtype = resolve_dtype(settings.dtype, settings.device, folder)
+    weights = fingerprint(folder, {"dtype": dtype, **library_versions(("torch", "transformers"))})
+    return TextModelSpec(
+        settings.model, weights, folder=str(folder), device=settings.device, dtype=dtype,
+        allow_pickle=settings.allow_pickle, **common,
+    )
+
+
+def _endpoint(settings: EndpointModel) -> EndpointSettings:
+    said = settings.model_dump(exclude={"extra"})
+    return EndpointSettings(**said, extra=tuple(sorted(settings.extra.items())))
+
+
+def _edit_spec(settings: Discovery, threads: int | None) -> EditSpec:
+    editor = settings.editor
+    folder = model_folder(editor.model, editor.revision, editor.allow_pickle)
+    dtype = resolve_dtype(editor.dtype, settings.device, folder)
+    extra = {"scheduler": editor.scheduler, "dtype": dtype, **library_versions()}
+    names = ("scheduler", "height", "width", "feather", "strength", "image_guidance_scale", "batch_size",
+             "allow_pickle")  # fmt: skip
+    return EditSpec(
+        EditorSpec(editor.kind, str(folder), fingerprint(folder, extra), dtype,
+                   **{name: getattr(editor, name) for name in names}),
+        _segmenter_spec(settings), settings.device, settings.accelerator, settings.min_ram, threads,
+    )  # fmt: skip
+
+
+def _segmenter_spec(settings: Discovery) -> SegmenterSpec | None:
+    chosen = settings.segmenter
+    if chosen is None:
+        return None
+    folders = [model_folder(name) for name in (chosen.model, chosen.sam) if name]
+    weights = digest([fingerprint(folder, library_versions(("torch", "transformers"))) for folder in folders])
+    names = ("threshold", "text_threshold", "dilate", "min_share", "max_share", "batch_size")
+    sam = str(folders[1]) if chosen.sam else None
+    return SegmenterSpec(str(folders[0]), weights, sam, **{name: getattr(chosen, name) for name in names})
