@@ -115,6 +115,10 @@ SCHEMAS: dict[str, pa.Schema] = {
         [("source_id", _S), ("split", _S), ("y", _I), ("class_name", _S)],
         [("phrase", _S), ("present", _B), ("group_name", _S)],
     ),
+    # one row per picture that a concept was taught with (ASPIRE step 6); the settings are in the manifest's head
+    "personalise": _schema(
+        [("personal_id", _S), ("concept", _S), ("token", _S), ("position", _I), ("sample_id", _S), ("image_sha256", _S)]
+    ),
     # one row per (split, group) of a training run; settings and shards are in the manifest's head
     "train": _schema(
         [("training_id", _S), ("stage", _S), ("split", _S)],

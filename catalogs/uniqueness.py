@@ -20,6 +20,7 @@ UNIQUE: dict[str, tuple[tuple[str, str], ...]] = {
     "edit_score": (("edit_scores", "edit_id"),),
     "rank": (("spurious_features", "y, phrase"),),
     "groups": (("discovered_groups", "source_id"),),
+    "personalise": (("personal_pictures", "personal_id, sample_id"), ("personalisations", "personal_id")),
     "decide": (("decisions", "curation_id, sample_id, filter"), ("curations", "curation_id")),
     "index": (("shard_index", "curation_id, sample_id"),),
     "train": (("group_metrics", "training_id, stage, split, y, b"), ("training_runs", "training_id")),

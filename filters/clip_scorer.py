@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from filters import clip_alignment, grey_scale, group_judge
+from catalogs.identity import UNKNOWN_BIAS
+from filters import clip_alignment, grey_scale, group_judge, spurious_absence
 from filters.clip_model import ClipModel, Embedding
+from filters.spurious_absence import PhraseContrast
 from generators.images import BadImage, decode_image
 
 if TYPE_CHECKING:
@@ -77,19 +79,24 @@ class ClipScorer:
 
     Score rows of a sample, always in this order (``SCORES``): ``clip_alignment`` (cosine with the prompt),
     ``judge_class`` and ``judge_bias`` (probability of the intended value; the label is the likeliest one), and
-    ``grey_scale``. None is optional, so that a filter that is added later finds its score.
+    ``grey_scale``. None is optional, so that a filter that is added later finds its score; but a sample whose bias
+    value is unknown (b = -1) has no ``judge_bias``. One that must be free of phrases has ``spurious_presence`` after
+    them: the probability of the likeliest of these, by each one's contrast.
     """
 
-    def __init__(self, clip: ClipModel, classes: Answers, biases: Answers) -> None:
+    def __init__(
+        self, clip: ClipModel, classes: Answers, biases: Answers, contrasts: Mapping[str, Answers] | None = None
+    ) -> None:
         self.clip = clip
         self.classes = classes
         self.biases = biases
+        self.contrasts = contrasts or {}
 
     @classmethod
     def load(
         cls, model: str | Path, *, class_prompts: Sequence[Sequence[str]], bias_prompts: Sequence[Sequence[str]],
         class_names: Sequence[str], bias_names: Sequence[str], device: str = "auto", batch_size: int = 32,
-        allow_pickle: bool = False,
+        allow_pickle: bool = False, contrasts: Sequence[PhraseContrast] = (),
     ) -> Self:
         """Load the CLIP model and embed the judge's prompts; ``class_prompts[y]`` are the wordings of class y.
 
@@ -99,7 +106,10 @@ class ClipScorer:
         """
         clip = ClipModel.load(model, device=device, batch_size=batch_size, allow_pickle=allow_pickle)
         classes, biases = _answers(clip, class_names, class_prompts), _answers(clip, bias_names, bias_prompts)
-        return cls(clip, classes, biases)
+        asked = {
+            one.phrase: _answers(clip, (one.phrase, ""), (one.present, one.absent)) for one in contrasts
+        }
+        return cls(clip, classes, biases, asked)
 
     def score(
         self, images: Sequence[bytes | npt.NDArray[np.uint8] | Image.Image], rows: Sequence[ScoreRequest]
@@ -125,8 +135,21 @@ class ClipScorer:
         cosine = float(np.dot(self.clip.embed_text(row.prompt).astype(np.float64), embedding.astype(np.float64)))
         yield _checked(row.sample_id, clip_alignment.SCORE, cosine)
         yield _checked(row.sample_id, group_judge.CLASS_SCORE, *self.classes.judge(embedding, row.y))
-        yield _checked(row.sample_id, group_judge.BIAS_SCORE, *self.biases.judge(embedding, row.b))
+        if row.b != UNKNOWN_BIAS:
+            yield _checked(row.sample_id, group_judge.BIAS_SCORE, *self.biases.judge(embedding, row.b))
         yield _checked(row.sample_id, grey_scale.SCORE, grey_scale.grey_difference(np.asarray(image)))
+        if row.spurious:
+            yield self._presence(embedding, row)
+
+
+    def _presence(self, embedding: Embedding, row: ScoreRequest) -> ScoreRow:
+        """Return the probability of the likeliest of the row's phrases, with that phrase as its label."""
+        unknown = [phrase for phrase in row.spurious if phrase not in self.contrasts]
+        if unknown:
+            detail = f"nothing says how {unknown[0]!r} is told from its absence; known: {sorted(self.contrasts)}"
+            return ScoreRow(row.sample_id, spurious_absence.SCORE, None, None, "reject", "no_contrast", detail)
+        found = [(self.contrasts[phrase].judge(embedding, 0)[0], phrase) for phrase in row.spurious]
+        return _checked(row.sample_id, spurious_absence.SCORE, *max(found))
 
 
 def _unreadable(error: Any, row: ScoreRequest) -> list[ScoreRow]:

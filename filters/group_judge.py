@@ -24,7 +24,8 @@ class GroupJudge(Filter):
 
     ``scores`` hold the probability of the *intended* value, ``labels`` the judge's answer, and the sample
     the intended ``class_name`` and ``bias_name``. ``min_probability`` in [0, 1] asks for more than the
-    highest one. Of a sample with an unknown bias value only the class is judged. Reason codes: ``class``, ``bias``, and ``class_unsure``, ``bias_unsure`` below the minimum.
+    highest one. Of a sample with an unknown bias value only the class is judged. Reason codes:
+    ``class``, ``bias``, and ``class_unsure``, ``bias_unsure`` below the minimum.
     """
 
     name: ClassVar[str] = "group_judge"
@@ -42,7 +43,7 @@ class GroupJudge(Filter):
         """Compare the judge's class, then its bias value, then both probabilities to 4 decimals."""
         if self.missing({BIAS_SCORE: 0.0, **scores} if unknown_bias(sample) else scores) is not True:
             return self.missing(scores)
-        asked = (("class", CLASS_SCORE, "class_name"), ("bias", BIAS_SCORE, "bias_name"))
+        asked = [("class", CLASS_SCORE, "class_name"), ("bias", BIAS_SCORE, "bias_name")]
         asked = asked[:1] if unknown_bias(sample) else asked
         for reason, score, intended in asked:
             if labels.get(score) != sample[intended]:

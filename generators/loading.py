@@ -14,6 +14,7 @@ from generators.model_files import ModelFilesError
 UNSEEDED_SCHEDULERS = ("DPMSolverSDEScheduler",)
 """Draw noise in ``step`` from a source that per-sample generators can't seed."""
 NEEDED_ARGUMENTS = ("prompt", "generator", "num_inference_steps", "output_type")
+ENCODER_ARGUMENTS = ("prompt", "device", "num_images_per_prompt", "do_classifier_free_guidance", "clip_skip")
 TEXT_TO_IMAGE = "AutoPipelineForText2Image"
 
 
@@ -113,6 +114,14 @@ def check_eta(pipeline: Any, asked: Collection[float]) -> None:
     if 1.0 in given and getattr(scheduler.config, "rescale_betas_zero_snr", False):
         raise ValueError("eta 1 with a scheduler of zero terminal SNR (rescale_betas_zero_snr): its first step "
                          "takes the root of 0, and rounding can make that NaN; set eta to 0.99")
+
+
+def is_stable_diffusion(pipeline: Any) -> bool:
+    """Tell whether the pipeline has a U-Net that one text encoder conditions, as Stable Diffusion 1 and 2."""
+    encode = getattr(pipeline, "encode_prompt", None)
+    if not hasattr(pipeline, "unet") or encode is None or hasattr(pipeline, "text_encoder_2"):
+        return False
+    return accepted_arguments(encode).issuperset(ENCODER_ARGUMENTS)
 
 
 def accepted_arguments(function: Any) -> frozenset[str]:

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from generators.loading import is_stable_diffusion
 from generators.requests import ImageRequest, Negative
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 SMALLEST = 1e-6
 """The least ||d+||^2 that is divided by."""
-NEEDED = ("prompt", "device", "num_images_per_prompt", "do_classifier_free_guidance")
 
 
 def perpendicular(
@@ -61,7 +61,7 @@ def check_perp_neg(pipeline: Any, requests: Iterable[ImageRequest]) -> None:
     asked = [request for request in requests if request.negatives]
     if not asked:
         return
-    if not _is_stable_diffusion(pipeline):
+    if not is_stable_diffusion(pipeline):
         raise ValueError(f"sample {asked[0].sample_id} has negatives for Perp-Neg, but {type(pipeline).__name__} isn't "
                          "of the Stable Diffusion family (a U-Net with one text encoder); use negative_prompt")
     weak = [request for request in asked if request.guidance_scale <= 1]
@@ -146,12 +146,3 @@ class PerpNeg:
         own = {**call, "sample": call["sample"][rows:], "encoder_hidden_states": embedded, "return_dict": False}
         made: torch.Tensor = unet.forward(**own)[0]
         return made.float()
-
-
-def _is_stable_diffusion(pipeline: Any) -> bool:
-    """Tell whether the pipeline has a U-Net that one text encoder conditions, as Stable Diffusion 1 and 2."""
-    encode = getattr(pipeline, "encode_prompt", None)
-    if not hasattr(pipeline, "unet") or encode is None or hasattr(pipeline, "text_encoder_2"):
-        return False
-    takes = inspect.signature(encode).parameters
-    return all(name in takes for name in NEEDED) and "clip_skip" in takes

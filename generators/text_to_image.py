@@ -19,6 +19,7 @@ from generators.isolation import run_rows
 from generators.loading import accepted_arguments, autocast, check_eta, load_pipeline, resolve_device
 from generators.model_files import resolve_model
 from generators.perp_neg import PerpNeg, check_perp_neg
+from generators.personal import add_personal, check_new_words
 from generators.pixels import RawPicture, finish, raw_pictures, rejected
 from generators.precision import resolve_dtype
 from generators.requests import Batch, ImageRequest, ImageResult, Negative, batches
@@ -44,18 +45,22 @@ class TextToImage:
     @classmethod
     def load(
         cls, model: str | Path, *, device: str = "auto", dtype: str = "auto", scheduler: str | None = None,
-        allow_pickle: bool = False,
+        allow_pickle: bool = False, personal: Sequence[str | Path] = (),
     ) -> Self:
         """Load a folder or hub id, with another scheduler class where one is named.
 
+        ``personal`` are folders of what the model was taught (``trainers/personalise.py``): tokens, one LoRA at most.
+
         Raises:
             ModelFilesError: no such model, no weights, or only pickled ones without ``allow_pickle``.
-            ValueError: a device, dtype or scheduler that can't be had here.
+            ValueError: a device, dtype, scheduler or combination of ``personal`` that can't be had here.
         """
         folder = resolve_model(model, allow_pickle=allow_pickle)
         where = resolve_device(device)
         kind = resolve_dtype(dtype, where, folder)
-        return cls(load_pipeline(folder, where, kind, scheduler, allow_pickle), device=where, dtype=kind)
+        pipeline = load_pipeline(folder, where, kind, scheduler, allow_pickle)
+        add_personal(pipeline, personal)
+        return cls(pipeline, device=where, dtype=kind)
 
     def generate(self, requests: Sequence[ImageRequest], batch_size: int) -> Iterator[ImageResult]:
         """Yield one result a request, in order; PNGs of one batch are encoded while the next one is made.
@@ -64,12 +69,13 @@ class TextToImage:
         ``generation_failed`` for a prompt that the model can't take.
 
         Raises:
-            ValueError: ``batch_size`` below 1, an ``eta`` that the scheduler doesn't know or can't take, or
-                ``negatives`` where the pipeline can't have Perp-Neg guidance.
+            ValueError: ``batch_size`` below 1, an ``eta`` that the scheduler doesn't know or can't take,
+                ``negatives`` where the pipeline can't have Perp-Neg guidance, or a ``<word>`` that wasn't loaded.
             RuntimeError, OSError, MemoryError: machine or model failed (out of memory, CUDA, disk).
         """
         check_eta(self.pipeline, {request.eta for request in requests})
         check_perp_neg(self.pipeline, requests)
+        check_new_words(self.pipeline, requests)
         made = ((batch.requests, self._make(batch)) for batch in batches(requests, batch_size))
         yield from encoded_behind(made, _result)
 

@@ -1,11 +1,12 @@
-"""Where a stage of training stands, as one safetensors file, written whole or not at all."""
+"""Where a training stands, as one safetensors file, written whole or not at all."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -47,34 +48,38 @@ def save_checkpoint(
     path: Path, task: str, progress: Progress, model: nn.Module, optimiser: torch.optim.Optimizer
 ) -> None:
     """Write the stage's place, the model and Adam's moments to ``path``."""
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    tensors |= {f"best.{name}": tensor for name, tensor in progress.best.items()}
-    for number, moments in optimiser.state_dict()["state"].items():
-        tensors |= {f"adam.{number}.{name}": tensor for name, tensor in moments.items()}
+    best = {f"best.{name}": tensor for name, tensor in progress.best.items()}
     history = json.dumps([asdict(metrics) for metrics in progress.history])
-    write_local(path, save(contiguous(tensors), metadata={"task": task, "history": history}))
+    _write(path, task, history, _state(model, optimiser) | best)
 
 
 def load_checkpoint(
     path: Path, task: str, model: nn.Module, optimiser: torch.optim.Optimizer
 ) -> Progress | None:
     """Restore model and optimiser from ``path`` and return the place; None where it has none of this task."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("task") != task:
-                return None
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (FileNotFoundError, SafetensorError):
+    found = _read(path, task)
+    if found is None:
         return None
-    model.load_state_dict(_under("model.", tensors))
-    moments: dict[int, State] = {}
-    for name, tensor in _under("adam.", tensors).items():
-        number, moment = name.split(".")
-        moments.setdefault(int(number), {})[moment] = tensor
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
-    history = [EpochMetrics(**metrics) for metrics in json.loads(metadata["history"])]
-    return Progress(history, _under("best.", tensors))
+    history, tensors = found
+    _restore(tensors, model, optimiser)
+    return Progress([EpochMetrics(**metrics) for metrics in history], _under("best.", tensors))
+
+
+def save_steps(
+    path: Path, task: str, losses: Sequence[float], model: nn.Module, optimiser: torch.optim.Optimizer
+) -> None:
+    """Write a training that counts steps, one loss each: these, the model and Adam's moments, to ``path``."""
+    _write(path, task, json.dumps(list(losses)), _state(model, optimiser))
+
+
+def load_steps(path: Path, task: str, model: nn.Module, optimiser: torch.optim.Optimizer) -> list[float]:
+    """Restore model and optimiser from ``path`` and return the finished steps' losses; none without such a file."""
+    found = _read(path, task)
+    if found is None:
+        return []
+    losses, tensors = found
+    _restore(tensors, model, optimiser)
+    return [float(loss) for loss in losses]
 
 
 def save_weights(path: Path, state: State, metadata: Mapping[str, str]) -> None:
@@ -88,6 +93,40 @@ def save_weights(path: Path, state: State, metadata: Mapping[str, str]) -> None:
 def contiguous(state: Mapping[str, Tensor]) -> State:
     """Return a copy of the tensors on the CPU that shares no memory with the model."""
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
+
+
+def _state(model: nn.Module, optimiser: torch.optim.Optimizer) -> State:
+    """Return the model's tensors and Adam's moments, by prefixed names."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for number, moments in optimiser.state_dict()["state"].items():
+        tensors |= {f"adam.{number}.{name}": tensor for name, tensor in moments.items()}
+    return tensors
+
+
+def _restore(tensors: Mapping[str, Tensor], model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    model.load_state_dict(_under("model.", tensors))
+    moments: dict[int, State] = {}
+    for name, tensor in _under("adam.", tensors).items():
+        number, moment = name.split(".")
+        moments.setdefault(int(number), {})[moment] = tensor
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+
+
+def _write(path: Path, task: str, history: str, tensors: State) -> None:
+    write_local(path, save(contiguous(tensors), metadata={"task": task, "history": history}))
+
+
+def _read(path: Path, task: str) -> tuple[list[Any], State] | None:
+    """Return the history and the tensors of a checkpoint; None where there is none of this task, or a torn one."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("task") != task:
+                return None
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (FileNotFoundError, SafetensorError):
+        return None
+    return json.loads(metadata["history"]), tensors
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> State:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -16,6 +17,18 @@ from trainers.last_layer import LastLayer
 from trainers.mixes import BALANCED, Stage, build_mix, equal_classes
 from trainers.selection import chosen_on
 from trainers.settings import TrainSettings
+
+
+class Placed(Protocol):
+    """Settings that say where a training runs and in which precision; either may be "auto"."""
+
+    @property
+    def device(self) -> str:
+        """A torch device."""
+
+    @property
+    def precision(self) -> str:
+        """ "float32" or "bfloat16"."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +122,7 @@ def prepare_job(
     return Job(settings, run_dir, task, inputs, real, stages, chosen, last_layer, classes, device, precision)
 
 
-def resolve_device(settings: TrainSettings) -> tuple[torch.device, str]:
+def resolve_device(settings: Placed) -> tuple[torch.device, str]:
     """Return the device and the precision ("float32" or "bfloat16") that "auto" stands for here."""
     cuda = torch.cuda.is_available()
     device = torch.device(("cuda" if cuda else "cpu") if settings.device == "auto" else settings.device)

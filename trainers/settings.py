@@ -74,11 +74,11 @@ class TrainSettings:
     trial: bool = False
 
     def __post_init__(self) -> None:
-        _one_of("method", self.method, METHODS)
-        _one_of("loss", self.loss, LOSSES)
-        _one_of("precision", self.precision, PRECISIONS)
-        _one_of("selection", self.selection, SELECTIONS)
-        _one_of("dfr_groups", self.dfr_groups, DFR_GROUPS)
+        check_one_of("method", self.method, METHODS)
+        check_one_of("loss", self.loss, LOSSES)
+        check_one_of("precision", self.precision, PRECISIONS)
+        check_one_of("selection", self.selection, SELECTIONS)
+        check_one_of("dfr_groups", self.dfr_groups, DFR_GROUPS)
         self._require_no_bias_label()
         if self.image_size <= 0:
             raise TrainerError(f"image_size is {self.image_size}; it must be above 0")
@@ -152,6 +152,11 @@ def settings_from(values: Mapping[str, Any]) -> TrainSettings:
     return TrainSettings(**{**values, **stages})
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+def check_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Check that the setting ``name`` has one of the allowed values.
+
+    Raises:
+        TrainerError: it hasn't.
+    """
     if value not in allowed:
         raise TrainerError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")

@@ -47,6 +47,7 @@ class LazyGenerator:
                 dtype=self.spec.dtype,
                 scheduler=self.spec.scheduler,
                 allow_pickle=self.spec.allow_pickle,
+                personal=self.spec.personal,
             )
         return self._model
 

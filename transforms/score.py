@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
@@ -14,11 +16,18 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from catalogs import manifest
 from catalogs.identity import task_hash
 from fairshards import check_installation
+from filters import shortcut_left
 from filters.clip_scorer import ClipScorer, ScoreRequest
+from generators.images import decode_image
+from generators.loading import resolve_device
 from transforms import commit, storage
 from transforms.shards import slice_of
 from transforms.specs import ScorerSpec, resource_hints
 from transforms.task import ShardTask, TaskRecord
+
+
+if TYPE_CHECKING:
+    from trainers.reference import ReferenceClassifier
 
 
 def score_task_of(made: TaskRecord, spec: ScorerSpec) -> ShardTask:
@@ -34,6 +43,7 @@ class LazyScorer:
         self.spec = spec
         self.lock = threading.Lock()
         self._scorer: ClipScorer | None = None
+        self._reference: ReferenceClassifier | None = None
 
     @property
     def scorer(self) -> ClipScorer:
@@ -51,8 +61,21 @@ class LazyScorer:
                 bias_prompts=self.spec.bias_prompts,
                 class_names=self.spec.class_names,
                 bias_names=self.spec.bias_names,
+                contrasts=self.spec.contrasts,
             )
         return self._scorer
+
+    @property
+    def reference(self) -> ReferenceClassifier | None:
+        """The loaded reference classifier, where the stage has one."""
+        if self._reference is None and self.spec.training:
+            from trainers.reference import ReferenceClassifier
+
+            where = resolve_device(self.spec.device)
+            self._reference = ReferenceClassifier.load(
+                Path(self.spec.training), device=where, batch_size=self.spec.batch_size
+            )
+        return self._reference
 
 
 def score_task(made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
@@ -77,6 +100,7 @@ def _score(task: ShardTask, made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
         for row, scores in zip(good, results, strict=True)
         for score in map(_score_row, scores)
     ]
+    rows += _reference_rows([plan[row["sample_id"]] for row in good], images, lazy)
     return commit.commit(
         task,
         rows,
@@ -87,7 +111,23 @@ def _score(task: ShardTask, made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
 
 
 def _request(row: Mapping[str, Any]) -> ScoreRequest:
-    return ScoreRequest(row["sample_id"], row["prompt"], row["y"], row["b"])
+    spurious = tuple(json.loads(row.get("spurious") or "[]"))
+    return ScoreRequest(row["sample_id"], row["prompt"], row["y"], row["b"], spurious)
+
+
+def _reference_rows(
+    plan: Sequence[Mapping[str, Any]], images: Sequence[bytes], lazy: LazyScorer
+) -> list[dict[str, Any]]:
+    """Return by how much the reference is surer of each picture's class than of the class's real pictures."""
+    if lazy.reference is None or not plan:
+        return []
+    found = lazy.reference.probabilities([decode_image(image) for image in images])
+    means = lazy.spec.reference_means
+    return [
+        {"sample_id": row["sample_id"], "score": shortcut_left.SCORE, "label": None, "status": "ok",
+         "value": float(shares[row["y"]]) - means[row["y"]]}
+        for row, shares in zip(plan, found, strict=True)
+    ]  # fmt: skip
 
 
 def _score_row(score: Any) -> dict[str, Any]:

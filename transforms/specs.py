@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from catalogs.identity import digest
+from filters.spurious_absence import PhraseContrast
 
 GENERATE_VERSION = "generate/1"
 SCORE_VERSION = "score/2"
@@ -13,7 +15,11 @@ SCORE_VERSION = "score/2"
 
 @dataclass(frozen=True)
 class GeneratorSpec:
-    """What a worker needs to load the generator. ``fingerprint`` is the model's (weights, scheduler, dtype)."""
+    """What a worker needs to load the generator. ``fingerprint`` is the model's (weights, scheduler, dtype).
+
+    ``personal`` are the folders of what the model was taught; ``personalised_fingerprint`` has put them into
+    ``fingerprint``.
+    """
 
     folder: str
     fingerprint: str
@@ -26,6 +32,7 @@ class GeneratorSpec:
     accelerator: str | None = None
     min_ram: str | None = None
     threads: int | None = None
+    personal: tuple[str, ...] = ()
 
     @property
     def stage_fingerprint(self) -> str:
@@ -42,7 +49,12 @@ class GeneratorSpec:
 
 @dataclass(frozen=True)
 class ScorerSpec:
-    """What a worker needs to load the CLIP scorer. ``class_prompts[y]`` are the wordings of class y."""
+    """What a worker needs to load the CLIP scorer. ``class_prompts[y]`` are the wordings of class y.
+
+    ``contrasts`` tell how phrases that samples must be free of are seen. With ``training``, a finished training's
+    folder, its classifier scores pictures too; ``reference_means[y]`` is its mean probability of class y over the
+    class's real training pictures.
+    """
 
     model: str
     fingerprint: str
@@ -55,10 +67,22 @@ class ScorerSpec:
     accelerator: str | None = None
     min_ram: str | None = None
     threads: int | None = None
+    contrasts: tuple[PhraseContrast, ...] = ()
+    training: str | None = None
+    training_fingerprint: str = ""
+    reference_means: tuple[float, ...] = ()
+
+    @property
+    def _more(self) -> dict[str, Any]:
+        """What spurious-free generation adds to the fingerprint; nothing where it isn't used."""
+        contrasts = {"contrasts": [asdict(one) for one in self.contrasts]} if self.contrasts else {}
+        means = [round(mean, 4) for mean in self.reference_means]
+        reference = {"training": self.training_fingerprint, "means": means} if self.training else {}
+        return {**contrasts, **reference}
 
     @property
     def stage_fingerprint(self) -> str:
-        """What decides a task's scores: the stage's version, the model, the prompts, the batch shape."""
+        """What decides a task's scores: the stage's version, the models, the prompts, the batch shape."""
         return digest(
             {
                 "version": SCORE_VERSION,
@@ -67,8 +91,17 @@ class ScorerSpec:
                 "classes": [list(words) for words in self.class_prompts],
                 "bias": [list(words) for words in self.bias_prompts],
                 "names": [list(self.class_names), list(self.bias_names)],
+                **self._more,
             }
         )
+
+
+def personalised_fingerprint(base: str, personal: Sequence[str]) -> str:
+    """Return the fingerprint of the model ``base`` with what it was taught, each by its own fingerprint.
+
+    The order they are loaded in doesn't count. A model that was taught nothing keeps its own fingerprint.
+    """
+    return digest({"model": base, "personal": sorted(personal)}) if personal else base
 
 
 def resource_hints(device: str, accelerator: str | None, min_ram: str | None) -> dict[str, Any]:

@@ -74,6 +74,20 @@ CREATE TABLE discovered_groups (
     group_name VARCHAR, manifest VARCHAR NOT NULL
 );
 
+-- One row per concept that a text-to-image model was taught (ASPIRE step 6): prompts say it by its token.
+-- loss_first and loss_last are mean losses over the first and the last tenth of the steps.
+CREATE TABLE personalisations (
+    personal_id VARCHAR, concept VARCHAR, token VARCHAR, class_word VARCHAR, method VARCHAR, seed BIGINT, steps BIGINT,
+    pictures BIGINT, loss_first DOUBLE, loss_last DOUBLE, weights_sha256 VARCHAR, model_fingerprint VARCHAR,
+    settings JSON, manifest VARCHAR NOT NULL
+);
+
+-- Which pictures a concept was taught with; sample_id is a source's, an edit's or a sample's id.
+CREATE TABLE personal_pictures (
+    personal_id VARCHAR, concept VARCHAR, token VARCHAR, position BIGINT, sample_id VARCHAR, image_sha256 VARCHAR,
+    manifest VARCHAR NOT NULL
+);
+
 -- A figure measured on real images that a filter's threshold is taken from, e.g. a quantile of a class's CLIP score.
 CREATE TABLE calibrations (
     score VARCHAR, group_name VARCHAR, statistic VARCHAR, value DOUBLE, n BIGINT, manifest VARCHAR NOT NULL
