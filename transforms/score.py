@@ -25,7 +25,6 @@ from transforms.shards import slice_of
 from transforms.specs import ScorerSpec, resource_hints
 from transforms.task import ShardTask, TaskRecord
 
-
 if TYPE_CHECKING:
     from trainers.reference import ReferenceClassifier
 
