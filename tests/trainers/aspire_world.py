@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from catalogs.identity import digest
 from catalogs.manifest import Head, encode, read_rows, write_local
 from tests.trainers.shapes import CLASSES, shape_pictures, write_index
 from trainers.index import Group
@@ -22,7 +23,7 @@ def rewrite(index: Path, name: str, change: Callable[[Row], Row | None]) -> Path
     """Write another manifest beside ``index``, over the same shards; rows that change to None are left out."""
     head, rows = read_rows(index)
     changed = [new for row in rows if (new := change(dict(row))) is not None]
-    data, _ = encode(Head("index", head.run_id, head.task_hash + name), changed, {})
+    data, _ = encode(Head("index", head.task, digest([head.task_hash, name])), changed, {})
     write_local(index.with_name(name), data)
     return index.with_name(name)
 

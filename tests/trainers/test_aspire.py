@@ -11,13 +11,14 @@ from safetensors.torch import load_file
 
 from catalogs.identity import digest
 from tests.trainers.aspire_world import Row, rewrite, spurious_free_index, unknown, without_columns, write_groups
-from tests.trainers.shapes import quick
+from tests.trainers.shapes import quick, shape_pictures, write_index
 from trainers.errors import MixError, TrainerError
 from trainers.evaluate import group_accuracies, predict
 from trainers.index import read_index
 from trainers.loaders import load_pictures
 from trainers.record import TrainingResult
 from trainers.run import load_model, run_training
+from trainers.settings import StageSettings, TrainSettings
 
 CPU = torch.device("cpu")
 
@@ -200,3 +201,19 @@ def test_what_aspire_cannot_train_says_why(tmp_path: Path, real_index: Path, cur
     with pytest.raises(MixError, match=r"asb balances .* 40 samples of the curated index have an unknown bias"):
         run_training(tmp_path, quick("asb"), real_index, curated)
     assert not (tmp_path / "training").exists()
+
+
+def test_a_planted_shortcut_fools_erm_and_not_aspire(tmp_path: Path) -> None:
+    biased = {(0, 0): 198, (0, 1): 2, (1, 0): 2, (1, 1): 198}
+    even = dict.fromkeys(biased, 60)
+    real = write_index(tmp_path / "real", shape_pictures({"train": biased, "val": even, "test": even}))
+    curated = spurious_free_index(tmp_path / "curated", {"balanced": dict.fromkeys(biased, 98)})
+    groups = write_groups(tmp_path / "groups.parquet", real)
+    stage = StageSettings(epochs=5, lr=3e-3, batch_size=16)
+    worst = {}
+    for method in ("erm", "aspire-erm", "aspire-dfr"):
+        settings = TrainSettings(method, image_size=16, main=stage)
+        worst[method] = run_training(tmp_path, settings, real, curated, groups=groups).test["worst_group"]
+    assert worst["erm"] < 0.3
+    assert worst["aspire-erm"] > worst["erm"] + 0.3
+    assert worst["aspire-dfr"] > worst["erm"] + 0.3

@@ -91,7 +91,7 @@ def test_three_classes_are_fit_one_against_the_rest() -> None:
     rng = np.random.default_rng(0)
     y = np.repeat([0, 1, 2], 30)
     part = Embedded(rng.normal(size=(90, 4)) + 3 * np.eye(4)[y], y, y)
-    head, found = refit(part, Embedded(part.embeddings[:0], y[:0], y[:0]), part, 3, seed=0)
+    head, found = refit(part, Embedded(part.embeddings[::10], y[::10], y[::10]), part, 3, seed=0)
     assert head.weight.shape == (3, 4) and found.choice.class_weights == (1, 1)
     assert (head.predict(part.embeddings) == y).mean() > 0.85
 
