@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,19 +44,20 @@ def add_personal(pipeline: Any, folders: Sequence[str | Path]) -> None:
         _load(file, pipeline.load_lora_weights)
 
 
-def check_new_words(pipeline: Any, requests: Iterable[ImageRequest]) -> None:
+def check_new_words(pipeline: Any, requests: Sequence[ImageRequest]) -> None:
     """Refuse a ``<word>`` of a prompt, or of what is not to be drawn, that the tokenizer would split.
 
     Raises:
         ValueError: there is one; the message names it and its sample.
     """
     tokenizer: Any = getattr(pipeline, "tokenizer", None)
-    seen: dict[str, bool] = {}
-    for request in requests if tokenizer is not None else ():
-        for word in _new_words(request):
-            if not seen.setdefault(word, len(tokenizer.tokenize(word)) == 1):
-                raise ValueError(f"sample {request.sample_id}: the prompt has {word}, which the tokenizer doesn't know "
-                                 "and would split into letters; load what taught it (personal), or write a plain word")
+    if tokenizer is None:
+        return
+    first = {word: request.sample_id for request in reversed(requests) for word in _new_words(request)}
+    for word, sample_id in first.items():
+        if [piece.lower() for piece in tokenizer.tokenize(word)] != [word.lower()]:
+            raise ValueError(f"sample {sample_id}: the prompt has {word}, which the tokenizer doesn't know and would "
+                             "split into letters; load what taught it (personal), or write a plain word")
 
 
 def _new_words(request: ImageRequest) -> Iterator[str]:

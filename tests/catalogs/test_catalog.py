@@ -35,6 +35,8 @@ TABLES = {
     "edits",
     "edit_scores",
     "spurious_features",
+    "personalisations",
+    "personal_pictures",
     "calibrations",
     "plan",
     "generated",
