@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,20 @@ def _check_embeddings(pipeline: Any, tokens: Sequence[str]) -> None:
 
 def _load(file: Path, load: Any, **more: Any) -> None:
     try:
-        with quiet():
+        with quiet(), _errors_only():
             load(str(file.parent), weight_name=file.name, use_safetensors=True, local_files_only=True, **more)
     except Exception as error:  # diffusers, peft and safetensors raise unrelated types
         raise ModelFilesError(f"{file} can't be loaded into this pipeline: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    """Silence transformers' warning that a new token's row is random: it is set right after."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
