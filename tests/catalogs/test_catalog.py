@@ -35,8 +35,6 @@ TABLES = {
     "edits",
     "edit_scores",
     "spurious_features",
-    "personalisations",
-    "personal_pictures",
     "calibrations",
     "plan",
     "generated",
@@ -49,6 +47,8 @@ TABLES = {
     "training_runs",
     "training_shards",
     "group_metrics",
+    "personalisations",
+    "personal_pictures",
     "ingested",
     "task_attempts",
 }
