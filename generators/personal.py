@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,19 +45,20 @@ def add_personal(pipeline: Any, folders: Sequence[str | Path]) -> None:
         _load(file, pipeline.load_lora_weights)
 
 
-def check_new_words(pipeline: Any, requests: Iterable[ImageRequest]) -> None:
+def check_new_words(pipeline: Any, requests: Sequence[ImageRequest]) -> None:
     """Refuse a ``<word>`` of a prompt, or of what is not to be drawn, that the tokenizer would split.
 
     Raises:
         ValueError: there is one; the message names it and its sample.
     """
     tokenizer: Any = getattr(pipeline, "tokenizer", None)
-    seen: dict[str, bool] = {}
-    for request in requests if tokenizer is not None else ():
-        for word in _new_words(request):
-            if not seen.setdefault(word, len(tokenizer.tokenize(word)) == 1):
-                raise ValueError(f"sample {request.sample_id}: the prompt has {word}, which the tokenizer doesn't know "
-                                 "and would split into letters; load what taught it (personal), or write a plain word")
+    if tokenizer is None:
+        return
+    first = {word: request.sample_id for request in reversed(requests) for word in _new_words(request)}
+    for word, sample_id in first.items():
+        if [piece.lower() for piece in tokenizer.tokenize(word)] != [word.lower()]:
+            raise ValueError(f"sample {sample_id}: the prompt has {word}, which the tokenizer doesn't know and would "
+                             "split into letters; load what taught it (personal), or write a plain word")
 
 
 def _new_words(request: ImageRequest) -> Iterator[str]:
@@ -95,7 +97,20 @@ def _check_embeddings(pipeline: Any, tokens: Sequence[str]) -> None:
 
 def _load(file: Path, load: Any, **more: Any) -> None:
     try:
-        with quiet():
+        with quiet(), _errors_only():
             load(str(file.parent), weight_name=file.name, use_safetensors=True, local_files_only=True, **more)
     except Exception as error:  # diffusers, peft and safetensors raise unrelated types
         raise ModelFilesError(f"{file} can't be loaded into this pipeline: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    """Silence transformers' warning that a new token's row is random: it is set right after."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -27,6 +28,7 @@ OBJECT_TEMPLATES = (
 
 # Settings that change how much memory a personalisation takes or where it can go on, never what it gives.
 _COST = ("gradient_checkpointing", "save_every")
+_WHOLE = ("steps", "batch_size", "resolution", "lora_rank", "save_every")
 _TEXTUAL_INVERSION_ONLY = ("init_words", "templates")
 _LORA_ONLY = ("lora_prompt", "lora_rank", "lora_alpha", "lora_targets")
 
@@ -106,9 +108,12 @@ class PersonaliseSettings:
         return {name: value for name, value in asdict(self).items() if name not in {*_COST, *unused}}
 
     def _check_numbers(self) -> None:
-        for name in ("steps", "lr", "batch_size", "eps", "resolution", "lora_rank", "save_every"):
-            if not getattr(self, name) > 0:
+        for name in (*_WHOLE, "lr", "eps"):
+            if not 0 < getattr(self, name) < math.inf:
                 raise TrainerError(f"{name} is {getattr(self, name)}; it must be above 0")
+        for name in _WHOLE:
+            if not isinstance(getattr(self, name), int):
+                raise TrainerError(f"{name} is {getattr(self, name)}; it must be a whole number")
         if self.lora_alpha is not None and not self.lora_alpha > 0:
             raise TrainerError(f"lora_alpha is {self.lora_alpha}; it must be above 0, or None for the rank")
         if not self.weight_decay >= 0:
@@ -119,6 +124,9 @@ class PersonaliseSettings:
             raise TrainerError(f"betas are {self.betas}; give two numbers from 0 to below 1, as AdamW takes")
 
     def _check_words(self) -> None:
+        for name in ("templates", "lora_targets"):
+            if isinstance(getattr(self, name), str):
+                raise TrainerError(f"{name} is one text, {getattr(self, name)!r}; give a tuple of texts")
         if not self.templates:
             raise TrainerError("templates is empty; give at least one sentence, such as 'a photo of a {}'")
         for template in (*self.templates, self.lora_prompt):

@@ -48,6 +48,8 @@ TABLES = {
     "training_runs",
     "training_shards",
     "group_metrics",
+    "personalisations",
+    "personal_pictures",
     "ingested",
     "task_attempts",
 }

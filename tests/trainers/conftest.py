@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.tiny_models import write_tiny_diffusion
+from tests.trainers.concepts import few_pictures
 from tests.trainers.shapes import BIASED, EVEN, shape_pictures, write_index
+from trainers.index import Sample
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +27,19 @@ def synthetic_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A curated set for it: m = 28 a group balanced, and 28 more of each minority group for USB."""
     pictures = shape_pictures({"balanced": dict.fromkeys(BIASED, 28), "extra": {(0, 1): 28, (1, 0): 28}}, g=1)
     return write_index(tmp_path_factory.mktemp("curated"), pictures, 50)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A StableDiffusionPipeline folder, v-prediction with zero terminal SNR as pocket-diffusion's; read only."""
+    folder = tmp_path_factory.mktemp("tiny") / "diffusion"
+    return write_tiny_diffusion(folder, prediction_type="v_prediction", rescale_betas_zero_snr=True)
+
+
+@pytest.fixture(scope="session")
+def crosses(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sample, ...]:
+    """Three pictures of crosses on red, to personalise with."""
+    return few_pictures(tmp_path_factory.mktemp("crosses"))
 
 
 @pytest.fixture(autouse=True, scope="package")
