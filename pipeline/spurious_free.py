@@ -155,7 +155,7 @@ def _making(
         for y, value in enumerate(recipe.classes)
     )
     by_class = {
-        value.name: _class_prompt(recipe, settings, value.name, phrases[y]) for y, value in enumerate(recipe.classes)
+        value.name: _class_prompt(recipe, settings, value.wordings[0], phrases[y]) for y, value in enumerate(classes)
     }
     prompts = Prompts(templates=settings.templates, negative=recipe.prompts.negative, by_class=by_class)
     changes = {"classes": classes, "bias": UNKNOWN_BIAS_ATTRIBUTE, "pairs": (), "prompts": prompts}
@@ -163,9 +163,9 @@ def _making(
 
 
 def _class_prompt(
-    recipe: Recipe, settings: SpuriousFree, name: str, phrases: Sequence[RankedPhrase]
+    recipe: Recipe, settings: SpuriousFree, word: str, phrases: Sequence[RankedPhrase]
 ) -> ClassPrompt:
-    said = [settings.negative.format(**{"phrase": one.phrase, "class": name}) for one in phrases]
+    said = [settings.negative.format(**{"phrase": one.phrase, "class": word}) for one in phrases]
     spurious = tuple(one.phrase for one in phrases)
     if settings.guidance == "perp-neg":
         weighted = tuple((text, settings.weight) for text in said)
