@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Facts = dict[str, Any]
 Line = tuple[str, str]
+SHOWN_PICTURES = 3
 _SUFFIXES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp"}
 
 
@@ -74,6 +75,8 @@ def _origin(story: LifeStory) -> Iterator[Line]:
         yield "edited", f"{facts['kind']} {facts['phrase']!r}: {_outcome(facts)}"
     for facts in story.of("planned"):
         yield from _plan(facts)
+    for facts in story.of("taught"):
+        yield from _taught(facts)
 
 
 def _outcome(facts: Facts) -> str:
@@ -104,6 +107,18 @@ def _plan(facts: Facts) -> Iterator[Line]:
         ),
     )
     yield "model", f"{facts['generator']}, fingerprint {facts['generator_fingerprint']}"
+
+
+def _taught(facts: Facts) -> Iterator[Line]:
+    """Tell where a word of the prompt comes from: the edited pictures that taught it, and their source images."""
+    pictures = facts["pictures"] or []
+    how = f"by {facts['method']}, {facts['steps']} steps on {len(pictures)} pictures"
+    yield "taught", f"{facts['token']} ({facts['concept']}) {how}"
+    for picture in pictures[:SHOWN_PICTURES]:
+        what = f"{picture['phrase']} became {picture['replacement']}" if picture["replacement"] else "object removed"
+        yield "", f"edit {picture['edit_id']} of source {picture['source_id']}: {what}"
+    if len(pictures) > SHOWN_PICTURES:
+        yield "", f"and {len(pictures) - SHOWN_PICTURES} more: table personal_pictures"
 
 
 def _listed(value: Any) -> list[Any]:

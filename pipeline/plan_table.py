@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.aspire_plan import downloads, print_aspire_plan
 from pipeline.progress import Reporter
 from pipeline.quota import Group, per_group, quotas, usb_counts
 from pipeline.recipe import Recipe, RecipeError
@@ -17,6 +18,23 @@ from pipeline.recipe import Recipe, RecipeError
 def print_plan(recipe: Recipe, output: Path | None) -> None:
     """Print counts per group and what would be made, from the dataset or from the recipe's published counts."""
     console = Console()
+    if recipe.spurious_free:
+        print_aspire_plan(recipe, _images(recipe, output), console)
+    else:
+        _print_balanced(recipe, output, console)
+    for name in downloads(recipe):
+        console.print(f"would be downloaded unless it is cached: {escape(name)}", highlight=False, soft_wrap=True)
+
+
+def _images(recipe: Recipe, output: Path | None) -> int | None:
+    """Return the number of training images, where the dataset or published counts say it."""
+    try:
+        return sum(real_counts(recipe, output)[0].values())
+    except RecipeError:
+        return None
+
+
+def _print_balanced(recipe: Recipe, output: Path | None, console: Console) -> None:
     counts, where = real_counts(recipe, output)
     if not any(counts.values()):
         raise RecipeError("no training image in any group")

@@ -6,6 +6,7 @@ import contextlib
 import io
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,10 @@ from pipeline.models import generator_spec
 from pipeline.progress import Reporter
 from pipeline.recipe import Recipe
 from pipeline.runfolder import RunFolder
+from trainers.personalise_record import read_personalised
 from transforms.generate import LazyGenerator, regenerate
 from transforms.shards import sha256, slice_of
+from transforms.specs import GeneratorSpec, personalised_fingerprint
 from transforms.task import ShardTask
 
 TOLERANCE = 2
@@ -143,7 +146,7 @@ def _compared(
     folder: RunFolder, recipe: Recipe, drawn: Mapping[str, set[str]], done: list[int]
 ) -> tuple[list[str], int]:
     """Return what differs and the largest difference in grey levels; ``done`` counts samples."""
-    lazy, problems, worst = LazyGenerator(generator_spec(recipe)), [], 0
+    lazy, problems, worst = LazyGenerator(_taught(folder, generator_spec(recipe))), [], 0
     for raw, wanted in drawn.items():
         head, rows = manifest.read_rows(folder.root / raw)
         if head.fingerprint != lazy.spec.stage_fingerprint:
@@ -158,6 +161,15 @@ def _compared(
                 if gap > TOLERANCE:
                     problems.append(f"sample {row['sample_id']} differs by {gap} grey levels")
     return problems, worst
+
+
+def _taught(folder: RunFolder, spec: GeneratorSpec) -> GeneratorSpec:
+    """Return the spec with what the run taught the model, as its spurious-free pictures were made."""
+    homes = [(folder.root / name).parent for name in folder.current() if name.startswith("personal/")]
+    if not homes:
+        return spec
+    known = personalised_fingerprint(spec.fingerprint, [read_personalised(home).fingerprint for home in homes])
+    return replace(spec, personal=tuple(map(str, homes)), fingerprint=known)
 
 
 def _drawn(folder: RunFolder, samples: int) -> dict[str, set[str]]:

@@ -21,7 +21,8 @@ SURE = {"judge_class": 0.9, "judge_bias": 0.8}
 
 
 def test_the_registry_holds_every_filter_under_its_name() -> None:
-    assert set(FILTERS) == {"clip_alignment", "group_judge", "trajectory_variance", "grey_scale"}
+    known = {"clip_alignment", "group_judge", "trajectory_variance", "grey_scale", "spurious_absence", "shortcut_left"}
+    assert set(FILTERS) == known
     assert all(kind.name == name and kind.scores and kind.version for name, kind in FILTERS.items())
 
 

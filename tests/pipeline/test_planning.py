@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipeline import planning
+from pipeline.models import generator_spec, scorer_spec
+from pipeline.planning import shard_rows
 from pipeline.recipe import load_recipe
 from transforms.specs import GeneratorSpec
 
@@ -71,3 +75,15 @@ def test_rounds_ask_for_what_is_missing_at_the_rate_seen() -> None:
         recipe, {(0, 0): 60, (0, 1): 60}, {(0, 0): 30, (0, 1): 0}, {(0, 0): 20, (0, 1): 5}
     )
     assert wanted == {(0, 0): 4, (0, 1): 2}
+
+
+def test_ids_and_fingerprints_of_plain_samples_never_moved() -> None:
+    """Negatives, phrases, personal folders and contrasts came later; samples without them keep what they had."""
+    recipe = load_recipe("pocket-waterbirds")
+    generator = replace(generator_spec(recipe, 2), fingerprint="0" * 64)
+    scorer = replace(scorer_spec(recipe, 2), fingerprint="1" * 64)
+    row = shard_rows(recipe, generator, (0, 1), 0, 0)[0]
+    assert (row["sample_id"], row["noise_seed"]) == ("1f0f4ec25c5154869e13bb788720ee63", 5396248567140953335)
+    assert generator.stage_fingerprint.startswith("12b77995348c03b8")
+    assert scorer.stage_fingerprint.startswith("2c75bced677c5d1f")
+    assert (row["negatives"], row["spurious"]) == (None, None)

@@ -23,6 +23,18 @@ SELECT sample_id, 5, 0, 'planned',
         replicate: replicate, negatives: negatives, spurious: spurious})
 FROM plan
 UNION ALL
+SELECT plan.sample_id, 5, 1 + personalisations.rowid, 'taught',
+    to_json({personal_id: personal_id, concept: concept, token: token, method: method,
+        steps: personalisations.steps,
+        pictures: taught_by.pictures})
+FROM plan JOIN personalisations ON contains(plan.prompt, token)
+LEFT JOIN (
+    SELECT personal_id, list({edit_id: sample_id, source_id: source_id, phrase: phrase, replacement: replacement,
+        shard: edits.shard, "offset": edits."offset", size: edits.size} ORDER BY position) AS pictures
+    FROM personal_pictures LEFT JOIN edit_plan ON edit_id = sample_id LEFT JOIN edits ON edits.edit_id = sample_id
+    GROUP BY personal_id
+) AS taught_by USING (personal_id)
+UNION ALL
 SELECT sample_id, 6, 0, 'generated',
     to_json({shard: shard, "offset": "offset", size: size, image_sha256: image_sha256, width: width, height: height,
         trajectory_variance: trajectory_variance})
