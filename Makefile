@@ -2,10 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-full wheel-test check install clean
+.PHONY: run run-aspire test test-full wheel-test check install clean
 
 run: .venv/installed
 	$(BIN)/fairshards run pocket-waterbirds
+
+run-aspire: .venv/installed
+	$(BIN)/fairshards run pocket-aspire
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -m "not slow"

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from pipeline.strict import Strict
+from trainers.personalise_settings import TEXTUAL_INVERSION, PersonaliseSettings, personalise_settings_from
 
 
 class SpuriousFree(Strict):
@@ -47,10 +48,10 @@ class SpuriousFree(Strict):
             except (KeyError, IndexError, ValueError) as error:
                 raise ValueError(f"{template!r} has a field {error}; known are class, phrase, alternative") from None
         if self.personalise is not None:
-            from trainers.personalise_settings import PersonaliseSettings, personalise_settings_from
-
             known = sorted({field.name for field in fields(PersonaliseSettings)} - {"seed"})
             if unknown := sorted(set(self.personalise) - set(known)):
                 raise ValueError(f"personalise has {unknown}; known are {known}; seeds stand beside it")
-            personalise_settings_from(self.personalise)
+            if personalise_settings_from(self.personalise).method != TEXTUAL_INVERSION:
+                raise ValueError(f"personalise.method is {self.personalise['method']!r}: a pipeline takes one LoRA, and a "
+                                 f"recipe has several classes; use {TEXTUAL_INVERSION}")
         return self

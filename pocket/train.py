@@ -61,7 +61,7 @@ def diffusion(work: Work = DEFAULT_WORK, steps: int = 4800, second: int = 2400, 
 
 
 @app.command()
-def captioner(work: Work = DEFAULT_WORK, steps: int = 1500, threads: Threads = 2) -> None:
+def captioner(work: Work = DEFAULT_WORK, steps: int = 4000, threads: Threads = 2) -> None:
     """Captions of pictures; starts from pocket-clip. Example: python -m pocket.train captioner"""
     from pocket.train_captioner import train_captioner
 

@@ -136,6 +136,7 @@ def test_discovery_alone_stops_before_anything_is_generated(made: RunResult, tmp
         (("discovery.splits=[train]",), r"set discovery.splits: \[train, val\]"),
         (("discovery.segmenter=null",), "name a segmenter"),
         (("spurious_free.personalise.stps=4",), "personalise has"),
+        (("spurious_free.personalise.method=dreambooth-lora",), "a pipeline takes one LoRA"),
         (("discovery.captioner={}",), "name a model or an endpoint"),
         (("discovery.captionr=1",), "unknown key"),
     ],
