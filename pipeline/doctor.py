@@ -25,7 +25,9 @@ DISTRIBUTIONS = (
     "duckdb",
     "pyarrow",
 )
-POCKET_MODELS = ("pocket-diffusion", "pocket-clip", "pocket-captioner", "pocket-extractor", "pocket-segmenter", "oracle")
+POCKET_MODELS = (
+    "pocket-diffusion", "pocket-clip", "pocket-captioner", "pocket-extractor", "pocket-segmenter", "oracle"
+)
 
 Rows = list[tuple[str, str, bool | None]]
 """What was looked for, what was found, and whether that is good; None: either way is."""

@@ -51,7 +51,8 @@ class SpuriousFree(Strict):
             known = sorted({field.name for field in fields(PersonaliseSettings)} - {"seed"})
             if unknown := sorted(set(self.personalise) - set(known)):
                 raise ValueError(f"personalise has {unknown}; known are {known}; seeds stand beside it")
-            if personalise_settings_from(self.personalise).method != TEXTUAL_INVERSION:
-                raise ValueError(f"personalise.method is {self.personalise['method']!r}: a pipeline takes one LoRA, and a "
-                                 f"recipe has several classes; use {TEXTUAL_INVERSION}")
+            method = personalise_settings_from(self.personalise).method
+            if method != TEXTUAL_INVERSION:
+                raise ValueError(f"personalise.method is {method!r}: a pipeline takes one LoRA, and a recipe has "
+                                 f"several classes; use {TEXTUAL_INVERSION}")
         return self
