@@ -52,7 +52,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (("run", "pocket-waterbirds", "--set", "generator.stepps=1"), "did you mean 'steps'"),
         (
             ("run", "pocket-waterbirds", "--until", "lunch"),
-            "expected one of source, generate, curate, train, report",
+            "expected one of source, discover, generate, curate, train, report",
         ),
         (("run", "waterbirds", "--until", "source", "--set", "source.path=/nowhere"), "metadata.csv is not there"),
         (("query", "nothing", "balance"), "no run in 'nothing'"),

@@ -35,7 +35,7 @@ def trained(**changes: Any) -> SimpleNamespace:
     test = {"worst_group": 0.5, "worst_group_name": "landbird|water", "worst_n": 250, "balanced": 0.6, "average": 0.7,
             "adjusted_average": None}
     return SimpleNamespace(
-        method="erm", loss="erm", seed=0, test={**test, **changes}, metrics={},
+        method="erm", name="ERM", loss="erm", seed=0, test={**test, **changes}, metrics={},
         head=SimpleNamespace(settings={"selection": SELECTION}),
     )
 
@@ -50,7 +50,7 @@ def finished(root: Path, **changes: Any) -> SimpleNamespace:
     """Return the result of a run that made, kept and trained something."""
     curated = SimpleNamespace(selection=SimpleNamespace(chosen=range(1000), balanced=250), curation_id="c0ffee000001")
     return SimpleNamespace(**{
-        "curated": curated, "generated": 0, "trainings": [trained()], "folder": SimpleNamespace(root=root),
+        "discovered": None, "curated": curated, "generated": 0, "trainings": [trained()], "folder": SimpleNamespace(root=root),
         "report": root / "report.html", "seconds": 12.0, **changes,
     })
 
