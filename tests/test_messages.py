@@ -50,7 +50,8 @@ def finished(root: Path, **changes: Any) -> SimpleNamespace:
     """Return the result of a run that made, kept and trained something."""
     curated = SimpleNamespace(selection=SimpleNamespace(chosen=range(1000), balanced=250), curation_id="c0ffee000001")
     return SimpleNamespace(**{
-        "discovered": None, "curated": curated, "generated": 0, "trainings": [trained()], "folder": SimpleNamespace(root=root),
+        "curated": curated, "generated": 0, "discovered": None, "trainings": [trained()],
+        "folder": SimpleNamespace(root=root),
         "report": root / "report.html", "seconds": 12.0, **changes,
     })
 
@@ -115,7 +116,7 @@ def test_the_estimate_takes_the_steps_from_the_plan(tmp_path: Path, capsys: pyte
 
 def test_the_table_is_one_line_a_training_at_eighty_columns() -> None:
     ffr = trained(worst_group=0.98)
-    ffr.method, ffr.seed, ffr.metrics = "ffr", 1, {"stage1": {"test": trained().test}}
+    ffr.method, ffr.name, ffr.seed, ffr.metrics = "ffr", "FFR", 1, {"stage1": {"test": trained().test}}
     console = Console(file=io.StringIO(), width=80)
     console.print(accuracy_table([trained(), ffr]))
     lines = [line.split() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
