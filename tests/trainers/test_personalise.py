@@ -127,7 +127,7 @@ def test_the_global_generator_is_left_alone(tiny_folder: Path, tmp_path: Path, c
 
 def test_the_loss_falls(tiny_folder: Path, tmp_path: Path, crosses: Samples) -> None:
     """An untrained U-Net has much to learn; LoRA at a high rate gets it down in a few steps."""
-    made = teach_cross(tmp_path, tiny_folder, crosses, quick("dreambooth-lora", steps=60, batch_size=4, save_every=99))
+    made = teach_cross(tmp_path, tiny_folder, crosses, quick("dreambooth-lora", steps=40, save_every=99))
     assert made.loss_last < 0.95 * made.loss_first
 
 
@@ -140,8 +140,8 @@ def test_what_cannot_be_taught_says_why(tiny_folder: Path, tmp_path: Path, cross
         personalise(tmp_path, tiny_folder, FINGERPRINT, quick(), replace(CROSS, token="cross"), crosses)
     with pytest.raises(ModelFilesError):
         teach_cross(tmp_path, tmp_path / "nowhere", crosses, quick())
-    with pytest.raises(TrainerError, match=r"step \d of 6: the loss is (nan|inf).*lower lr, which is 1e\+38"):
-        teach_cross(tmp_path, tiny_folder, crosses, quick(lr=1e38))
+    with pytest.raises(TrainerError, match=r"step \d of 6: the loss is (nan|inf).*lower lr, which is 1e\+30"):
+        teach_cross(tmp_path, tiny_folder, crosses, quick(lr=1e30))
     gone = few_pictures(tmp_path / "gone")
     gone[0].shard.unlink()
     with pytest.raises(ShardError):
