@@ -36,7 +36,7 @@ ROWS = {
         'bias' || i // 2 % 2 AS bias_name, 'class' || i % 2 || '|bias' || i // 2 % 2 AS group_name,
         'a photo of a class' || i % 2 AS prompt, '' AS negative_prompt, 7.5 AS guidance_scale, 20 AS steps,
         64 AS height, 64 AS width, 0.0 AS eta, 'pocket' AS generator,
-        repeat('f', 64) AS generator_fingerprint, '{}' AS settings""",
+        repeat('f', 64) AS generator_fingerprint, '{}' AS settings, NULL AS negatives, NULL AS spurious""",
     "generate": """SELECT md5(i::VARCHAR) AS sample_id, 'shard.tar' AS shard, i * 1536 AS "offset",
         900 AS size, sha256(i::VARCHAR) AS image_sha256, 64 AS width, 64 AS height, random() AS trajectory_variance,
         'ok' AS status, NULL AS reason, NULL AS detail""",
