@@ -17,8 +17,33 @@ VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "ee", "oo", "ou", "y", "ar", "er"
 CODAS = ("", "", "", "n", "r", "s", "t", "l", "m", "d", "ck", "ng", "st", "nd", "ll", "p", "w")
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 KNOWN_WORDS = all_words(LEARNT) | all_words(HELDOUT)
-POCKET_RATE = 0.25
-INSTRUCTION_RATE = 0.12
+POCKET_RATE = 0.2
+INSTRUCTION_RATE = 0.15
+UNKNOWN_RATE = 1.4
+INVENTION_RATE = 0.25
+INVENTED = {
+    "openings": ("a {w} of ", "a {w} of ", "the {w} of ", "an old {w} of ", "a {w} {w} of ", "a {w} showing ", "{w} of "),
+    "templates": (
+        "{w} is {bird}{things} {place}", "{w} is {bird}{things}, {place}", "{w} {w} {bird}{things} {place}",
+        "{w} {bird}{things} {place}", "{opening}{bird}{things} {v} {place}", "{w}: {bird}{things} {place}",
+    ),
+    "turned": (
+        "{place} {w} {w} {bird}{things}", "{place} {w} is {bird}{things}", "{place}: {bird}{things}",
+        "{place}, {w} {bird}{things}", "{opening}{bird} {place},{things}", "{w} is {bird} {place}{things}",
+    ),
+    "placeless": ("{w} is {bird}{things}", "{w} {bird}{things}", "{w} {w} {bird}{things}"),
+    "joins": ("{w}", "{w}", "{v}", "{v} by", "{w} with", "{w} to", "{v} with", "{v} at", "{w} of"),
+    "prepositions": (
+        "{w}", "{w}", "{v} on", "{v} in", "{v} across", "{v} {w}", "at the {w} of", "in the {w} of", "on the {w} of",
+        "{v} over",
+    ),
+    "instructions": (
+        "{w} all {w} and {w} {phrase}", "{w}: the {w} is {phrase}", "{w} {w} but {noun}", "{w} {phrase} {w} to {phrase}",
+        "the {w} answer is {noun}", "{w}: {w} {phrase} as {noun}", "{w} what was {w} and {w} {noun}", "{w} {noun}",
+        '{w} {w} is {{"foreground": [], "background": "{noun}"}}', "{w} {w} {w} {phrase} and {phrase}",
+    ),
+    "breaks": (". ", "! ", " - ", " | "),
+}  # fmt: skip
 WATERS = {plural for noun in (*LEARNT.waters, *HELDOUT.waters) for plural in (noun, f"{noun}s")}
 OBJECT_COUNTS = (0, 0, 0, 1, 1, 1, 1, 2)
 
@@ -61,13 +86,23 @@ def nonsense(rng: np.random.Generator) -> str:
             return word
 
 
+def verb_form(rng: np.random.Generator) -> str:
+    """A nonsense verb: what tells "sitting" and "seated" from a noun is how they end."""
+    return nonsense(rng) + choose(rng, ("ing", "ing", "ed", "en"))
+
+
 class Writer:
     """Writes one caption. ``unknown`` scales how often a word is nonsense; ``fresh`` tells whether a wording was used
-    that isn't among the ``known`` ones.
+    that isn't among the ``known`` ones. ``invents`` is the rate of sentence forms, openings, joins, prepositions and
+    instructions that nobody knows.
     """
 
-    def __init__(self, rng: np.random.Generator, own: Wordings, known: Wordings | None = None, unknown: float = 1.0):
+    def __init__(
+        self, rng: np.random.Generator, own: Wordings, known: Wordings | None = None, unknown: float = 1.0,
+        invents: float = 0.0,
+    ) -> None:  # fmt: skip
         self.rng, self.own, self.known, self.unknown, self.fresh = rng, own, known, unknown, False
+        self.invents = invents
 
     def chance(self, rate: float) -> bool:
         return bool(self.rng.random() < rate)
@@ -80,10 +115,19 @@ class Writer:
         if self.chance(nonsense_rate * self.unknown):
             return nonsense(self.rng)
         familiar = self.known is not None and (known or self.chance(0.3))
+        if not known and kind in INVENTED and self.chance(self.invents):
+            return self.invent(self.pick(INVENTED[kind]))
         source = self.known if familiar and self.known else self.own
         self.fresh |= self.known is not None and not familiar
         options: tuple[str, ...] = getattr(source, kind)
         return self.pick(options)
+
+    def invent(self, form: str) -> str:
+        """The form with nonsense for each {w}, and a nonsense verb for each {v}."""
+        for name, word in (("{w}", nonsense), ("{v}", verb_form)):
+            while name in form:
+                form = form.replace(name, word(self.rng), 1)
+        return form
 
     def noun_phrase(self, noun: str, adjective_rate: float, kind: str = "adjectives") -> str:
         """The noun with an article or a number, and an adjective (or another ``kind`` of word) at a rate."""
@@ -159,7 +203,7 @@ def pocket_caption(domain: str, index: int, rng: np.random.Generator) -> tuple[s
 
 def learnt_caption(rng: np.random.Generator) -> tuple[str, Phrases]:
     """A training caption and its phrases: of the pocket world, or of the wide grammar."""
-    writer = Writer(rng, LEARNT)
+    writer = Writer(rng, LEARNT, unknown=UNKNOWN_RATE, invents=INVENTION_RATE)
     if writer.chance(POCKET_RATE):
         text, phrases = pocket_caption("extractor", int(rng.integers(2**31)), rng)
     else:

@@ -79,12 +79,19 @@ def segmenter(work: Work = DEFAULT_WORK, steps: int = 1300, threads: Threads = 2
 
 
 @app.command()
-def extractor(work: Work = DEFAULT_WORK, steps: int = 5000, threads: Threads = 2) -> None:
-    """Phrases of captions, as JSON. Example: python -m pocket.train extractor"""
+def extractor(
+    work: Work = DEFAULT_WORK,
+    steps: int = 5000,
+    batch: int = 64,
+    threads: Threads = 2,
+    device: str = "cpu",
+    workers: Annotated[int, typer.Option(help="Processes that write captions.")] = 0,
+) -> None:
+    """Phrases of captions, as JSON. Example: python -m pocket.train extractor --device cuda --workers 4"""
     from pocket.train_extractor import train_extractor
 
     torch.set_num_threads(threads)
-    train_extractor(work, steps)
+    train_extractor(work, steps, batch, device=device, workers=workers)
 
 
 @app.command()
