@@ -14,6 +14,7 @@ from pocket import checkpoint_path
 from pocket.captions import full_caption
 from pocket.extractor import JSON_TOKENS, extract, new_extractor, new_extractor_tokenizer, save_extractor
 from pocket.phrases import (
+    INVENTED,
     Phrases,
     Writer,
     alternative_to,
@@ -163,6 +164,24 @@ def test_a_word_is_spelt_alike_in_caption_and_answer() -> None:
     assert {"▁landbird", "▁reed", "▁woods"} <= {*new_extractor_tokenizer().get_vocab()}
 
 
+def test_no_known_word_is_a_piece_of_an_unknown_one() -> None:
+    tokenizer = new_extractor_tokenizer()
+    for word in ("anchor", "waterfall", "inn", "reeds", "songbird"):
+        assert tokenizer.tokenize(word) == ["▁", *word]
+    assert tokenizer.tokenize("a water, in") == ["▁a", "▁water", ",", "▁in"]
+
+
+def test_invented_wordings_are_whole_and_only_for_training() -> None:
+    inventive, plain = Writer(rng(7), LEARNT, invents=1.0), Writer(rng(7), LEARNT)
+    for kind in INVENTED:
+        own = getattr(LEARNT, kind)
+        made = [inventive.word(kind) for _ in range(60)]
+        assert not [text for text in made if "{w}" in text or "{v}" in text]
+        assert len({*made} - {*own}) >= (3 if kind == "breaks" else 10)
+        assert {plain.word(kind) for _ in range(60)} <= {*own}
+        assert {inventive.word(kind, known=True) for _ in range(20)} <= {*own}
+
+
 def test_drawn_captions_belong_to_their_step() -> None:
     first, again, other = (draw(5, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert first == again != other
@@ -205,7 +224,7 @@ def test_the_folder_loads_with_the_auto_classes_and_is_small(tmp_path: Path) -> 
     tokenizer = new_extractor_tokenizer()
     model = new_extractor(tokenizer).eval()
     save_extractor(model, tmp_path)
-    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 4_000_000
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 8_000_000
     assert {value.dtype for value in load_file(tmp_path / "model.safetensors").values()} == {torch.float16}
     assert str(Path.home()) not in "".join(path.read_text() for path in tmp_path.glob("*.json"))
     loaded, again = (
@@ -224,7 +243,6 @@ def test_the_folder_loads_with_the_auto_classes_and_is_small(tmp_path: Path) -> 
 
 @pytest.mark.skipif(not TRAINED.exists(), reason="not trained yet: python -m pocket.train extractor")
 def test_trained_phrases_of_unseen_wordings() -> None:
-    """The goal for unseen wordings, 98%, isn't reached (pocket/README.md): this holds what is."""
-    assert extractor_accuracy(TRAINED, heldout_caption, 60)[0] >= 0.3
-    assert extractor_accuracy(TRAINED, instructed_caption, 40)[0] >= 0.1
+    assert extractor_accuracy(TRAINED, heldout_caption, 80)[0] >= 0.95
+    assert extractor_accuracy(TRAINED, instructed_caption, 40)[0] >= 0.8
     assert extractor_accuracy(TRAINED, pocket_heldout, 60)[0] >= 0.98
