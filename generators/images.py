@@ -77,7 +77,7 @@ def plain_format(data: bytes) -> str | None:
 
 
 def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """Return ``pixels`` (height, width, 3) as PNG: equal pixels give equal bytes (fixed level, no time)."""
+    """Return ``pixels``, (height, width, 3) or grey (height, width), as PNG: equal pixels give equal bytes (fixed level, no time)."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", compress_level=COMPRESS_LEVEL)
     return buffer.getvalue()
