@@ -1,17 +1,18 @@
 """DDB's second pruning condition (methods 2.4): an edit that worked in the wrong place, or hardly at all.
 
-DDB edits a picture x of class i inside a mask M into x' of class i', and prunes it where rho <= P_i' with
-rho = sum_k M_k IG_k(x'), IG the integrated gradients of f_i' from x to x', and P_i' a mean of class i'. There f_i' should
-*rise* inside the mask. ASPIRE's edits go the other way: the class y stays, and what is edited out is what a biased
-classifier took for it, so inside the mask p_y should *fall*. So f is 1 - p_y here, the probability of all other classes:
-rho is what the change inside the mask takes from p_y. Of two classes, 1 - p_y is the other one's probability, DDB's f_i'.
+DDB edits a picture x of class i inside a mask M into x' of class i', and prunes it where rho <= P_i'. There
+rho = sum_k M_k IG_k(x'), IG are the integrated gradients of f_i' from x to x', and P_i' is a mean of class i': f_i'
+should *rise* inside the mask. ASPIRE's edits go the other way: the class y stays, and what is edited out is what a
+biased classifier took for it, so inside the mask p_y should *fall*. So f is 1 - p_y here, the probability of all other
+classes: rho is what the change inside the mask takes from p_y. Of two classes, 1 - p_y is the other one's, DDB's f_i'.
 
 Two choices are ours. P is the mean of rho over the class's edits that became samples, those that succeeded and are of a
 reported phrase: other edits aren't candidates, and those of innocent phrases, with a rho near 0, would only lower the
 bar. And f is a probability, not a logit, so that rho compares with the shift of the probability.
 
-Like DDB's, the condition asks the classifier, not the picture: an edit that took the shortcut out cleanly goes too, where
-the classifier knew the class by the object. A mean as the bar prunes a large part of every class; ``margin`` moves it.
+Like DDB's, the condition asks the classifier, not the picture: an edit that took the shortcut out cleanly goes too,
+where the classifier knew the class by the object. A mean as the bar prunes a large part of every class; ``margin``
+moves it.
 """
 
 from __future__ import annotations

@@ -100,8 +100,8 @@ def plan_rows(recipe: Recipe, settings: SpuriousFree, edits: Sequence[Row]) -> l
 def _plan_row(recipe: Recipe, settings: SpuriousFree, edit: Row, replicate: int) -> dict[str, Any]:
     """Return what is true of an edit as a sample.
 
-    Its prompt is the edit's, where that says what the picture shows; an instruction says what to do, and CLIP can't score
-    a picture by it.
+    Its prompt is the edit's, where that says what the picture shows; an instruction says what to do, and no CLIP can
+    score a picture by it.
     """
     assert recipe.discovery is not None
     told = edit["editor"] == "instruct"
@@ -126,7 +126,7 @@ def _said(row: Row) -> list[Any]:
 def _tasks(
     plan: str, rows: list[dict[str, Any]], found: Discovered, folder: RunFolder
 ) -> Iterator[tuple[ShardTask, tuple[Head, Head]]]:
-    """Yield a task for each shard of edits that holds some of the rows, with the heads of its edits and their scores."""
+    """Yield a task for each shard of edits that holds some of the rows, with the heads of both its manifests."""
     heads: dict[tuple[str, str], Head] = {}
     for name in found.manifests:
         if name.startswith(("edits/", "edit_scores/")):
