@@ -11,8 +11,8 @@ reported phrase: other edits aren't candidates, and those of innocent phrases, w
 bar. And f is a probability, not a logit, so that rho compares with the shift of the probability.
 
 Like DDB's, the condition asks the classifier, not the picture: an edit that took the shortcut out cleanly goes too,
-where the classifier knew the class by the object. A mean as the bar prunes a large part of every class; ``margin``
-moves it.
+where the classifier knew the class by the object. A mean as the bar prunes some edits of every class, however good they
+are; ``margin`` moves it.
 """
 
 from __future__ import annotations
