@@ -14,7 +14,13 @@ from filters.trajectory_variance import TrajectoryVarianceLimit
 FILTERS: dict[str, type[Filter]] = {
     kind.name: kind
     for kind in (
-        ClipAlignment, GroupJudge, SpuriousAbsence, ShortcutLeft, EditMisplaced, TrajectoryVarianceLimit, GreyScale,
+        ClipAlignment,
+        GroupJudge,
+        SpuriousAbsence,
+        ShortcutLeft,
+        EditMisplaced,
+        TrajectoryVarianceLimit,
+        GreyScale,
     )
 }
 """Recipe key to class: ``FILTERS["clip_alignment"](min=0.2)``."""

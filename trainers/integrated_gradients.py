@@ -29,8 +29,10 @@ def integrated_gradients(
         ValueError: ``steps`` is below 1, or the shapes differ.
     """
     if steps < 1 or start.shape != end.shape:
-        raise ValueError(f"integrated gradients need at least 1 step and two points of one shape, got {steps} steps, "
-                         f"{tuple(start.shape)} and {tuple(end.shape)}")
+        raise ValueError(
+            f"integrated gradients need at least 1 step and two points of one shape, got {steps} steps, "
+            f"{tuple(start.shape)} and {tuple(end.shape)}"
+        )
     middles = (torch.arange(steps, device=start.device) + 0.5) / steps
     points = start + middles.view(-1, *(1 for _ in start.shape)) * (end - start)
     points.requires_grad_(True)
