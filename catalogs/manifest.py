@@ -138,14 +138,17 @@ def read_attempt(source: Path | bytes) -> dict[str, Any]:
 def read_rows(source: Path | bytes) -> tuple[Head, list[dict[str, Any]]]:
     """Return the head and the rows of a manifest, and check them against its content hash.
 
+    A column that was added after the manifest was written is None in every row.
+
     Raises:
         ManifestError: as ``read_head``, or the rows are damaged or aren't those that were committed.
     """
     head = read_head(source)
     with _intact(source):
         table = pq.read_table(_open(source)).replace_schema_metadata(None)
-        found = content_hash(head, table.cast(SCHEMAS[head.stage]))
-        rows: list[dict[str, Any]] = table.to_pylist()
+        schema = SCHEMAS[head.stage]
+        found = content_hash(head, table.cast(pa.schema([schema.field(name) for name in table.column_names])))
+        rows = [{**dict.fromkeys(schema.names), **row} for row in table.to_pylist()]
     if found != head.content_sha256:
         raise ManifestError(
             f"manifest {_name(source)} was changed after its commit: content {found[:12]}, "

@@ -94,12 +94,14 @@ SCHEMAS: dict[str, pa.Schema] = {
     # one row per planned edit: where its picture lies, and what share of it was masked, or why there is none
     "edit": _schema([("edit_id", _S)], _PLACE, [("mask_share", _F)], _STATUS),
     # one row per edited picture: the reference classifier and CLIP, before and after; probabilities by class number,
-    # probability_* those of the true class, hit: the classifier left it; cosines with the phrase and the replacement
+    # probability_* those of the true class, hit: the classifier left it; cosines with the phrase and the replacement;
+    # mask_attribution: DDB's rho, by how much the change inside the mask lowers the true class's probability
     "edit_score": _schema(
         [("edit_id", _S), ("predicted_before", _I), ("predicted_after", _I), ("hit", _B)],
         [("probability_before", _F), ("probability_after", _F), ("probability_shift", _F)],
         [("probabilities_before", _FS), ("probabilities_after", _FS)],
         [("phrase_before", _F), ("phrase_after", _F), ("replacement_before", _F), ("replacement_after", _F)],
+        [("mask_attribution", _F)],
         _STATUS,
     ),
     # one row per class and ranked phrase (ASPIRE step 5); the rule and its thresholds are in the manifest's head

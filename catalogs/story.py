@@ -72,7 +72,13 @@ def _origin(story: LifeStory) -> Iterator[Line]:
     for facts in story.of("phrase"):
         yield "phrase", f"{facts['kind']} {facts['phrase']!r}"
     for facts in story.of("edited"):
-        yield "edited", f"{facts['kind']} {facts['phrase']!r}: {_outcome(facts)}"
+        became = f"; it is sample {facts['edit_id']}" if facts["is_sample"] else ""
+        yield "edited", f"{facts['kind']} {facts['phrase']!r}: {_outcome(facts)}{became}"
+    for facts in story.of("made from"):
+        yield "source", f"{facts['source_id']}: {facts['dataset']}, split {facts['split']}, key {facts['key']}"
+        what = f"became {facts['replacement']!r}" if facts["replacement"] else "was removed"
+        yield "edited", f"{facts['kind']} {facts['phrase']!r} {what}, by {facts['editor']}: {_outcome(facts)}"
+        yield "", f"mask {facts['mask_share']:.1%} of the picture, rho {_number(facts['mask_attribution'])}"
     for facts in story.of("planned"):
         yield from _plan(facts)
     for facts in story.of("taught"):

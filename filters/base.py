@@ -16,6 +16,8 @@ Verdict = Literal[True] | tuple[Literal[False], str]
 """``True``, or ``(False, reason)`` with a short reason code."""
 
 DECIMALS = 4
+EDIT = "edit"
+"""The plan's ``kind`` of a sample that is an edited real picture."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ class Filter(ABC):
             if value is None or not math.isfinite(value):
                 return False, f"{self.name}: not scored"
         return True
+
+
+def is_edit(sample: Mapping[str, Any]) -> bool:
+    """Tell whether a sample is an edited real picture, not one that was generated from a prompt alone."""
+    return bool(sample.get("kind") == EDIT)
 
 
 def rounded(value: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from filters.base import Filter
 from filters.clip_alignment import ClipAlignment
+from filters.edit_misplaced import EditMisplaced
 from filters.grey_scale import GreyScale
 from filters.group_judge import GroupJudge
 from filters.shortcut_left import ShortcutLeft
@@ -12,6 +13,14 @@ from filters.trajectory_variance import TrajectoryVarianceLimit
 
 FILTERS: dict[str, type[Filter]] = {
     kind.name: kind
-    for kind in (ClipAlignment, GroupJudge, SpuriousAbsence, ShortcutLeft, TrajectoryVarianceLimit, GreyScale)
+    for kind in (
+        ClipAlignment,
+        GroupJudge,
+        SpuriousAbsence,
+        ShortcutLeft,
+        EditMisplaced,
+        TrajectoryVarianceLimit,
+        GreyScale,
+    )
 }
 """Recipe key to class: ``FILTERS["clip_alignment"](min=0.2)``."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from filters.base import Filter, Verdict, significant
+from filters.base import Filter, Verdict, is_edit, significant
 
 SCORE = "trajectory_variance"
 
@@ -35,7 +35,8 @@ class TrajectoryVarianceLimit(Filter):
     """Keeps a sample whose variance is at most ``max``, and at most the pool's ``quantile``.
 
     There is no absolute threshold in the paper; ``quantile`` is the way to use it, and ``resolve`` turns it
-    into the number ``threshold`` once per curation. Reason code: ``trajectory``.
+    into the number ``threshold`` once per curation. An edited picture has no trajectory of its own and is kept.
+    Reason code: ``trajectory``.
     """
 
     name: ClassVar[str] = "trajectory_variance"
@@ -53,6 +54,11 @@ class TrajectoryVarianceLimit(Filter):
         if self.quantile is not None and not 0 < self.quantile <= 1:
             raise ValueError(f"trajectory_variance.quantile is {self.quantile}; it lies in (0, 1]")
 
+    @classmethod
+    def needs(cls, sample: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the score, for a generated sample."""
+        return () if is_edit(sample) else cls.scores
+
     def resolve(self, pool: Mapping[str, Sequence[float | None]]) -> Self:
         """Return the filter with ``threshold`` set from the pool's values; unchanged without a quantile."""
         if self.quantile is None:
@@ -69,6 +75,8 @@ class TrajectoryVarianceLimit(Filter):
         """
         if self.quantile is not None and self.threshold is None:
             raise ValueError("trajectory_variance.quantile is not resolved: call resolve(pool) before decide")
+        if is_edit(sample):
+            return True
         value = scores.get(SCORE)
         if value is None or self.missing(scores) is not True:
             return self.missing(scores)

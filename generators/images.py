@@ -77,7 +77,10 @@ def plain_format(data: bytes) -> str | None:
 
 
 def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """Return ``pixels`` (height, width, 3) as PNG: equal pixels give equal bytes (fixed level, no time)."""
+    """Return ``pixels``, (height, width, 3) or grey (height, width), as PNG.
+
+    Equal pixels give equal bytes: the level is fixed, and no time is written.
+    """
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", compress_level=COMPRESS_LEVEL)
     return buffer.getvalue()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
+
+from generators.images import encode_png
 
 Mask = npt.NDArray[np.bool_]
 Pixels = npt.NDArray[np.uint8]
@@ -48,6 +52,17 @@ def restored(source: Pixels, edited: Pixels, weights: Pixels) -> Pixels:
     blend = np.rint(share * edited + (1 - share) * source).astype(np.uint8)
     kept: Pixels = np.where(weights[..., None] == 0, source, blend)
     return kept
+
+
+def encode_mask(mask: Mask) -> bytes:
+    """Return an (H, W) mask as a grey PNG, 255 where it is True."""
+    return encode_png(np.where(mask, np.uint8(255), np.uint8(0)))
+
+
+def decode_mask(data: bytes) -> Mask:
+    """Return the (H, W) mask that ``encode_mask`` wrote."""
+    mask: Mask = np.asarray(Image.open(io.BytesIO(data))) > 0
+    return mask
 
 
 def resized(picture: Pixels, height: int, width: int) -> Pixels:

@@ -52,11 +52,16 @@ def _steps(recipe: Recipe, images: int | None) -> Iterator[tuple[str, str, str]]
         yield "rank", f"top {chosen.ranking.top_k} of each of {classes} classes", "hits of successful edits, lift"
     if recipe.spurious_free:
         free = recipe.spurious_free
-        if free.personalise is not None:
+        if free.make != "generate":
+            yield "take edits", "those of reported phrases that succeeded", "the edits above; nothing is made again"
+        if free.personalise is not None and free.make != "edit":
             steps = free.personalise.get("steps", 1000)
             yield "personalise", f"{len(recipe.classes) * len(free.seeds)} x {steps} steps", recipe.generator.model
         kept = free.per_class * len(recipe.classes)
-        yield "generate", f"{kept} kept pictures, {recipe.generator.steps} steps each", f"guidance {free.guidance}"
+        if free.make != "edit":
+            limit = "at most " if free.make == "both" else ""
+            each = f"{recipe.generator.steps} steps each"
+            yield "generate", f"{limit}{kept} kept pictures, {each}", f"guidance {free.guidance}"
         yield "filter", ", ".join(recipe.filters) or "none", recipe.scorer.model
         yield "retrain", f"{len(recipe.training.seeds)} seed(s)", ", ".join(recipe.training.methods)
 

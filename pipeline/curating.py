@@ -138,8 +138,11 @@ def _shards(tasks: list[Any], folder: RunFolder) -> list[dict[str, Any]]:
 
 def _say_shortfall(recipe: Recipe, selection: Selection, report: Reporter) -> None:
     for group, count in selection.shortfall.items():
+        rounds = recipe.quota.max_rounds
+        after, fix = (f" after {rounds} rounds", "Raise quota.max_rounds") if rounds else (
+            " (edits alone)", "Set spurious_free.make: both, or raise discovery.edits_per_phrase"
+        )  # fmt: skip
         report.say(
-            f"[yellow]short[/]: {escape(recipe.group_name(*group))} lacks {count} samples after "
-            f"{recipe.quota.max_rounds} rounds; every group was cut to {selection.balanced}. "
-            "Raise quota.max_rounds, or look at `fairshards query RUN accept-rate`."
+            f"[yellow]short[/]: {escape(recipe.group_name(*group))} lacks {count} samples{after}; every group was cut "
+            f"to {selection.balanced}. {fix}, or look at `fairshards query RUN accept-rate`."
         )

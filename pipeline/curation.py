@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from catalogs.identity import TASK_DIGITS, digest
+from filters.base import is_edit
 from filters.registry import FILTERS
 from pipeline.quota import Group, Quota
 
@@ -42,6 +43,10 @@ class Decision:
         """Return how many samples each group lacks; groups that have enough are left out."""
         short = {group: quota.total - len(self.passed[group]) for group, quota in quotas.items()}
         return {group: count for group, count in short.items() if count > 0}
+
+    def generated(self, group: Group) -> int:
+        """Return how many generated samples of a group passed; edits aren't among them."""
+        return sum(not is_edit(candidate.sample) for candidate in self.passed[group])
 
 
 def decide(pool: Sequence[Candidate], settings: Mapping[str, Mapping[str, Any]]) -> Decision:
@@ -86,7 +91,7 @@ class Selection:
 
 
 def select(decision: Decision, quotas: Mapping[Group, Quota]) -> Selection:
-    """Choose, per group and by replicate number, the balanced and the extra samples.
+    """Choose, per group, edits first and then by replicate number, the balanced and the extra samples.
 
     The balanced split holds exactly the same number of every group: the quota's m, or, where a group is
     short, as many as the shortest group has; what that drops carries the reason "balance".
@@ -95,7 +100,7 @@ def select(decision: Decision, quotas: Mapping[Group, Quota]) -> Selection:
     chosen: list[tuple[int, Group, str, Candidate]] = []
     rows: list[Row] = []
     for group, quota in quotas.items():
-        ordered = sorted(decision.passed[group], key=lambda candidate: candidate.sample["replicate"])
+        ordered = sorted(decision.passed[group], key=_order)
         for rank, candidate in enumerate(ordered):
             if rank < balanced:
                 split = "balanced"
@@ -129,6 +134,10 @@ def curation_id(
     filters = [[name, FILTERS[name].version, dict(options)] for name, options in settings.items()]
     parts = {"filters": filters, "quotas": wanted, "inputs": list(inputs), "shard_size": shard_size}
     return digest({"version": VERSION, **parts})[:TASK_DIGITS]
+
+
+def _order(candidate: Candidate) -> tuple[bool, int]:
+    return not is_edit(candidate.sample), candidate.sample["replicate"]
 
 
 def _pooled(candidates: Sequence[Candidate], names: Sequence[str]) -> dict[str, list[float | None]]:

@@ -77,6 +77,20 @@ def run(
         return _run(recipe, folder, launcher, report, until, generate)
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What every step of a run works with; ``previous`` are the manifests of the run before, and ``current`` grows."""
+
+    recipe: Recipe
+    folder: RunFolder
+    launcher: Launcher
+    report: Reporter
+    until: str
+    generate: bool
+    previous: Sequence[str]
+    current: dict[str, str]
+
+
 def _run(
     recipe: Recipe, folder: RunFolder, launcher: Launcher, report: Reporter, until: str, generate: bool
 ) -> RunResult:
@@ -89,22 +103,24 @@ def _run(
     if previous:
         folder.set_current(previous, finished=False)
     current = _commit_run(recipe, folder)
+    this = _Run(recipe, folder, launcher, report, until, generate, previous, current)
     source = source_stage(recipe, folder, launcher, report)
     current.update(source.manifests)
     result = RunResult(folder, source)
     _say_source(recipe, source, report)
     if not previous:
         _sync(folder, current)  # from the first minutes on there is a catalog to ask
-    result.discovered = _discover(recipe, result, folder, looks, launcher, report, previous, current)
+    result.discovered = _discover(this, source, looks)
     pool, making, groups = None, recipe, None
     if specs and recipe.spurious_free:
-        made = _spurious_free(recipe, result, folder, specs, report, current)
+        made = _spurious_free(this, result.discovered, specs)
         if made is None:
             specs = None
         else:
             making, specs, result.quotas = made.recipe, made.specs, made.quotas
-            rounds = None if generate else planned_rounds(making, specs[0], folder, previous)
-            groups = _groups(recipe, result, folder, current)
+            decides = not generate and making.quota.max_rounds  # edits alone are decided over, and nothing was planned
+            rounds = planned_rounds(making, specs[0], folder, previous) if decides else None
+            groups = _groups(this, result)
     elif specs:
         result.quotas = quotas(source.counts, recipe.quota.per_group, recipe.quota.usb_extra)
     if specs:
@@ -113,7 +129,7 @@ def _run(
 
             check_groups(recipe, discovered=recipe.discovery is not None)
             check_quota(recipe, source.counts, result.quotas or {})
-        pool = _synthesise(making, result, folder, specs, launcher, report, previous, current, until, rounds)
+        pool = _synthesise(this, making, specs, result, rounds)
     _keep_earlier(previous, current, folder, RESULTS if specs else SAMPLES + RESULTS)
     _sync(folder, current)  # before trainings, so that one that fails leaves a catalog to ask
     if reaches(until, "train") and result.curated:
@@ -149,90 +165,87 @@ def _discovery_specs(recipe: Recipe, launcher: Launcher) -> DiscoverySpecs | Non
     return discovery_specs(recipe, recipe.discovery, launcher.threads)
 
 
-def _discover(
-    recipe: Recipe,
-    result: RunResult,
-    folder: RunFolder,
-    specs: DiscoverySpecs | None,
-    launcher: Launcher,
-    report: Reporter,
-    previous: Sequence[str],
-    current: dict[str, str],
-) -> Discovered | None:
+def _discover(this: _Run, source: SourceResult, specs: DiscoverySpecs | None) -> Discovered | None:
     """Run discovery, or keep what an earlier one found in the same source."""
-    if specs is None or recipe.discovery is None:
-        if result.source.index in previous:
-            _keep_earlier(previous, current, folder, DISCOVERY)
+    if specs is None or this.recipe.discovery is None:
+        if source.index in this.previous:
+            _keep_earlier(this.previous, this.current, this.folder, DISCOVERY)
         return None
     from pipeline.discovery import discovery_stage
 
-    found = discovery_stage(recipe, recipe.discovery, folder, result.source, specs, launcher, report)
-    current.update(found.manifests)
-    listed = dict(current)
-    _keep_earlier(previous, listed, folder, SAMPLES + RESULTS)
-    _sync(folder, listed)
+    found = discovery_stage(
+        this.recipe, this.recipe.discovery, this.folder, source, specs, this.launcher, this.report
+    )
+    this.current.update(found.manifests)
+    listed = dict(this.current)
+    _keep_earlier(this.previous, listed, this.folder, SAMPLES + RESULTS)
+    _sync(this.folder, listed)
     return found
 
 
 def _spurious_free(
-    recipe: Recipe,
-    result: RunResult,
-    folder: RunFolder,
-    specs: tuple[GeneratorSpec, ScorerSpec],
-    report: Reporter,
-    current: dict[str, str],
+    this: _Run, found: Discovered | None, specs: tuple[GeneratorSpec, ScorerSpec]
 ) -> SpuriousFreeMaking | None:
     """Personalise and say how spurious-free pictures are made; None where nothing spurious was found."""
-    assert recipe.spurious_free is not None and result.discovered is not None
-    if not result.discovered.spurious:
-        report.say("discovery reports nothing as spurious, so nothing is made and nothing trained")
+    assert this.recipe.spurious_free is not None and found is not None
+    if not found.spurious:
+        this.report.say("discovery reports nothing as spurious, so nothing is made and nothing trained")
         return None
     from pipeline.spurious_free import spurious_free_making
 
-    made = spurious_free_making(recipe, recipe.spurious_free, result.discovered, folder, specs, report)
-    current.update(made.manifests)
+    made = spurious_free_making(this.recipe, this.recipe.spurious_free, found, this.folder, specs, this.report)
+    this.current.update(made.manifests)
     return made
 
 
-def _groups(recipe: Recipe, result: RunResult, folder: RunFolder, current: dict[str, str]) -> Path:
+def _groups(this: _Run, result: RunResult) -> Path:
     """Commit the discovered groups and return their manifest's path."""
     from pipeline.spurious_free import commit_groups
 
     assert result.discovered is not None
-    index = manifest.read_rows(folder.root / result.source.index)[1]
-    name, content = commit_groups(recipe, result.discovered, index, folder)
-    current[name] = content
-    return folder.root / name
+    index = manifest.read_rows(this.folder.root / result.source.index)[1]
+    name, content = commit_groups(this.recipe, result.discovered, index, this.folder)
+    this.current[name] = content
+    return this.folder.root / name
+
+
+def _edits(this: _Run, making: Recipe, scorer: ScorerSpec, found: Discovered | None) -> Pool:
+    """Return the pool of edits that are samples themselves; an empty one where the recipe wants none."""
+    settings = this.recipe.spurious_free
+    if settings is None or found is None or settings.make == "generate":
+        return Pool()
+    from pipeline.adoption import adopted
+
+    return adopted(making, settings, found, scorer, this.folder, this.launcher)
 
 
 def _synthesise(
-    recipe: Recipe,
-    result: RunResult,
-    folder: RunFolder,
+    this: _Run,
+    making: Recipe,
     specs: tuple[GeneratorSpec, ScorerSpec],
-    launcher: Launcher,
-    report: Reporter,
-    previous: Sequence[str],
-    current: dict[str, str],
-    until: str,
+    result: RunResult,
     rounds: Sequence[Round] | None,
 ) -> Pool:
+    """Make or look up the samples as the recipe ``making`` says, and curate them."""
+    folder, launcher, report = this.folder, this.launcher, this.report
+
     def committed(pool: Pool) -> None:
-        listed = {**current, **pool.manifests, **earlier_samples(recipe, specs, folder, pool, previous)}
-        _keep_earlier(previous, listed, folder, RESULTS)
+        listed = {**this.current, **pool.manifests, **earlier_samples(making, specs, folder, pool, this.previous)}
+        _keep_earlier(this.previous, listed, folder, RESULTS)
         with contextlib.suppress(CatalogBusy):  # a reader holds it; the next one to ask brings it up to date
             _sync(folder, listed)
 
     assert result.quotas is not None
+    begin = _edits(this, making, specs[1], result.discovered)
     if rounds is None:
-        pool, decision = synthesis_stage(recipe, result.quotas, folder, specs, launcher, report, committed)
+        pool, decision = synthesis_stage(making, result.quotas, folder, specs, launcher, report, committed, begin)
     else:
-        pool, decision = existing_pool(recipe, rounds, folder, specs, launcher, report)
-    current.update(pool.manifests)
-    if reaches(until, "curate"):
-        result.curated = curation_stage(recipe, result.quotas, pool, decision, folder, launcher, report, specs[1])
-        current.update(result.curated.manifests)
-    current.update(earlier_samples(recipe, specs, folder, pool, previous))
+        pool, decision = existing_pool(making, rounds, folder, specs, launcher, report, begin)
+    this.current.update(pool.manifests)
+    if reaches(this.until, "curate"):
+        result.curated = curation_stage(making, result.quotas, pool, decision, folder, launcher, report, specs[1])
+        this.current.update(result.curated.manifests)
+    this.current.update(earlier_samples(making, specs, folder, pool, this.previous))
     return pool
 
 

@@ -54,15 +54,18 @@ def existing_pool(
     specs: tuple[GeneratorSpec, ScorerSpec],
     launcher: Launcher,
     report: Reporter,
+    begin: Pool | None = None,
 ) -> tuple[Pool, Decision]:
     """Return the samples of earlier rounds that were made, and the decision on them; nothing is generated.
+
+    ``begin`` is a pool of edits, which are decided over too.
 
     Scores that another scorer gave are made anew. What was planned and never made is left out, and said.
 
     Raises:
         RecipeError: a filter needs a score that no picture has.
     """
-    pool, left = Pool(), 0
+    pool, left = begin or Pool(), 0
     for one in rounds:
         tasks = planning.tasks_of(folder.path, one.name, one.rows, specs[0].stage_fingerprint)
         made = [task for task in tasks if commit.find(task) is not None]

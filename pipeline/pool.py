@@ -10,6 +10,7 @@ from typing import Any
 from catalogs import manifest
 from catalogs.identity import TASK_DIGITS, task_hash
 from catalogs.schemas import SCHEMAS
+from filters.base import is_edit
 from filters.registry import FILTERS
 from pipeline.curation import Candidate, Decision, decide
 from pipeline.quota import Group
@@ -53,8 +54,8 @@ class Pool:
         return [value for name, value in self.manifests.items() if not name.startswith("plan/")]
 
     def made(self) -> Counter[Group]:
-        """How many samples of each group were asked for."""
-        return Counter(candidate.group for candidate in self.candidates)
+        """How many samples of each group the generator was asked for; edits aren't among them."""
+        return Counter(candidate.group for candidate in self.candidates if not is_edit(candidate.sample))
 
 
 def decide_on(recipe: Recipe, pool: Pool) -> Decision:
@@ -76,9 +77,11 @@ def decide_on(recipe: Recipe, pool: Pool) -> Decision:
     return decide(pool.candidates, recipe.filters)
 
 
-def commit_plan(recipe: Recipe, title: str, rows: list[Row], folder: RunFolder) -> tuple[str, manifest.Head]:
-    """Commit plan rows; the hash covers what the ids don't: tasks, and the numbers of class and bias value."""
-    facts = [[row["task"], row["y"], row["b"]] for row in rows]
+def commit_plan(
+    recipe: Recipe, title: str, rows: list[Row], folder: RunFolder, more: Sequence[Any] = ()
+) -> tuple[str, manifest.Head]:
+    """Commit plan rows; the hash covers what the ids don't: tasks, numbers of class and bias value, and ``more``."""
+    facts = [[row["task"], row["y"], row["b"]] for row in rows] + list(more)
     hashed = task_hash("plan", "plan/2", [row["sample_id"] for row in rows], [], facts)
     name = f"plan/{title}-{hashed[:TASK_DIGITS]}.parquet"
     head = folder.commit(name, "plan", title, rows, task_hash=hashed, row_group=recipe.quota.shard_size)

@@ -23,6 +23,8 @@ REASONS = {
     "bias": "the judge saw another bias value", "class_unsure": "the judge was not sure enough of the class",
     "bias_unsure": "the judge was not sure enough of the bias value", "grey": "a grey picture",
     "trajectory": "was still moving at the end of sampling", "surplus": "passed every filter; over the quota",
+    "shortcut_left": "the reference classifier is as sure of its class as of real pictures",
+    "edit_misplaced": "the edit took less from its class inside the mask than the class's edits do on average",
     "balance": "passed every filter; dropped so that groups are equal",
 }
 _AT_LEAST, _AT_MOST = ("min", "min_probability"), ("max", "threshold")

@@ -98,7 +98,7 @@ def _personalised(
     folder: RunFolder, report: Reporter,
 ) -> dict[int, _Taught]:
     """Teach the generator every class that has pictures for it, once a seed."""
-    if settings.personalise is None:
+    if settings.personalise is None or settings.make == "edit":
         return {}
     base = personalise_settings_from({"resolution": recipe.generator.height, **settings.personalise})
     taught = {}
@@ -149,7 +149,10 @@ def _making(
     recipe: Recipe, settings: SpuriousFree, phrases: Mapping[int, Sequence[RankedPhrase]],
     words: Mapping[int, tuple[str, ...]],
 ) -> Recipe:
-    """Return the recipe as synthesis follows it: new words for classes, no bias value, negatives by class."""
+    """Return the recipe as synthesis follows it: new words for classes, no bias value, negatives by class.
+
+    Where edits alone are the pictures, it has no rounds of generating.
+    """
     classes = tuple(
         value.model_copy(update={"words": words[y]}) if words.get(y) else value
         for y, value in enumerate(recipe.classes)
@@ -158,7 +161,9 @@ def _making(
         value.name: _class_prompt(recipe, settings, value.wordings[0], phrases[y]) for y, value in enumerate(classes)
     }
     prompts = Prompts(templates=settings.templates, negative=recipe.prompts.negative, by_class=by_class)
-    changes = {"classes": classes, "bias": UNKNOWN_BIAS_ATTRIBUTE, "pairs": (), "prompts": prompts}
+    rounds = 0 if settings.make == "edit" else recipe.quota.max_rounds
+    changes = {"classes": classes, "bias": UNKNOWN_BIAS_ATTRIBUTE, "pairs": (), "prompts": prompts,
+               "quota": recipe.quota.model_copy(update={"max_rounds": rounds})}  # fmt: skip
     return recipe.model_copy(update=changes)
 
 

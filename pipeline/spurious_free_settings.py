@@ -14,6 +14,11 @@ from trainers.personalise_settings import TEXTUAL_INVERSION, PersonaliseSettings
 class SpuriousFree(Strict):
     """Pictures of every class, free of the phrases that discovery reports for it."""
 
+    make: Literal["generate", "edit", "both"] = Field(
+        "generate",
+        description="generate: by the generator. edit: discovery's successful edits of the reported phrases are the "
+        "pictures. both: those first, and as many generated ones as are missing.",
+    )
     per_class: int = Field(100, ge=1, description="Kept pictures a class. ASPIRE makes 100 a class and seed.")
     templates: tuple[str, ...] = Field(("a photo of a {class}",), min_length=1)
     guidance: Literal["perp-neg", "negative-prompt", "none"] = Field(

@@ -28,22 +28,29 @@ def synthesis_stage(
     launcher: Launcher,
     report: Reporter,
     committed: Callable[[Pool], None],
+    begin: Pool | None = None,
 ) -> tuple[Pool, Decision]:
     """Generate until the quotas are met or the rounds are used up; return the pool and the decision on it.
 
-    ``committed`` is called with the pool after every round that made something.
+    ``committed`` is called with the pool after every round that made something. ``begin`` is a pool of edits, of which
+    those that pass count towards the quotas.
 
     Raises:
         RecipeError: a filter needs a score that no picture has.
     """
-    pool, decision = Pool(), Decision()
-    wanted = planning.first_round(recipe, {group: quota.total for group, quota in quotas.items()})
+    pool = begin or Pool()
+    decision = decide_on(recipe, pool)
+    missing = decision.missing(quotas)
+    if pool.candidates:
+        kept, short = sum(map(len, decision.passed.values())), sum(missing.values())
+        report.say(f"edits: {len(pool.candidates)} are samples, {kept} pass the filters, {short} missing")
+    wanted = planning.first_round(recipe, {group: missing.get(group, 0) for group in quotas})
     for number in range(recipe.quota.max_rounds):
         if _round(recipe, number, wanted, pool, folder, specs, launcher, report):
             committed(pool)
         decision = decide_on(recipe, pool)
         missing = decision.missing(quotas)
-        passed = {group: len(decision.passed[group]) for group in recipe.groups}
+        passed = {group: decision.generated(group) for group in recipe.groups}
         report.say(
             f"round {number}: {pool.made().total()} made, {sum(passed.values())} pass the filters, "
             f"{sum(missing.values())} missing"

@@ -17,6 +17,7 @@ from rich.markup import escape
 from catalogs import manifest
 from catalogs.identity import digest
 from catalogs.manifest import Head, ManifestError
+from pipeline.adoption import VERSION as ADOPTED
 from pipeline.models import generator_spec
 from pipeline.progress import Reporter
 from pipeline.recipe import Recipe
@@ -173,10 +174,11 @@ def _taught(folder: RunFolder, spec: GeneratorSpec) -> GeneratorSpec:
 
 
 def _drawn(folder: RunFolder, samples: int) -> dict[str, set[str]]:
+    """Return the drawn samples by raw manifest; edits that became samples aren't the generator's to make again."""
     ids = [
         (row["sample_id"], name)
         for name in folder.current()
-        if name.startswith("raw/")
+        if name.startswith("raw/") and manifest.read_head(folder.root / name).fingerprint != ADOPTED
         for row in manifest.read_rows(folder.root / name)[1]
     ]
     drawn: dict[str, set[str]] = {}

@@ -11,9 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
+from torch import Tensor
 
+from generators.masks import Mask, resized_mask
 from trainers import record
 from trainers.errors import TrainerError
+from trainers.integrated_gradients import integrated_gradients
 from trainers.loaders import to_tensor
 from trainers.models import Classifier
 from trainers.run import load_model
@@ -63,3 +66,26 @@ class ReferenceClassifier:
                 shares = self.model(rows.to(self.device)).float().softmax(1)
             found.append(shares[: len(part)].double().cpu().numpy())
         return np.concatenate(found)
+
+    def mask_attribution(self, before: Image.Image, after: Image.Image, mask: Mask | None, y: int) -> float:
+        """Return by how much the change inside the mask lowers the probability of class ``y``, in [-1, 1] or nearly.
+
+        DDB's rho = sum_k M_k IG_k(x') (methods 2.4) with f = 1 - p_y, the probability of all other classes. An edit
+        that changes nothing outside its mask has rho = p_y(before) - p_y(after); one without a mask always has.
+
+        Args:
+            before, after: RGB pictures of one size.
+            mask: (H, W) bool, what the edit was to change; it is resized as the classifier's pictures are, and a pixel
+                counts where any of what it stands for is masked. None: everything.
+        """
+        size = self.image_size
+        start, end = (to_tensor(image, size).to(self.device).float() for image in (before, after))
+        changed = integrated_gradients(lambda points: self._others(points, y), start, end)
+        if mask is not None:
+            changed = changed * torch.from_numpy(resized_mask(mask, size, size).copy()).to(self.device)
+        return float(changed.double().sum())
+
+    def _others(self, images: Tensor, y: int) -> Tensor:
+        """Return (B,) probabilities of all classes but ``y``."""
+        shares: Tensor = self.model(images).float().softmax(1)
+        return 1 - shares[:, y]

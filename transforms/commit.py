@@ -86,7 +86,7 @@ def read_task_rows(task: ShardTask) -> list[dict[str, Any]]:
 def _shard_is_there(manifest_path: str, shard: Shard | None) -> bool:
     if shard is None:
         return True
-    path = manifest_path.rpartition("/")[0] + "/" + shard.name
+    path = storage.join(manifest_path.rpartition("/")[0], shard.name)
     if not storage.exists(path):
         return False
     return not storage.is_local(path) or os.path.getsize(path) == shard.bytes

@@ -16,7 +16,7 @@ from catalogs.identity import task_hash
 from fairshards import check_installation
 from generators.editing import Editor, EditRequest, EditResult
 from generators.images import BadImage, decode_image
-from generators.masks import Pixels
+from generators.masks import Pixels, encode_mask
 from generators.segmentation import MaskRequest, MaskResult, MaskSettings, Segmenter, masks
 from transforms import commit
 from transforms.edit_models import load_editor, load_segmenter_of
@@ -167,7 +167,8 @@ def _sample(row: Mapping[str, Any], result: EditResult, mask: MaskResult) -> Sha
              "noise_seed", "steps", "guidance_scale", "eta", "editor", "editor_fingerprint")
     facts = {"g": 1, "y": row["y"], "mask_share": mask.share, **{name: row[name] for name in names}}
     assert result.png is not None
-    return ShardSample(row["edit_id"], result.png, "png", row["y"], facts, row["prompt"])
+    kept = encode_mask(mask.mask) if mask.mask is not None else None
+    return ShardSample(row["edit_id"], result.png, "png", row["y"], facts, row["prompt"], kept)
 
 
 def _row(

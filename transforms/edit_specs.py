@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from catalogs.identity import digest
 
-EDIT_VERSION = "edit/1"
-EDIT_TEST_VERSION = "edit_test/1"
+EDIT_VERSION = "edit/2"
+EDIT_TEST_VERSION = "edit_test/2"
 
 
 @dataclass(frozen=True)

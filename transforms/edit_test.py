@@ -1,7 +1,8 @@
 """Test edits: did the reference classifier change its mind, and did the edit succeed? (ASPIRE, methods 2.1 step 4)
 
 Raw scores of every edit are kept. Whether an edit succeeded, and so is evidence, is decided later, over them
-(``pipeline/ranking.py``), so that a changed threshold costs no model call.
+(``pipeline/ranking.py``), so that a changed threshold costs no model call. DDB's rho (methods 2.4) is among the scores:
+whether an edit worked in the right place (``filters/edit_misplaced.py``).
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from fairshards import check_installation
 from filters.clip_model import ClipModel
 from generators.images import decode_image
 from generators.loading import resolve_device
+from generators.masks import Mask, decode_mask
 from trainers.errors import TrainerError
 from trainers.reference import ReferenceClassifier
 from transforms import commit, storage
 from transforms.edit_specs import EditTestSpec
-from transforms.shards import slice_of
+from transforms.shards import MASK, read_samples, slice_of
 from transforms.source_pictures import source_pictures
 from transforms.specs import resource_hints
 from transforms.task import ShardTask, TaskRecord
@@ -95,9 +97,13 @@ def _test(task: ShardTask, made: TaskRecord, lazy: LazyTester) -> TaskRecord:
     originals = [decode_image(data) for data in source_pictures(task.run, [first[name] for name in sources])]
     edited = [decode_image(slice_of(tar, row["offset"], row["size"])) for row in good]
     before, after = _looks(originals, lazy), _looks(edited, lazy)
-    rows = [
-        _row(row, lazy, before.at(order[row["source_sha256"]]), after.at(number)) for number, row in enumerate(plan)
-    ]
+    masks, rows = _masks(tar), []
+    for number, row in enumerate(plan):
+        _check_class(row, lazy)
+        source = order[row["source_sha256"]]
+        changed = originals[source], edited[number], masks.get(row["edit_id"])
+        rho = lazy.models[0].mask_attribution(*changed, row["y"])
+        rows.append(_row(row, lazy, before.at(source), after.at(number), rho))
     return commit.commit(
         task,
         rows,
@@ -105,6 +111,11 @@ def _test(task: ShardTask, made: TaskRecord, lazy: LazyTester) -> TaskRecord:
         inputs=[made.content_sha256],
         attempt=commit.attempt(started, samples=len(good), device=lazy.spec.device),
     )
+
+
+def _masks(tar: bytes) -> dict[str, Mask]:
+    """Return the masks of a shard's edits, by edit id; an edit that could change all has none."""
+    return {key: decode_mask(members[MASK]) for key, members in read_samples(tar) if MASK in members} if tar else {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,15 +139,18 @@ def _looks(images: Sequence[Image.Image], lazy: LazyTester) -> Looks:
     return Looks(reference.probabilities(images), clip.embed_images(images))
 
 
-def _row(row: Mapping[str, Any], lazy: LazyTester, before: Looks, after: Looks) -> dict[str, Any]:
-    """Return the manifest row of one edit; numbers that no manifest can hold make it a reject."""
+def _check_class(row: Mapping[str, Any], lazy: LazyTester) -> None:
     y, reference = row["y"], lazy.models[0]
     if not 0 <= y < len(reference.classes) or reference.classes[y] != row["class_name"]:
         raise TrainerError(f"edit {row['edit_id']} is of class {y} ({row['class_name']!r}), but the reference training "
                            f"{lazy.spec.training} knows {list(reference.classes)}; train it on this run's classes")
-    cosines = _cosines(row, lazy, before, after)
-    numbers = [*before.probabilities, *after.probabilities, *(value for value in cosines.values() if value is not None)]
-    if not all(map(math.isfinite, numbers)):
+
+
+def _row(row: Mapping[str, Any], lazy: LazyTester, before: Looks, after: Looks, rho: float) -> dict[str, Any]:
+    """Return the manifest row of one edit; numbers that no manifest can hold make it a reject."""
+    y, cosines = row["y"], _cosines(row, lazy, before, after)
+    said = [value for value in cosines.values() if value is not None]
+    if not all(map(math.isfinite, [*before.probabilities, *after.probabilities, *said, rho])):
         detail = "the reference classifier or CLIP gave NaN or infinite values"
         return {"edit_id": row["edit_id"], "status": "reject", "reason": "not_finite", "detail": detail}
     predicted = int(before.probabilities.argmax()), int(after.probabilities.argmax())
@@ -146,7 +160,7 @@ def _row(row: Mapping[str, Any], lazy: LazyTester, before: Looks, after: Looks) 
         "hit": predicted[0] == y and predicted[1] != y,
         "probability_before": shares[0], "probability_after": shares[1], "probability_shift": shares[1] - shares[0],
         "probabilities_before": before.probabilities.tolist(), "probabilities_after": after.probabilities.tolist(),
-        **cosines, "status": "ok",
+        "mask_attribution": rho, **cosines, "status": "ok",
     }  # fmt: skip
 
 

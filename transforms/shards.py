@@ -1,7 +1,8 @@
 """WebDataset tars as bytes: deterministic writing, and reading by sample or by byte range.
 
 A sample is ``<key>.cls`` (the class number), ``<key>.json`` (its facts), ``<key>.png|jpg|webp`` and
-``<key>.txt`` (its prompt or caption), which webdataset and Hugging Face ``datasets`` both read.
+``<key>.txt`` (its prompt or caption), which webdataset and Hugging Face ``datasets`` both read. An edit also has
+``<key>.mask.png``, where it had a mask: what of its source could change.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import webdataset as wds
 from catalogs.identity import canonical_json
 
 IMAGE_EXTENSIONS = ("png", "jpg", "jpeg", "webp")
+MASK = "mask.png"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class ShardSample:
     y: int
     facts: Mapping[str, Any]
     text: str
+    mask: bytes | None = None
 
 
 def write_shard(samples: Iterable[ShardSample]) -> tuple[bytes, dict[str, tuple[int, int]]]:
@@ -54,6 +57,7 @@ def write_shard(samples: Iterable[ShardSample]) -> tuple[bytes, dict[str, tuple[
                     "json": canonical_json(dict(sample.facts)).encode(),
                     sample.extension: sample.image,
                     "txt": sample.text.encode(),
+                    **({MASK: sample.mask} if sample.mask else {}),
                 }
             )
     data = buffer.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from pathlib import Path
 
@@ -16,8 +17,9 @@ def is_local(path: str) -> bool:
 
 
 def join(root: str, *parts: str) -> str:
-    """Return ``root`` and ``parts`` as one path of the root's file system."""
-    return str(FileSystems.join(root, *parts)) if parts else root
+    """Return ``root`` and ``parts`` as one path of the root's file system; a part may go up, as ``../edits/x.tar``."""
+    joined = str(FileSystems.join(root, *parts)) if parts else root
+    return re.sub(r"(?<![^/])(?!\.\./)[^/]+/\.\./", "", joined)  # an object store takes ".." for a name
 
 
 def exists(path: str) -> bool:

@@ -47,13 +47,14 @@ CREATE TABLE edits (
 );
 
 -- One row per edited picture: did the reference classifier leave the true class (hit), and did the edit succeed?
--- probability_* are the true class's, phrase_* and replacement_* CLIP's cosines with the picture.
+-- probability_* are the true class's, phrase_* and replacement_* CLIP's cosines with the picture. mask_attribution is DDB's
+-- rho: by how much the change inside the mask lowers the true class's probability; NULL where it wasn't measured yet.
 CREATE TABLE edit_scores (
     edit_id VARCHAR, predicted_before BIGINT, predicted_after BIGINT, hit BOOLEAN,
     probability_before DOUBLE, probability_after DOUBLE, probability_shift DOUBLE,
     probabilities_before DOUBLE[], probabilities_after DOUBLE[],
     phrase_before DOUBLE, phrase_after DOUBLE, replacement_before DOUBLE, replacement_after DOUBLE,
-    manifest VARCHAR NOT NULL
+    mask_attribution DOUBLE, manifest VARCHAR NOT NULL
 );
 
 -- Phrases of a class ranked by how often editing them out changes the prediction (ASPIRE step 5).

@@ -1,5 +1,5 @@
 -- Which models made and scored the samples, by fingerprint?
-SELECT 'generator' AS role, generator AS model, generator_fingerprint AS fingerprint, count(*) AS samples
+SELECT CASE kind WHEN 'edit' THEN 'editor' ELSE 'generator' END AS role, generator AS model, generator_fingerprint AS fingerprint, count(*) AS samples
 FROM plan GROUP BY ALL
 UNION ALL
 SELECT 'scorer', NULL, fingerprint, sum(row_count) FROM ingested WHERE stage = 'score' GROUP BY fingerprint

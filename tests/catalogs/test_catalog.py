@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from catalogs import connection, statements
 from catalogs.catalog import CATALOG, Catalog, SyncReport, current_manifests, dump, ensure_current, rebuild
 from catalogs.errors import CatalogBusy, CatalogError, CatalogMissing, CatalogOutdated, CatalogUnreadable
 from catalogs.manifest import ManifestError
+from catalogs.schemas import SCHEMAS
 from tests.catalogs.small_run import (
     CURATION,
     Run,
     curate,
+    edit_score,
     ident,
     plan_rows,
     raw_rows,
@@ -148,6 +151,18 @@ def test_a_superseded_manifest_takes_its_rows_along(run: Run) -> None:
     assert after["decisions"] == after["curations"] == after["group_metrics"] == after["training_shards"] == []
     assert all(row[-2] != "index" for row in after["shards"])
     assert rows(run, "SELECT count(*) FROM task_attempts") == [(len(kept),)]
+
+
+def test_scores_of_edits_from_before_rho_was_measured_are_taken_in(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = pa.schema([field for field in SCHEMAS["edit_score"] if field.name != "mask_attribution"])
+    with monkeypatch.context() as then:
+        then.setitem(SCHEMAS, "edit_score", older)
+        run.write("edit_scores/older.parquet", "edit_score", [edit_score(ident("edit", 9), -0.2, hit=False)])
+    sync(run)
+    found = rows(
+        run, f"SELECT probability_after, mask_attribution FROM edit_scores WHERE edit_id = '{ident('edit', 9)}'"
+    )
+    assert found == [(pytest.approx(0.7), None)]
 
 
 def test_new_content_under_the_same_name_replaces_the_old(run: Run) -> None:

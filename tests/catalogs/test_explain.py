@@ -132,6 +132,27 @@ def test_the_story_as_data(built: Run) -> None:
     assert all(isinstance(text, str) for pair in lines(life_story(built.path, KEPT)) for text in pair)
 
 
+def test_an_edit_that_is_a_sample_is_told_from_its_source_image_on(run: Run) -> None:
+    from catalogs.identity import digest
+    from catalogs.manifest import Shard
+    from tests.catalogs.small_run import plan_rows, raw_rows
+
+    edit = ident("edit", 1)
+    row = {**plan_rows(1, 1, 1)[0], "sample_id": edit, "kind": "edit", "task": "edits-0000", "b": -1,
+           "bias_name": "unknown", "group_name": "waterbird|unknown"}  # fmt: skip
+    run.write("plan/edits-0.parquet", "plan", [row])
+    tar = Shard("../edits/edits-0000.tar", digest("edits"), 9000, 5)
+    run.write("raw/edits-0000.parquet", "generate", raw_rows([row], tar.name), shard=tar)
+    story = life_story(run.path, edit)
+    assert (story.kind, story.group_name) == ("edit", "waterbird|unknown")
+    text = _printed(run, edit)
+    for part in (f"{ident('source', 'u0-1')}: birds, split train, key u0-1",
+                 "background 'the lake' became 'a desert', by inpaint: the prediction changed",
+                 "mask 40.0% of the picture, rho unknown", "edits/edits-0000.tar at byte 512"):  # fmt: skip
+        assert part in text, (part, text)
+    assert f"it is sample {edit}" in _printed(run, ident("source", "u0-1"))
+
+
 def test_a_sources_edits_are_printed(built: Run) -> None:
     text = _printed(built, ident("source", "u0-1"))
     assert "background 'the lake': the prediction changed, probability of its class 90.0% to 80.0%" in text

@@ -23,6 +23,7 @@ from catalogs.manifest import (
     read_rows,
     write_local,
 )
+from catalogs.schemas import SCHEMAS
 from tests.catalogs.small_run import plan_rows, raw_rows
 from transforms import commit, storage
 from transforms.task import ShardTask
@@ -108,6 +109,24 @@ def test_a_task_on_this_file_system_does_not_read_the_whole_plan(
     task = ShardTask("generate", "g-0", "0" * 64, str(tmp_path), "raw", "plan.parquet", 1, 3)
     assert [row["sample_id"] for row in commit.read_task_rows(task)] == [row["sample_id"] for row in ROWS[1:3]]
     assert len(read_whole) == (0 if local else 1)
+
+
+def test_a_column_that_came_later_is_none_in_an_older_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
+    today = SCHEMAS["generate"]
+    older = pa.schema([field for field in today if field.name != "trajectory_variance"])
+    rows = [{name: value for name, value in row.items() if name != "trajectory_variance"} for row in ROWS]
+    with monkeypatch.context() as then:
+        then.setitem(SCHEMAS, "generate", older)
+        data, sealed = encode(HEAD, rows, {})
+    head, found = read_rows(data)
+    assert head == sealed and {row["trajectory_variance"] for row in found} == {None}
+    assert [row["sample_id"] for row in found] == [row["sample_id"] for row in ROWS]
+    table = pq.read_table(pa.BufferReader(data))
+    hurt = table.set_column(0, "sample_id", pa.array(["x"] * len(rows)))
+    sink = pa.BufferOutputStream()
+    pq.write_table(hurt, sink)
+    with pytest.raises(ManifestError, match="changed after its commit"):
+        read_rows(sink.getvalue().to_pybytes())
 
 
 def test_no_rows() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from filters.base import Verdict, rounded, significant
 from filters.clip_alignment import ClipAlignment
+from filters.edit_misplaced import EditMisplaced
 from filters.grey_scale import GreyScale, grey_difference
 from filters.group_judge import GroupJudge
 from filters.registry import FILTERS
@@ -21,7 +22,8 @@ SURE = {"judge_class": 0.9, "judge_bias": 0.8}
 
 
 def test_the_registry_holds_every_filter_under_its_name() -> None:
-    known = {"clip_alignment", "group_judge", "trajectory_variance", "grey_scale", "spurious_absence", "shortcut_left"}
+    known = {"clip_alignment", "group_judge", "trajectory_variance", "grey_scale", "spurious_absence", "shortcut_left",
+             "edit_misplaced"}  # fmt: skip
     assert set(FILTERS) == known
     assert all(kind.name == name and kind.scores and kind.version for name, kind in FILTERS.items())
 
@@ -137,3 +139,24 @@ def test_rounding() -> None:
     assert rounded(0.123449) == 0.1234
     assert significant(1.23456e-7) == 1.235e-7
     assert significant(0.0) == 0.0
+
+
+def test_an_edit_must_take_more_from_its_class_than_the_classs_edits_on_average() -> None:
+    """DDB prunes rho <= P: an edit right at the mean goes."""
+    judge, edit = EditMisplaced(), {"kind": "edit"}
+    for excess, verdict in ((0.3, True), (0.0, False), (0.00004, False), (-0.2, False)):
+        assert judge.decide({"attribution_excess": excess}, {}, edit) == (verdict or (False, "edit_misplaced"))
+    assert EditMisplaced(margin=-0.3).decide({"attribution_excess": -0.2}, {}, edit) is True
+    assert judge.decide({}, {}, edit) == (False, "edit_misplaced: not scored")
+    with pytest.raises(ValueError, match=r"margin is 3; it lies in \[-2, 2\]"):
+        EditMisplaced(margin=3)
+
+
+def test_filters_that_do_not_apply_to_a_kind_of_sample_keep_it() -> None:
+    edit, generated = {"kind": "edit"}, {"kind": "text-to-image"}
+    assert EditMisplaced().decide({}, {}, generated) is True and EditMisplaced.needs(generated) == ()
+    limit = TrajectoryVarianceLimit(max=0.1)
+    assert limit.decide({}, {}, edit) is True and limit.needs(edit) == ()
+    assert limit.decide({}, {}, generated) == (False, "trajectory_variance: not scored")
+    quantile = TrajectoryVarianceLimit(quantile=0.9).resolve({"trajectory_variance": [None, 1.0, 2.0]})
+    assert quantile.threshold == 2.0 and quantile.decide({}, {}, edit) is True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from pipeline.curation import Candidate, curation_id, decide, select
 from pipeline.quota import Quota
@@ -49,6 +50,18 @@ def test_selection_is_balanced_and_takes_the_first_replicates() -> None:
     assert [c.group for c in balanced[:4]] == GROUPS  # interleaved, so that each curated shard is balanced
     assert Counter(row["reason"] for row in chosen.rows if not row["keep"]) == {"surplus": 2 * 3 + 2 * 1}
     assert not chosen.shortfall
+
+
+def test_edits_go_before_generated_samples() -> None:
+    def edit(one: Candidate) -> Candidate:
+        return replace(one, sample={**one.sample, "kind": "edit", "sample_id": f"e{one.sample['sample_id']}"})
+
+    candidates = [*pool(3), *(edit(candidate(group, number)) for group in GROUPS for number in range(2))]
+    decision = decide(candidates, {"group_judge": {}})
+    assert [decision.generated(group) for group in GROUPS] == [3] * 4
+    chosen = select(decision, dict.fromkeys(GROUPS, Quota(3, 0)))
+    ids = [one.sample["sample_id"] for _, one in chosen.chosen if one.group == (1, 1)]
+    assert ids == ["e110000", "e110001", "110000"]
 
 
 def test_a_short_group_cuts_every_group_and_is_reported() -> None:

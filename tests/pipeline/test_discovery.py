@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from catalogs.catalog import Catalog
 from catalogs.explain import life_story
+from catalogs.manifest import read_head
 from catalogs.story import lines
 from pipeline.driver import RunResult, run
 from pipeline.jobs import Launcher
@@ -119,12 +121,78 @@ def test_the_report_shows_the_ranked_phrases_with_edits(made: RunResult) -> None
 
 
 def test_discovery_alone_stops_before_anything_is_generated(made: RunResult, tmp_path: Path) -> None:
-    import shutil
-
     root = Path(shutil.copytree(made.folder.root, tmp_path / "run"))
     found = go(root, until="discover")
     assert found.discovered is not None and found.report is not None and found.curated is None
     assert "What the classifier leans on" in found.report.read_text()
+
+
+# ---- edits as samples -----------------------------------------------------------------------------------
+
+EDITS = (
+    "spurious_free.per_class=8", "training.methods=[erm,aspire-erm]",
+    "filters={spurious_absence: {max: 0.99}, edit_misplaced: {}, trajectory_variance: {quantile: 1.0}}",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def mixed(made: RunResult, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    root = Path(shutil.copytree(made.folder.root, tmp_path_factory.mktemp("mixed") / "run"))
+    return go(root, "spurious_free.make=both", *EDITS, until="train")
+
+
+def test_edits_go_first_and_generated_pictures_fill_up(mixed: RunResult) -> None:
+    with Catalog.open(mixed.folder.root) as catalog:
+        ask = catalog.con.execute
+        kept = ask(
+            "SELECT class_name, kind, count(*), any_value(shard_index.b) FROM shard_index "
+            "JOIN plan USING (sample_id, class_name) WHERE curation_id = $1 GROUP BY ALL ORDER BY 1, 2",
+            [mixed.curated.curation_id],
+        ).fetchall()
+        edits = ask(
+            "SELECT class_name, mask_attribution, keep, split, phrase_group FROM edit_scores "
+            "JOIN edit_plan USING (edit_id) JOIN sources USING (source_id, class_name) "
+            "JOIN decisions ON sample_id = edit_id "
+            "WHERE curation_id = $1 AND filter = 'edit_misplaced'",
+            [mixed.curated.curation_id],
+        ).fetchall()
+        twice = ask("SELECT path FROM shards GROUP BY path HAVING count(*) > 1").fetchall()
+    counts = {(name, kind): count for name, kind, count, _ in kept}
+    assert mixed.generated == 0 and not twice  # the generated ones were there, and edits are nobody's second shard
+    for name, shown in (("landbird", "land"), ("waterbird", "water")):
+        rho = {value: keep for said, value, keep, _, _ in edits if said == name}
+        mean = sum(rho) / len(rho)
+        assert rho and all(keep == (value > mean) for value, keep in rho.items())
+        assert counts[name, "edit"] == sum(rho.values()) > 0
+        assert counts[name, "edit"] + counts[name, "text-to-image"] == 8
+        assert {(split, group) for said, _, _, split, group in edits if said == name} == {("train", shown)}
+    assert {b for *_, b in kept} == {-1}
+
+
+def test_an_edits_story_goes_from_its_source_image_to_the_models(mixed: RunResult) -> None:
+    with Catalog.open(mixed.folder.root) as catalog:
+        edit, source = catalog.con.execute(
+            "SELECT edit_id, source_id FROM shard_index JOIN edit_plan ON edit_id = sample_id ORDER BY 1 LIMIT 1"
+        ).fetchall()[0]
+    told = "\n".join(f"{label}: {text}" for label, text in lines(life_story(mixed.folder.root, edit)))
+    order = [told.index(part) for part in (f"source: {source}", "edited: background", "rho 0.", "generated: edits/",
+                                           "scored: judge_class", "curated", "aspire-erm")]  # fmt: skip
+    assert order == sorted(order), told
+    of_source = "\n".join(text for _, text in lines(life_story(mixed.folder.root, source)))
+    assert f"it is sample {edit}" in of_source
+
+
+def test_edits_alone_are_taken_again_after_a_kill_and_nothing_is_generated(mixed: RunResult) -> None:
+    root = mixed.folder.root
+    before = {path: path.read_bytes() for path in root.glob("raw/edits-*.parquet")}
+    heads = {path: read_head(path) for path in [*before, *root.glob("scores/edits-*.parquet")]}
+    for path in heads:
+        path.unlink()
+    alone = go(root, "spurious_free.make=edit", *EDITS, until="curate", generate=False)
+    assert before and {path: read_head(path) for path in heads} == heads
+    assert alone.generated == 0 and alone.curated is not None and alone.curated.selection.balanced > 0
+    assert {candidate.sample["kind"] for _, candidate in alone.curated.selection.chosen} == {"edit"}
+    assert verify(alone.folder, load_recipe(str(root / "recipe.yaml")), 2, False, Console(quiet=True)) == 0
 
 
 @pytest.mark.parametrize(
@@ -136,6 +204,7 @@ def test_discovery_alone_stops_before_anything_is_generated(made: RunResult, tmp
         (("discovery.splits=[train]",), r"set discovery.splits: \[train, val\]"),
         (("discovery.segmenter=null",), "name a segmenter"),
         (("spurious_free.personalise.stps=4",), "personalise has"),
+        (("spurious_free.make=paint",), "'generate', 'edit' or 'both'"),
         (("spurious_free.personalise.method=dreambooth-lora",), "a pipeline takes one LoRA"),
         (("discovery.captioner={}",), "name a model or an endpoint"),
         (("discovery.captionr=1",), "unknown key"),

@@ -87,3 +87,8 @@ def test_rows_of_a_task_are_read_by_range(tmp_path: Path) -> None:
     ranged = replace(task(tmp_path), start=4, stop=8)
     assert [row["replicate"] for row in commit.read_task_rows(ranged)] == [4, 5, 6, 7]
     assert commit.read_task_rows(replace(ranged, start=9, stop=10))[0]["sample_id"] == "9"
+
+
+def test_a_name_that_goes_up_is_one_path() -> None:
+    assert storage.join("/run", "raw", "../edits/x.tar") == "/run/edits/x.tar"
+    assert storage.join("../run", "raw", "x.tar") == "../run/raw/x.tar"

@@ -20,6 +20,7 @@ from catalogs import manifest
 from catalogs.catalog import Catalog
 from catalogs.manifest import ManifestError
 from filters.clip_model import ClipModel
+from generators.masks import decode_mask
 from tests.transforms.edit_plan import PLAN, Row, edit_spec, edit_test_spec, write_models, write_plan, write_training
 from trainers.errors import TrainerError
 from trainers.loaders import to_tensor
@@ -75,7 +76,11 @@ def test_a_task_commits_its_pictures_and_a_row_for_every_edit(tmp_path: Path, la
         assert made.shape == original.shape == (row["height"], row["width"], 3)
         changed = (made != original).any(2).mean()
         assert 0 < changed <= row["mask_share"] + 1e-9
-    facts = json.loads(member(tmp_path, f"edits/{head.shard.name}")[f"{plan[1]['edit_id']}.json"])
+    members = member(tmp_path, f"edits/{head.shard.name}")
+    for row in rows:
+        mask = decode_mask(members[f"{row['edit_id']}.mask.png"])
+        assert mask.shape == (row["height"], row["width"]) and mask.mean() == pytest.approx(row["mask_share"])
+    facts = json.loads(members[f"{plan[1]['edit_id']}.json"])
     assert (facts["phrase"], facts["replacement"], facts["kind"]) == ("a lake", "a desert", "background")
 
 
@@ -152,8 +157,13 @@ def test_a_source_shard_that_changed_or_is_gone_is_an_error(tmp_path: Path, lazy
 def test_an_instruction_editor_needs_no_segmenter(tmp_path: Path, models: Path) -> None:
     lazy = LazyEditor(edit_spec(models, "instruct"))
     task, _ = plan_one(tmp_path, lazy.spec, count=2)
-    _, rows = read(tmp_path, edit_task(task, lazy))
+    made = edit_task(task, lazy)
+    head, rows = read(tmp_path, made)
     assert [(row["status"], row["mask_share"]) for row in rows] == [("ok", 1.0)] * 2
+    assert head.shard and not any("mask" in name for name in member(tmp_path, f"edits/{head.shard.name}"))
+    _, scores = read(tmp_path, edit_test_task(made, LazyTester(edit_test_spec(models))))
+    for row in scores:  # all may change, so that rho is the whole fall of the probability
+        assert row["mask_attribution"] == pytest.approx(-row["probability_shift"], abs=0.01)
 
 
 def test_tasks_are_hashed_over_what_decides_them(tmp_path: Path, models: Path) -> None:
@@ -198,6 +208,7 @@ def test_edits_are_scored_before_and_after(tmp_path: Path, models: Path, lazy: L
     head, rows = read(tmp_path, record)
     assert head.stage == "edit_score" and record.manifest.startswith("edit_scores/")
     assert [row["edit_id"] for row in rows] == [row["edit_id"] for row in plan]
+    reference = ReferenceClassifier.load(models / "training", batch_size=3)
     model, clip = load_model(models / "training"), ClipModel.load(models / "clip", device="cpu", batch_size=3)
     edits, source = read(tmp_path, made), member(tmp_path, "source/train-000000.tar")
     assert edits[0].shard is not None
@@ -213,6 +224,9 @@ def test_edits_are_scored_before_and_after(tmp_path: Path, models: Path, lazy: L
         assert [row["predicted_before"], row["predicted_after"]] == [int(np.argmax(share)) for share in shares]
         assert row["hit"] == (row["predicted_before"] == y != row["predicted_after"])
         assert row["probability_shift"] == pytest.approx(shares[1][y] - shares[0][y], abs=1e-5)
+        mask = decode_mask(member(tmp_path, f"edits/{edits[0].shard.name}")[f"{row['edit_id']}.mask.png"])
+        rho = reference.mask_attribution(before, after.convert("RGB"), mask, y)
+        assert row["mask_attribution"] == pytest.approx(rho, abs=1e-6)
         embedded = clip.embed_images([before, after])
         for name in ("phrase", "replacement"):
             text = clip.embed_text(asked[name]) if asked[name] else None

@@ -13,8 +13,17 @@ SELECT source_id, 4, edit_plan.rowid, 'edited',
     to_json({edit_id: edit_id, kind: kind, phrase: phrase, replacement: replacement, editor: editor, prompt: prompt,
         hit: hit, probability_before: probability_before, probability_after: probability_after,
         reason: (SELECT min(reason) FROM rejects WHERE id = edit_id), mask_share: mask_share,
+        mask_attribution: mask_attribution, is_sample: edit_id IN (SELECT sample_id FROM plan),
         shard: shard, "offset": "offset", size: size})
 FROM edit_plan LEFT JOIN edits USING (edit_id) LEFT JOIN edit_scores USING (edit_id)
+UNION ALL
+SELECT edit_id, 4, edit_plan.rowid, 'made from',
+    to_json({source_id: source_id, dataset: dataset, split: split, key: key, shard: sources.shard, kind: edit_plan.kind,
+        phrase: phrase, replacement: replacement, editor: editor, prompt: edit_plan.prompt, hit: hit, reason: NULL,
+        probability_before: probability_before, probability_after: probability_after, mask_share: mask_share,
+        mask_attribution: mask_attribution})
+FROM plan JOIN edit_plan ON edit_id = sample_id JOIN sources USING (source_id)
+LEFT JOIN edits USING (edit_id) LEFT JOIN edit_scores USING (edit_id)
 UNION ALL
 SELECT sample_id, 5, 0, 'planned',
     to_json({kind: kind, group_name: group_name, prompt: prompt, negative_prompt: negative_prompt,
