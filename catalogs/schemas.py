@@ -117,6 +117,12 @@ SCHEMAS: dict[str, pa.Schema] = {
         [("source_id", _S), ("split", _S), ("y", _I), ("class_name", _S)],
         [("phrase", _S), ("present", _B), ("group_name", _S)],
     ),
+    # one row per ranked phrase: how many real training images and kept samples hold it, and its bits of information on
+    # the class in the real ones alone and in both
+    "audit": _schema(
+        [("curation_id", _S), ("phrase", _S), ("real", _I), ("real_holding", _I)],
+        [("synthetic", _I), ("synthetic_holding", _I), ("bits_before", _F), ("bits_after", _F)],
+    ),
     # one row per picture that a concept was taught with (ASPIRE step 6); the settings are in the manifest's head
     "personalise": _schema(
         [("personal_id", _S), ("concept", _S), ("token", _S), ("position", _I), ("sample_id", _S), ("image_sha256", _S)]

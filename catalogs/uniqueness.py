@@ -19,6 +19,7 @@ UNIQUE: dict[str, tuple[tuple[str, str], ...]] = {
     "edit": (("edits", "edit_id"),),
     "edit_score": (("edit_scores", "edit_id"),),
     "rank": (("spurious_features", "y, phrase"),),
+    "audit": (("phrase_bits", "curation_id, phrase"),),
     "groups": (("discovered_groups", "source_id"),),
     "personalise": (("personal_pictures", "personal_id, sample_id"), ("personalisations", "personal_id")),
     "decide": (("decisions", "curation_id, sample_id, filter"), ("curations", "curation_id")),

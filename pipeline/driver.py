@@ -130,6 +130,7 @@ def _run(
             check_groups(recipe, discovered=recipe.discovery is not None)
             check_quota(recipe, source.counts, result.quotas or {})
         pool = _synthesise(this, making, specs, result, rounds)
+        _audit(this, result, looks)
     _keep_earlier(previous, current, folder, RESULTS if specs else SAMPLES + RESULTS)
     _sync(folder, current)  # before trainings, so that one that fails leaves a catalog to ask
     if reaches(until, "train") and result.curated:
@@ -207,6 +208,19 @@ def _groups(this: _Run, result: RunResult) -> Path:
     name, content = commit_groups(this.recipe, result.discovered, index, this.folder)
     this.current[name] = content
     return this.folder.root / name
+
+
+def _audit(this: _Run, result: RunResult, looks: DiscoverySpecs | None) -> None:
+    """Tell what phrases say of the class with the curated samples, where the recipe asks for it."""
+    recipe, found, curated = this.recipe, result.discovered, result.curated
+    if not (recipe.spurious_free and recipe.spurious_free.audit and recipe.discovery and found and curated and looks):
+        return
+    from pipeline.phrase_audit import phrase_audit
+
+    index = result.source.index
+    this.current.update(
+        phrase_audit(recipe.discovery, this.folder, index, found, curated, looks, this.launcher, this.report)
+    )
 
 
 def _edits(this: _Run, making: Recipe, scorer: ScorerSpec, found: Discovered | None) -> Pool:

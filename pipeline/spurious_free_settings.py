@@ -44,6 +44,10 @@ class SpuriousFree(Strict):
     object_present: tuple[str, ...] = Field(("a photo of a {class} with {phrase}",), min_length=1)
     object_absent: tuple[str, ...] = Field(("a photo of a {class}",), min_length=1)
 
+    audit: bool = Field(
+        True, description="Describe the kept samples too, and tell what phrases say of the class with them (bits)."
+    )
+
     @model_validator(mode="after")
     def _known(self) -> SpuriousFree:
         both = (*self.background_present, *self.background_absent, *self.object_present, *self.object_absent)

@@ -75,6 +75,13 @@ CREATE TABLE discovered_groups (
     group_name VARCHAR, manifest VARCHAR NOT NULL
 );
 
+-- The audit of a curation: of every ranked phrase the real training images and kept samples that hold it, and
+-- I(phrase; class) in bits over the real ones alone and over both.
+CREATE TABLE phrase_bits (
+    curation_id VARCHAR, phrase VARCHAR, "real" BIGINT, real_holding BIGINT, synthetic BIGINT, synthetic_holding BIGINT,
+    bits_before DOUBLE, bits_after DOUBLE, manifest VARCHAR NOT NULL
+);
+
 -- One row per concept that a text-to-image model was taught (ASPIRE step 6): prompts say it by its token.
 -- loss_first and loss_last are mean losses over the first and the last tenth of the steps.
 CREATE TABLE personalisations (

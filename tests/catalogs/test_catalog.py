@@ -39,6 +39,7 @@ TABLES = {
     "edit_scores",
     "spurious_features",
     "discovered_groups",
+    "phrase_bits",
     "calibrations",
     "plan",
     "generated",

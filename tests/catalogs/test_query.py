@@ -25,6 +25,7 @@ NAMES = [
     "balance",
     "bias-bits",
     "cost",
+    "phrase-bits",
     "rejects",
     "samples",
     "shards",

@@ -89,6 +89,19 @@ def test_kept_pictures_are_balanced_over_classes_with_an_unknown_bias_value(made
     )
 
 
+def test_the_audit_tells_what_phrases_say_with_the_samples(made: RunResult) -> None:
+    assert made.curated is not None
+    with Catalog.open(made.folder.root) as catalog:
+        rows = catalog.con.execute(
+            'SELECT phrase, "real", synthetic, bits_before, bits_after FROM phrase_bits ORDER BY 1'
+        ).fetchall()
+        ranked = catalog.con.execute("SELECT DISTINCT phrase, bits FROM spurious_features ORDER BY 1").fetchall()
+    assert [(phrase, before) for phrase, _, _, before, _ in rows] == ranked
+    assert {real for _, real, *_ in rows} == {160} and {synthetic for _, _, synthetic, *_ in rows} == {8}
+    assert {phrase for phrase, _, _, before, after in rows if before != after} >= {"land", "water"}
+    assert "with the samples" in (made.folder.root / "report.html").read_text()
+
+
 def test_the_same_command_again_does_nothing_and_finds_the_same(made: RunResult) -> None:
     again = go(made.folder.root)
     assert again.generated == 0 and not any(training.trained for training in again.trainings)
