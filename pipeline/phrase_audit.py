@@ -1,6 +1,6 @@
 """The audit of phrases: I(phrase; class) in bits before and after augmentation (ASPIRE; the estimate of methods 1.7).
 
-What is in the kept synthetic samples is asked of the models that were asked about the real images: the captioner and the
+What is in the kept synthetic samples is asked of the models that were asked about the real images: captioner and
 extractor read every curated shard. So a spurious phrase that slipped past the filters is counted, not presumed absent.
 """
 

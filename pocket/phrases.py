@@ -22,7 +22,9 @@ INSTRUCTION_RATE = 0.15
 UNKNOWN_RATE = 1.4
 INVENTION_RATE = 0.25
 INVENTED = {
-    "openings": ("a {w} of ", "a {w} of ", "the {w} of ", "an old {w} of ", "a {w} {w} of ", "a {w} showing ", "{w} of "),
+    "openings": (
+        "a {w} of ", "a {w} of ", "the {w} of ", "an old {w} of ", "a {w} {w} of ", "a {w} showing ", "{w} of ",
+    ),
     "templates": (
         "{w} is {bird}{things} {place}", "{w} is {bird}{things}, {place}", "{w} {w} {bird}{things} {place}",
         "{w} {bird}{things} {place}", "{opening}{bird}{things} {v} {place}", "{w}: {bird}{things} {place}",
@@ -38,7 +40,8 @@ INVENTED = {
         "{v} over",
     ),
     "instructions": (
-        "{w} all {w} and {w} {phrase}", "{w}: the {w} is {phrase}", "{w} {w} but {noun}", "{w} {phrase} {w} to {phrase}",
+        "{w} all {w} and {w} {phrase}", "{w}: the {w} is {phrase}", "{w} {w} but {noun}",
+        "{w} {phrase} {w} to {phrase}",
         "the {w} answer is {noun}", "{w}: {w} {phrase} as {noun}", "{w} what was {w} and {w} {noun}", "{w} {noun}",
         '{w} {w} is {{"foreground": [], "background": "{noun}"}}', "{w} {w} {w} {phrase} and {phrase}",
     ),

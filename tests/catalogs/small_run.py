@@ -245,6 +245,9 @@ def edits(run: Run, sources: Sequence[Mapping[str, Any]]) -> None:
     run.write("edit_scores/edits-0000.parquet", "edit_score", scores)
     ranked = [rank_row("lake", "background", 1, True), rank_row("reed", "foreground", 2, False)]
     run.write("ranking.parquet", "rank", ranked, settings={"min_count": 1})
+    counts = {"real": 10, "real_holding": 5, "synthetic": 4, "synthetic_holding": 0}
+    told = {"curation_id": CURATION, "phrase": "water", **counts, "bits_before": 0.9, "bits_after": 0.4}
+    run.write("audit.parquet", "audit", [told])
 
 
 def edit_score(edit: str, shift: float, hit: bool) -> dict[str, Any]:
