@@ -8,10 +8,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
-from apache_beam.ml.inference.base import RunInference
 
 from catalogs import manifest
 from catalogs.identity import task_hash
@@ -21,18 +19,16 @@ from pipeline import planning
 from pipeline.jobs import Launcher
 from pipeline.recipe import load_recipe
 from pipeline.runfolder import RunFolder
-from transforms.generate import GeneratorHandler, LazyGenerator, image_request
+from transforms.generate import LazyGenerator, generate_task, image_request
+from transforms.model_stage import StageHandler
 from transforms.specs import GeneratorSpec
 
 LOADED: list[LazyGenerator] = []
 
 
-class WarmHandler(GeneratorHandler):
-    """The generate stage's handler over a model that is already there."""
-
-    def load_model(self) -> LazyGenerator:
-        """Return the loaded model's holder."""
-        return LOADED[0]
+def loaded(_: GeneratorSpec) -> LazyGenerator:
+    """Return the holder of the model that is already there."""
+    return LOADED[0]
 
 
 class BeamSide:
@@ -72,7 +68,7 @@ class BeamSide:
             name, "plan", "bench", self.rows, task_hash=task_hash("plan", "bench", ids, []), row_group=self.batch
         )
         tasks = planning.tasks_of(folder.path, name, self.rows, self.spec.stage_fingerprint)
-        step: Any = RunInference(WarmHandler(self.spec).with_no_batching())
+        step = StageHandler(self.spec, loaded, generate_task).step()
         Launcher().map(tasks, beam.Reshuffle(), "Generate" >> step)
         made = [row for file in folder.root.glob("raw/*.parquet") for row in manifest.read_rows(file)[1]]
         found = {row["sample_id"]: row["image_sha256"] for row in made}

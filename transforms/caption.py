@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
-from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from catalogs.identity import task_hash
-from fairshards import check_installation
 from generators.captions import CaptionRequest, CaptionResult
 from transforms import commit, storage
 from transforms.answers import answer_cache
 from transforms.language_specs import CaptionerSpec
+from transforms.model_stage import LazyModels, StageHandler, use_threads
 from transforms.shards import slice_of
-from transforms.specs import resource_hints
 from transforms.task import ShardTask, TaskRecord
 
 if TYPE_CHECKING:
@@ -63,20 +61,13 @@ def _ranges(rows: Sequence[Row], size: int) -> Iterator[tuple[str, int, int]]:
         start = end
 
 
-class LazyCaptioner:
-    """Loads the model when a task needs it; ``lock`` is held for a whole task, as ``LazyGenerator``'s is."""
+class LazyCaptioner(LazyModels[CaptionerSpec]):
+    """Holds the captioner."""
 
-    def __init__(self, spec: CaptionerSpec) -> None:
-        self.spec = spec
-        self.lock = threading.Lock()
-        self._captioner: AnyCaptioner | None = None
-
-    @property
+    @cached_property
     def captioner(self) -> AnyCaptioner:
-        """The loaded captioner."""
-        if self._captioner is None:
-            self._captioner = _endpoint(self.spec) if self.spec.model.endpoint else _local(self.spec)
-        return self._captioner
+        """The loaded captioner, or the endpoint."""
+        return _endpoint(self.spec) if self.spec.model.endpoint else _local(self.spec)
 
 
 def _endpoint(spec: CaptionerSpec) -> AnyCaptioner:
@@ -90,13 +81,10 @@ def _endpoint(spec: CaptionerSpec) -> AnyCaptioner:
 
 
 def _local(spec: CaptionerSpec) -> AnyCaptioner:
-    import torch
-
     from generators.captioner import Captioner
 
     model = spec.model
-    if model.threads:
-        torch.set_num_threads(model.threads)
+    use_threads(model.threads)
     assert model.folder is not None
     return Captioner.load(
         model.folder, model.decoding, instruction=spec.instruction, longest=spec.longest, device=model.device,
@@ -155,30 +143,6 @@ def _manifest_row(result: CaptionResult, name: str) -> dict[str, Any]:
     }
 
 
-class CaptionerHandler(ModelHandler[ShardTask, TaskRecord, LazyCaptioner]):  # type: ignore[misc]
-    """Runs the captioner on shard tasks, one at a time."""
-
-    def __init__(self, spec: CaptionerSpec) -> None:
-        super().__init__()
-        self.spec = spec
-
-    def load_model(self) -> LazyCaptioner:
-        """Return the model's holder; the weights are read at the first task that isn't done."""
-        check_installation()
-        return LazyCaptioner(self.spec)
-
-    def run_inference(
-        self, batch: Sequence[Any], model: LazyCaptioner, inference_args: dict[str, Any] | None = None
-    ) -> Iterable[TaskRecord]:
-        """Do the one task that the batch is."""
-        assert isinstance(batch, ShardTask)
-        return [caption_task(batch, model)]
-
-    def get_resource_hints(self) -> dict[str, Any]:
-        """Return the hints for the workers of this stage, e.g. an accelerator."""
-        return resource_hints(self.spec.model.worker_device, self.spec.model.accelerator, self.spec.model.min_ram)
-
-
 @dataclass
 class Caption(beam.PTransform):  # type: ignore[misc]
     """PCollection[ShardTask] of a source index -> PCollection[TaskRecord] of their caption manifests."""
@@ -187,8 +151,5 @@ class Caption(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, tasks: Any) -> Any:
         """Wire the step."""
-        return (
-            tasks
-            | "Spread the tasks" >> beam.Reshuffle()
-            | "Caption" >> RunInference(CaptionerHandler(self.spec).with_no_batching())
-        )
+        handler = StageHandler(self.spec, LazyCaptioner, caption_task)
+        return tasks | "Spread the tasks" >> beam.Reshuffle() | "Caption" >> handler.step()

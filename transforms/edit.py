@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from catalogs.identity import task_hash
-from fairshards import check_installation
 from generators.editing import Editor, EditRequest, EditResult
 from generators.images import BadImage, decode_image
 from generators.masks import Pixels, encode_mask
@@ -21,45 +19,31 @@ from generators.segmentation import MaskRequest, MaskResult, MaskSettings, Segme
 from transforms import commit
 from transforms.edit_models import load_editor, load_segmenter_of
 from transforms.edit_specs import EditSpec
+from transforms.model_stage import LazyModels, StageHandler, use_threads
 from transforms.shards import ShardSample, write_shard
 from transforms.source_pictures import source_pictures
-from transforms.specs import resource_hints
 from transforms.task import ShardTask, TaskRecord
 
 WHOLE = MaskResult(None, 1.0)
 """The mask of an edit without a segmenter: the editor may change all."""
 
 
-class LazyEditor:
-    """Loads segmenter and editor when a task needs them; ``lock`` is held for a whole task (as ``LazyGenerator``'s)."""
+class LazyEditor(LazyModels[EditSpec]):
+    """Holds segmenter and editor."""
 
-    def __init__(self, spec: EditSpec) -> None:
-        self.spec = spec
-        self.lock = threading.Lock()
-        self._segmenter: Segmenter | None = None
-        self._editor: Editor | None = None
-
-    @property
+    @cached_property
     def segmenter(self) -> Segmenter | None:
         """The loaded segmenter, where the stage has one."""
-        if self._segmenter is None and self.spec.segmenter is not None:
-            self._set_threads()
-            self._segmenter = load_segmenter_of(self.spec.segmenter, self.spec.device)
-        return self._segmenter
+        if self.spec.segmenter is None:
+            return None
+        use_threads(self.spec.threads)
+        return load_segmenter_of(self.spec.segmenter, self.spec.device)
 
-    @property
+    @cached_property
     def editor(self) -> Editor:
         """The loaded editor."""
-        if self._editor is None:
-            self._set_threads()
-            self._editor = load_editor(self.spec.editor, self.spec.device)
-        return self._editor
-
-    def _set_threads(self) -> None:
-        if self.spec.threads:
-            import torch
-
-            torch.set_num_threads(self.spec.threads)
+        use_threads(self.spec.threads)
+        return load_editor(self.spec.editor, self.spec.device)
 
 
 def edit_tasks(run: str, manifest: str, rows: Sequence[Mapping[str, Any]], spec: EditSpec) -> list[ShardTask]:
@@ -191,30 +175,6 @@ def _reject(edit: str, reason: str, detail: str | None, share: float | None = No
     return {"edit_id": edit, "mask_share": share, "status": "reject", "reason": reason, "detail": detail}
 
 
-class EditHandler(ModelHandler[ShardTask, TaskRecord, LazyEditor]):  # type: ignore[misc]
-    """Runs segmenter and editor on shard tasks; it writes its own output, since a hinted stage can't fuse."""
-
-    def __init__(self, spec: EditSpec) -> None:
-        super().__init__()
-        self.spec = spec
-
-    def load_model(self) -> LazyEditor:
-        """Return the models' holder; the weights are read at the first task that isn't done."""
-        check_installation()
-        return LazyEditor(self.spec)
-
-    def run_inference(
-        self, batch: Sequence[Any], model: LazyEditor, inference_args: dict[str, Any] | None = None
-    ) -> Iterable[TaskRecord]:
-        """Do the one task that the batch is."""
-        assert isinstance(batch, ShardTask)
-        return [edit_task(batch, model)]
-
-    def get_resource_hints(self) -> dict[str, Any]:
-        """Return the hints for the workers of this stage, e.g. an accelerator."""
-        return resource_hints(self.spec.device, self.spec.accelerator, self.spec.min_ram)
-
-
 @dataclass
 class Edit(beam.PTransform):  # type: ignore[misc]
     """PCollection[ShardTask] of the edit plan -> PCollection[TaskRecord]; commits one shard of edits a task."""
@@ -223,8 +183,5 @@ class Edit(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, tasks: Any) -> Any:
         """Wire the step."""
-        return (
-            tasks
-            | "Spread the edits" >> beam.Reshuffle()
-            | "Edit" >> RunInference(EditHandler(self.spec).with_no_batching())
-        )
+        handler = StageHandler(self.spec, LazyEditor, edit_task)
+        return tasks | "Spread the edits" >> beam.Reshuffle() | "Edit" >> handler.step()

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from catalogs.identity import digest
+from transforms.specs import HasHints
 
 EDIT_VERSION = "edit/2"
 EDIT_TEST_VERSION = "edit_test/2"
@@ -63,7 +64,7 @@ class EditorSpec:
 
 
 @dataclass(frozen=True)
-class EditSpec:
+class EditSpec(HasHints):
     """What a worker of the edit stage needs. Without a segmenter the editor changes what it likes of a picture.
 
     Raises:
@@ -89,7 +90,7 @@ class EditSpec:
 
 
 @dataclass(frozen=True)
-class EditTestSpec:
+class EditTestSpec(HasHints):
     """What a worker of the edit test needs: the reference training's folder, and a CLIP model.
 
     ``wording`` is what CLIP reads of a phrase, with the field {phrase}.

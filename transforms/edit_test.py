@@ -8,21 +8,19 @@ whether an edit worked in the right place (``filters/edit_misplaced.py``).
 from __future__ import annotations
 
 import math
-import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
-from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from catalogs import manifest
 from catalogs.identity import task_hash
-from fairshards import check_installation
 from filters.clip_model import ClipModel
 from generators.images import decode_image
 from generators.loading import resolve_device
@@ -31,9 +29,9 @@ from trainers.errors import TrainerError
 from trainers.reference import ReferenceClassifier
 from transforms import commit, storage
 from transforms.edit_specs import EditTestSpec
+from transforms.model_stage import LazyModels, StageHandler, use_threads
 from transforms.shards import MASK, read_samples, slice_of
 from transforms.source_pictures import source_pictures
-from transforms.specs import resource_hints
 from transforms.task import ShardTask, TaskRecord
 
 if TYPE_CHECKING:
@@ -48,26 +46,16 @@ def edit_test_task_of(made: TaskRecord, spec: EditTestSpec) -> ShardTask:
     return replace(made.task, stage="edit_score", folder="edit_scores", task_hash=hashed)
 
 
-class LazyTester:
-    """Loads classifier and CLIP when a task needs them; ``lock`` is held for a whole task (as ``LazyGenerator``'s)."""
+class LazyTester(LazyModels[EditTestSpec]):
+    """Holds the reference classifier and CLIP."""
 
-    def __init__(self, spec: EditTestSpec) -> None:
-        self.spec = spec
-        self.lock = threading.Lock()
-        self._models: tuple[ReferenceClassifier, ClipModel] | None = None
-
-    @property
+    @cached_property
     def models(self) -> tuple[ReferenceClassifier, ClipModel]:
         """The reference classifier and the CLIP model, loaded."""
-        if self._models is None:
-            spec, device = self.spec, resolve_device(self.spec.device)
-            if spec.threads:
-                import torch
-
-                torch.set_num_threads(spec.threads)
-            reference = ReferenceClassifier.load(Path(spec.training), device=device, batch_size=spec.batch_size)
-            self._models = reference, ClipModel.load(spec.clip, device=device, batch_size=spec.batch_size)
-        return self._models
+        spec, device = self.spec, resolve_device(self.spec.device)
+        use_threads(spec.threads)
+        reference = ReferenceClassifier.load(Path(spec.training), device=device, batch_size=spec.batch_size)
+        return reference, ClipModel.load(spec.clip, device=device, batch_size=spec.batch_size)
 
 
 def edit_test_task(made: TaskRecord, lazy: LazyTester) -> TaskRecord:
@@ -175,30 +163,6 @@ def _cosines(row: Mapping[str, Any], lazy: LazyTester, before: Looks, after: Loo
     return found
 
 
-class EditTestHandler(ModelHandler[TaskRecord, TaskRecord, LazyTester]):  # type: ignore[misc]
-    """Tests shards of edits, one at a time."""
-
-    def __init__(self, spec: EditTestSpec) -> None:
-        super().__init__()
-        self.spec = spec
-
-    def load_model(self) -> LazyTester:
-        """Return the models' holder."""
-        check_installation()
-        return LazyTester(self.spec)
-
-    def run_inference(
-        self, batch: Sequence[Any], model: LazyTester, inference_args: dict[str, Any] | None = None
-    ) -> Iterable[TaskRecord]:
-        """Test the one shard that the batch is."""
-        assert isinstance(batch, TaskRecord)
-        return [edit_test_task(batch, model)]
-
-    def get_resource_hints(self) -> dict[str, Any]:
-        """Return the hints for the workers of this stage."""
-        return resource_hints(self.spec.device, self.spec.accelerator, self.spec.min_ram)
-
-
 @dataclass
 class EditTest(beam.PTransform):  # type: ignore[misc]
     """PCollection[TaskRecord] of shards of edits -> PCollection[TaskRecord] of their score manifests."""
@@ -207,8 +171,5 @@ class EditTest(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, made: Any) -> Any:
         """Wire the step; the Reshuffle lets this stage have other workers than the editor."""
-        return (
-            made
-            | "Spread the edited" >> beam.Reshuffle()
-            | "Test the edits" >> RunInference(EditTestHandler(self.spec).with_no_batching())
-        )
+        handler = StageHandler(self.spec, LazyTester, edit_test_task)
+        return made | "Spread the edited" >> beam.Reshuffle() | "Test the edits" >> handler.step()

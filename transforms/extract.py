@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from catalogs import manifest
 from catalogs.identity import task_hash
-from fairshards import check_installation
 from generators.conversation import TextModel
 from generators.extraction import ExtractionRequest, PhraseRow, extract
 from generators.extraction_prompt import SCHEMA
 from transforms import commit, storage
 from transforms.answers import answer_cache
 from transforms.language_specs import ExtractorSpec
-from transforms.specs import resource_hints
+from transforms.model_stage import LazyModels, StageHandler, use_threads
 from transforms.task import ShardTask, TaskRecord
 
 
@@ -30,21 +28,17 @@ def extract_task_of(captioned: TaskRecord, spec: ExtractorSpec) -> ShardTask:
     return replace(captioned.task, stage="extract", folder="phrases", task_hash=hashed)
 
 
-class LazyExtractor:
-    """Loads the language model when a task needs it; ``lock`` is held for a whole task."""
+class LazyExtractor(LazyModels[ExtractorSpec]):
+    """Holds the language model, and the cache of its answers."""
 
     def __init__(self, spec: ExtractorSpec) -> None:
-        self.spec = spec
-        self.lock = threading.Lock()
+        super().__init__(spec)
         self.cache = answer_cache(spec.model.cache)
-        self._model: TextModel | None = None
 
-    @property
+    @cached_property
     def model(self) -> TextModel:
         """The loaded language model, or the endpoint."""
-        if self._model is None:
-            self._model = _endpoint(self.spec) if self.spec.model.endpoint else _local(self.spec)
-        return self._model
+        return _endpoint(self.spec) if self.spec.model.endpoint else _local(self.spec)
 
 
 def _endpoint(spec: ExtractorSpec) -> TextModel:
@@ -55,13 +49,10 @@ def _endpoint(spec: ExtractorSpec) -> TextModel:
 
 
 def _local(spec: ExtractorSpec) -> TextModel:
-    import torch
-
     from generators.language_model import LanguageModel
 
     model = spec.model
-    if model.threads:
-        torch.set_num_threads(model.threads)
+    use_threads(model.threads)
     assert model.folder is not None
     return LanguageModel.load(
         model.folder, model.decoding, batch_size=model.batch_size, fingerprint=model.fingerprint,
@@ -110,30 +101,6 @@ def _manifest_row(row: PhraseRow, name: str) -> dict[str, Any]:
     return {**asdict(row), "extractor": name}
 
 
-class ExtractorHandler(ModelHandler[TaskRecord, TaskRecord, LazyExtractor]):  # type: ignore[misc]
-    """Runs the language model on the records of caption manifests, one at a time."""
-
-    def __init__(self, spec: ExtractorSpec) -> None:
-        super().__init__()
-        self.spec = spec
-
-    def load_model(self) -> LazyExtractor:
-        """Return the model's holder."""
-        check_installation()
-        return LazyExtractor(self.spec)
-
-    def run_inference(
-        self, batch: Sequence[Any], model: LazyExtractor, inference_args: dict[str, Any] | None = None
-    ) -> Iterable[TaskRecord]:
-        """Take the phrases out of the one manifest that the batch is."""
-        assert isinstance(batch, TaskRecord)
-        return [extract_task(batch, model)]
-
-    def get_resource_hints(self) -> dict[str, Any]:
-        """Return the hints for the workers of this stage."""
-        return resource_hints(self.spec.model.worker_device, self.spec.model.accelerator, self.spec.model.min_ram)
-
-
 @dataclass
 class Extract(beam.PTransform):  # type: ignore[misc]
     """PCollection[TaskRecord] of caption manifests -> PCollection[TaskRecord] of their phrase manifests."""
@@ -142,8 +109,5 @@ class Extract(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, captioned: Any) -> Any:
         """Wire the step; the Reshuffle lets this stage have other workers than the captioner."""
-        return (
-            captioned
-            | "Spread the captions" >> beam.Reshuffle()
-            | "Extract" >> RunInference(ExtractorHandler(self.spec).with_no_batching())
-        )
+        handler = StageHandler(self.spec, LazyExtractor, extract_task)
+        return captioned | "Spread the captions" >> beam.Reshuffle() | "Extract" >> handler.step()

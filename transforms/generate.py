@@ -3,53 +3,43 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.ml.inference.base import ModelHandler, RunInference
 
-from fairshards import check_installation
 from generators.requests import Negative
 from generators.text_to_image import ImageRequest, ImageResult, TextToImage
 from transforms import commit
+from transforms.model_stage import LazyModels, StageHandler, use_threads
 from transforms.shards import ShardSample, write_shard
-from transforms.specs import GeneratorSpec, resource_hints
+from transforms.specs import GeneratorSpec
 from transforms.task import ShardTask, TaskRecord
 
 
-class LazyGenerator:
-    """Loads the model when a task needs it, so that a bundle of finished tasks loads nothing.
-
-    The threads of a worker process share it. ``lock`` is held for a whole task, loading included: a scheduler
-    follows one sampling run at a time. It is made by ``load_model`` on the worker and never pickled.
-    """
+class LazyGenerator(LazyModels[GeneratorSpec]):
+    """Holds the text-to-image model."""
 
     def __init__(self, spec: GeneratorSpec, loaded: TextToImage | None = None) -> None:
-        self.spec = spec
-        self.lock = threading.Lock()
-        self._model = loaded
+        super().__init__(spec)
+        if loaded:
+            self.model = loaded
 
-    @property
+    @cached_property
     def model(self) -> TextToImage:
         """The loaded model."""
-        if self._model is None:
-            if self.spec.threads:
-                import torch
-
-                torch.set_num_threads(self.spec.threads)
-            self._model = TextToImage.load(
-                self.spec.folder,
-                device=self.spec.device,
-                dtype=self.spec.dtype,
-                scheduler=self.spec.scheduler,
-                allow_pickle=self.spec.allow_pickle,
-                personal=self.spec.personal,
-            )
-        return self._model
+        use_threads(self.spec.threads)
+        return TextToImage.load(
+            self.spec.folder,
+            device=self.spec.device,
+            dtype=self.spec.dtype,
+            scheduler=self.spec.scheduler,
+            allow_pickle=self.spec.allow_pickle,
+            personal=self.spec.personal,
+        )
 
 
 def generate_task(task: ShardTask, lazy: LazyGenerator) -> TaskRecord:
@@ -166,30 +156,6 @@ def _threads() -> int:
     return torch.get_num_threads()
 
 
-class GeneratorHandler(ModelHandler[ShardTask, TaskRecord, LazyGenerator]):  # type: ignore[misc]
-    """Runs the generator on shard tasks; it writes its own output, since a hinted stage can't fuse."""
-
-    def __init__(self, spec: GeneratorSpec) -> None:
-        super().__init__()
-        self.spec = spec
-
-    def load_model(self) -> LazyGenerator:
-        """Return the model's holder; the weights are read at the first task that isn't done."""
-        check_installation()
-        return LazyGenerator(self.spec)
-
-    def run_inference(
-        self, batch: Sequence[Any], model: LazyGenerator, inference_args: dict[str, Any] | None = None
-    ) -> Iterable[TaskRecord]:
-        """Do the one task that the batch is."""
-        assert isinstance(batch, ShardTask)
-        return [generate_task(batch, model)]
-
-    def get_resource_hints(self) -> dict[str, Any]:
-        """Return the hints for the workers of this stage, e.g. an accelerator."""
-        return resource_hints(self.spec.device, self.spec.accelerator, self.spec.min_ram)
-
-
 @dataclass
 class Generate(beam.PTransform):  # type: ignore[misc]
     """PCollection[ShardTask] -> PCollection[TaskRecord]; commits one raw shard a task."""
@@ -201,5 +167,5 @@ class Generate(beam.PTransform):  # type: ignore[misc]
         return (
             tasks
             | "Spread the tasks" >> beam.Reshuffle()
-            | "Generate" >> RunInference(GeneratorHandler(self.spec).with_no_batching())
+            | "Generate" >> StageHandler(self.spec, LazyGenerator, generate_task).step()
         )

@@ -10,6 +10,7 @@ from generators.caption_text import LONGEST
 from generators.endpoint import EndpointSettings
 from generators.extraction_prompt import VERSION as PROMPT_VERSION
 from generators.sampling import Decoding
+from transforms.specs import resource_hints
 
 CAPTION_VERSION = "caption/1"
 EXTRACT_VERSION = "extract/1"
@@ -58,6 +59,11 @@ class TextModelSpec:
         return self.device if self.folder else "cpu"
 
     @property
+    def hints(self) -> dict[str, Any]:
+        """Beam resource hints of its workers."""
+        return resource_hints(self.worker_device, self.accelerator, self.min_ram)
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What decides the model's answers: weights or name, decoding, and the shape of local batches."""
         decoding = {**vars(self.decoding), "seed": self.seed if self.decoding.temperature else None}
@@ -88,6 +94,11 @@ class CaptionerSpec:
     splits: tuple[str, ...] = ("train",)
 
     @property
+    def hints(self) -> dict[str, Any]:
+        """The model's."""
+        return self.model.hints
+
+    @property
     def stage_fingerprint(self) -> str:
         """What decides a task's captions, beside its pictures."""
         settings = {"instruction": self.instruction, "longest": self.longest}
@@ -107,6 +118,11 @@ class ExtractorSpec:
     model: TextModelSpec
     labels: tuple[tuple[str, ...], ...]
     attempts: int = 3
+
+    @property
+    def hints(self) -> dict[str, Any]:
+        """The model's."""
+        return self.model.hints
 
     @property
     def stage_fingerprint(self) -> str:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
-from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from catalogs import manifest
 from catalogs.identity import task_hash
-from fairshards import check_installation
 from filters import shortcut_left
 from filters.clip_scorer import ClipScorer, ScoreRequest
 from generators.images import decode_image
 from generators.loading import resolve_device
 from generators.personal import NEW_WORD
 from transforms import commit, storage
+from transforms.model_stage import LazyModels, StageHandler, use_threads
 from transforms.shards import slice_of
-from transforms.specs import ScorerSpec, resource_hints
+from transforms.specs import ScorerSpec
 from transforms.task import ShardTask, TaskRecord
 
 if TYPE_CHECKING:
@@ -36,46 +35,33 @@ def score_task_of(made: TaskRecord, spec: ScorerSpec) -> ShardTask:
     return replace(made.task, stage="score", folder="scores", task_hash=hashed)
 
 
-class LazyScorer:
-    """Loads the CLIP model when a task needs it; ``lock`` is held for a whole task, as ``LazyGenerator``'s is."""
+class LazyScorer(LazyModels[ScorerSpec]):
+    """Holds the CLIP scorer and the reference classifier."""
 
-    def __init__(self, spec: ScorerSpec) -> None:
-        self.spec = spec
-        self.lock = threading.Lock()
-        self._scorer: ClipScorer | None = None
-        self._reference: ReferenceClassifier | None = None
-
-    @property
+    @cached_property
     def scorer(self) -> ClipScorer:
         """The loaded scorer."""
-        if self._scorer is None:
-            if self.spec.threads:
-                import torch
+        use_threads(self.spec.threads)
+        return ClipScorer.load(
+            self.spec.model,
+            device=self.spec.device,
+            batch_size=self.spec.batch_size,
+            class_prompts=self.spec.class_prompts,
+            bias_prompts=self.spec.bias_prompts,
+            class_names=self.spec.class_names,
+            bias_names=self.spec.bias_names,
+            contrasts=self.spec.contrasts,
+        )
 
-                torch.set_num_threads(self.spec.threads)
-            self._scorer = ClipScorer.load(
-                self.spec.model,
-                device=self.spec.device,
-                batch_size=self.spec.batch_size,
-                class_prompts=self.spec.class_prompts,
-                bias_prompts=self.spec.bias_prompts,
-                class_names=self.spec.class_names,
-                bias_names=self.spec.bias_names,
-                contrasts=self.spec.contrasts,
-            )
-        return self._scorer
-
-    @property
+    @cached_property
     def reference(self) -> ReferenceClassifier | None:
         """The loaded reference classifier, where the stage has one."""
-        if self._reference is None and self.spec.training:
-            from trainers.reference import ReferenceClassifier
+        if not self.spec.training:
+            return None
+        from trainers.reference import ReferenceClassifier
 
-            where = resolve_device(self.spec.device)
-            self._reference = ReferenceClassifier.load(
-                Path(self.spec.training), device=where, batch_size=self.spec.batch_size
-            )
-        return self._reference
+        where = resolve_device(self.spec.device)
+        return ReferenceClassifier.load(Path(self.spec.training), device=where, batch_size=self.spec.batch_size)
 
 
 def score_task(made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
@@ -136,30 +122,6 @@ def _score_row(score: Any) -> dict[str, Any]:
     return {name: getattr(score, name) for name in names}
 
 
-class ScorerHandler(ModelHandler[TaskRecord, TaskRecord, LazyScorer]):  # type: ignore[misc]
-    """Runs the scorer on the records of raw shards, one at a time."""
-
-    def __init__(self, spec: ScorerSpec) -> None:
-        super().__init__()
-        self.spec = spec
-
-    def load_model(self) -> LazyScorer:
-        """Return the model's holder."""
-        check_installation()
-        return LazyScorer(self.spec)
-
-    def run_inference(
-        self, batch: Sequence[Any], model: LazyScorer, inference_args: dict[str, Any] | None = None
-    ) -> Iterable[TaskRecord]:
-        """Score the one shard that the batch is."""
-        assert isinstance(batch, TaskRecord)
-        return [score_task(batch, model)]
-
-    def get_resource_hints(self) -> dict[str, Any]:
-        """Return the hints for the workers of this stage."""
-        return resource_hints(self.spec.device, self.spec.accelerator, self.spec.min_ram)
-
-
 @dataclass
 class Score(beam.PTransform):  # type: ignore[misc]
     """PCollection[TaskRecord] of raw shards -> PCollection[TaskRecord] of their score manifests."""
@@ -168,8 +130,5 @@ class Score(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, made: Any) -> Any:
         """Wire the step; the Reshuffle lets this stage have other workers than the generator."""
-        return (
-            made
-            | "Spread the shards" >> beam.Reshuffle()
-            | "Score" >> RunInference(ScorerHandler(self.spec).with_no_batching())
-        )
+        handler = StageHandler(self.spec, LazyScorer, score_task)
+        return made | "Spread the shards" >> beam.Reshuffle() | "Score" >> handler.step()

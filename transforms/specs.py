@@ -13,8 +13,28 @@ GENERATE_VERSION = "generate/1"
 SCORE_VERSION = "score/2"
 
 
+class HasHints:
+    """A spec of a stage whose workers need what its device, accelerator and memory say."""
+
+    device: str
+    accelerator: str | None
+    min_ram: str | None
+
+    @property
+    def hints(self) -> dict[str, Any]:
+        """Beam resource hints."""
+        return resource_hints(self.device, self.accelerator, self.min_ram)
+
+
+def resource_hints(device: str, accelerator: str | None, min_ram: str | None) -> dict[str, Any]:
+    """Return Beam resource hints: the accelerator of a model that doesn't run on a CPU, and memory."""
+    default = "type:nvidia-tesla-t4;count:1;install-nvidia-driver" if device == "cuda" else None
+    hints = {"accelerator": accelerator or default, "min_ram": min_ram}
+    return {name: value for name, value in hints.items() if value}
+
+
 @dataclass(frozen=True)
-class GeneratorSpec:
+class GeneratorSpec(HasHints):
     """What a worker needs to load the generator. ``fingerprint`` is the model's (weights, scheduler, dtype).
 
     ``personal`` are the folders of what the model was taught; ``personalised_fingerprint`` has put them into
@@ -48,7 +68,7 @@ class GeneratorSpec:
 
 
 @dataclass(frozen=True)
-class ScorerSpec:
+class ScorerSpec(HasHints):
     """What a worker needs to load the CLIP scorer. ``class_prompts[y]`` are the wordings of class y.
 
     ``contrasts`` tell how phrases that samples must be free of are seen. With ``training``, a finished training's
@@ -102,10 +122,3 @@ def personalised_fingerprint(base: str, personal: Sequence[str]) -> str:
     The order they are loaded in doesn't count. A model that was taught nothing keeps its own fingerprint.
     """
     return digest({"model": base, "personal": sorted(personal)}) if personal else base
-
-
-def resource_hints(device: str, accelerator: str | None, min_ram: str | None) -> dict[str, Any]:
-    """Return Beam resource hints: the accelerator of a model that doesn't run on a CPU, and memory."""
-    default = "type:nvidia-tesla-t4;count:1;install-nvidia-driver" if device == "cuda" else None
-    hints = {"accelerator": accelerator or default, "min_ram": min_ram}
-    return {name: value for name, value in hints.items() if value}
