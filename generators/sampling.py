@@ -39,9 +39,12 @@ class Decoding:
 def decoding_arguments(decoding: Decoding, seeds: Sequence[int]) -> dict[str, Any]:
     """Return the arguments of transformers' ``generate``; ``seeds`` has one seed a row of the batch.
 
+    A ``max_length`` that a checkpoint's own generation settings have is unset, or every call would warn of both.
     ``generate`` itself always decodes greedily and without beams: to sample, ``SeededNoise`` is added to the scores.
     """
-    arguments: dict[str, Any] = {"max_new_tokens": decoding.max_new_tokens, "do_sample": False, "num_beams": 1}
+    arguments: dict[str, Any] = {
+        "max_new_tokens": decoding.max_new_tokens, "max_length": None, "do_sample": False, "num_beams": 1,
+    }  # fmt: skip
     if decoding.temperature > 0:
         arguments["logits_processor"] = _sampling(decoding, seeds)
     return arguments

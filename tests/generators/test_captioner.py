@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,21 @@ def test_captions_are_equal_every_time_and_in_order(folder: Path) -> None:
     assert [result.source_id for result in results] == ["0", "1", "2", "3", "4"]
     assert list(load(folder).caption(requests(0, 1, 2, 3, 4), 2)) == results
     assert list(captioner.caption(requests(4), 2)) == results[4:]
+
+
+def test_a_checkpoint_that_limits_its_captions_warns_of_nothing(
+    git: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captioner = load(git)
+    captioner.model.generation_config.max_length = 20
+    said = logging.getLogger("transformers.generation.utils")
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    with caplog.at_level(logging.WARNING, said.name):
+        captioner.model.generate(pixel_values=torch.zeros(1, 3, 16, 16), max_new_tokens=3)
+        assert "max_length" in caplog.text  # what a call without our arguments would say
+        caplog.clear()
+        list(captioner.caption(requests(0, 1), 2))
+    assert not caplog.text
 
 
 def test_every_picture_reaches_the_model(folder: Path) -> None:
