@@ -94,7 +94,8 @@ def test_discovery_and_spurious_free_pictures_on_a_gpu(tmp_path: Path) -> None:
         "discovery.device=cuda", "discovery.captioner.device=cuda", "discovery.extractor.device=cuda",
         "discovery.edits_per_phrase=6", "discovery.ranking.min_count=5", "discovery.max_phrases=2",
         "discovery.editor.steps=5", "discovery.editor.task_size=8", "discovery.editor.batch_size=8",
-        "spurious_free.per_class=4", "spurious_free.personalise.steps=4", "spurious_free.personalise.batch_size=2",
+        "spurious_free.make=generate", "spurious_free.per_class=4", "spurious_free.personalise.steps=4",
+    "spurious_free.personalise.batch_size=2",
         "filters={spurious_absence: {max: 0.99}}", "training.settings={main: {epochs: 6}}", "training.by_method={}",
     )  # fmt: skip
     recipe = load_recipe("pocket-aspire", [*ON_GPU, *SMALL_WORLD, *small])
