@@ -1,13 +1,15 @@
-"""The pipeline's side of the generation benchmark: shard tasks through Beam, tar and manifest included.
+"""The pipeline's side of the benchmarks: tasks through Beam, tars and manifests included.
 
-The model is loaded before the clock starts, on all sides; a module of its own keeps it out of pickles.
+Models are loaded before the clock starts, on all sides; a module of its own keeps them out of pickles.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 
@@ -20,15 +22,40 @@ from pipeline.jobs import Launcher
 from pipeline.recipe import load_recipe
 from pipeline.runfolder import RunFolder
 from transforms.generate import LazyGenerator, generate_task, image_request
-from transforms.model_stage import StageHandler
+from transforms.model_stage import LazyModels, StageHandler
 from transforms.specs import GeneratorSpec
+from transforms.task import TaskRecord
 
-LOADED: list[LazyGenerator] = []
+LOADED: dict[Any, LazyModels[Any]] = {}
+"""By spec, the holders of models that are already there."""
 
 
-def loaded(_: GeneratorSpec) -> LazyGenerator:
-    """Return the holder of the model that is already there."""
-    return LOADED[0]
+def loaded(spec: Any) -> LazyModels[Any]:
+    """Return the holder of a spec's models, as a stage's own class would."""
+    return LOADED[spec]
+
+
+class StageSide:
+    """Does ``tasks`` by a stage's function with loaded models; every call is one Beam job on the in-process runner.
+
+    Each job reads what its tasks name, and writes tars and manifests with fsync, as ``fairshards run`` does. A call
+    returns what ``read`` finds, and deletes the folders ``made``, so that the next one does all again.
+    """
+
+    def __init__(
+        self, models: LazyModels[Any], work: Callable[[Any, Any], TaskRecord], tasks: Sequence[Any],
+        read: Callable[[], list[Any]], made: Sequence[Path],
+    ) -> None:
+        LOADED[models.spec] = models
+        self.spec, self.work, self.tasks, self.read, self.made = models.spec, work, tasks, read, made
+
+    def __call__(self) -> list[Any]:
+        """Run the job once."""
+        Launcher().map(self.tasks, beam.Reshuffle(), "Work" >> StageHandler(self.spec, loaded, self.work).step())
+        found = self.read()
+        for folder in self.made:
+            shutil.rmtree(folder)
+        return found
 
 
 class BeamSide:
@@ -40,7 +67,7 @@ class BeamSide:
 
     def __init__(self, model: TextToImage, tasks: int, steps: int, size: int, batch: int) -> None:
         self.spec = GeneratorSpec("", "f" * 64, model.device, model.dtype, None, batch, min(10, steps))
-        LOADED[:] = [LazyGenerator(self.spec, model)]
+        LOADED[self.spec] = LazyGenerator(self.spec, model)
         self.batch = batch
         overrides = [f"generator.steps={steps}", f"generator.window={self.spec.window}", f"quota.shard_size={batch}",
                      f"generator.height={size}", f"generator.width={size}"]  # fmt: skip

@@ -15,8 +15,9 @@ from generators.language_model import apply_template
 from generators.loading import resolve_device
 from generators.model_files import resolve_model
 from generators.precision import resolve_dtype
-from generators.sampling import Decoding, decoding_arguments
-from generators.text_models import autocast, load_model, load_preprocessing, pad_on_the_left
+from generators.sampling import Decoding
+from generators.text_models import TextWriter, pad_on_the_left
+from generators.transformers_model import load_preprocessing, load_weights
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,7 +27,7 @@ DESCRIBE = "Describe this picture in one sentence: what is in it, and where it i
 NEUTRAL_SIZE = (64, 64)
 
 
-class Captioner:
+class Captioner(TextWriter):
     """A loaded model that describes pictures, in padded batches of one size in the order of the requests.
 
     Models with a chat template get the picture and ``instruction`` through it. Plain captioners (GIT, BLIP) get the
@@ -34,19 +35,15 @@ class Captioner:
 
     Attributes:
         model, processor: transformers' model and processor.
-        device, dtype: Where and in which number format it runs, resolved ("cpu", "float32").
     """
 
     def __init__(
         self, model: Any, processor: Any, decoding: Decoding, *, instruction: str | None = None,
         longest: int = LONGEST, device: str = "cpu", dtype: str = "float32",
     ) -> None:
-        self.model = model
+        super().__init__(model, decoding, device, dtype)
         self.processor = processor
-        self.decoding = decoding
         self.longest = longest
-        self.device = device
-        self.dtype = dtype
         self.tokenizer = getattr(processor, "tokenizer", processor)
         self.templated = next((one for one in (processor, self.tokenizer) if getattr(one, "chat_template", None)), None)
         self.instruction = instruction or (DESCRIBE if self.templated else "")
@@ -61,15 +58,15 @@ class Captioner:
         """Load a folder or hub id.
 
         Raises:
-            ModelFilesError: no such model, no weights, only pickled ones without ``allow_pickle``, or a model that
-                AutoModelForImageTextToText and AutoProcessor can't read.
+            ModelFilesError: no such model, weights missing, only pickled ones without ``allow_pickle``, or a model
+                that AutoModelForImageTextToText and AutoProcessor can't read.
             ValueError: a device or dtype that can't be had here.
         """
         folder = resolve_model(model, allow_pickle=allow_pickle)
         where = resolve_device(device)
         kind = resolve_dtype(dtype, where, folder)
         processor = load_preprocessing("AutoProcessor", folder)
-        loaded = load_model("AutoModelForImageTextToText", folder, where, kind, allow_pickle)
+        loaded = load_weights("AutoModelForImageTextToText", folder, where, kind, allow_pickle)
         return cls(loaded, processor, decoding, instruction=instruction, longest=longest, device=where, dtype=kind)
 
     def caption(self, requests: Sequence[CaptionRequest], batch_size: int) -> Iterator[CaptionResult]:
@@ -108,15 +105,11 @@ class Captioner:
         self, pictures: Sequence[Image.Image | BadImage], seeds: Sequence[int], shown: frozenset[int], size: int
     ) -> list[str]:
         """Run the model with the pictures of ``shown``, grey ones in the other rows, and the last row repeated."""
-        import torch
-
         rows = [_grey() if row not in shown or isinstance(picture, BadImage) else picture
                 for row, picture in enumerate(pictures)]
         rows += [rows[-1]] * (size - len(rows))
-        noise = decoding_arguments(self.decoding, [*seeds, *[seeds[-1]] * (size - len(seeds))])
-        inputs = self._inputs(rows).to(self.device)
-        with torch.inference_mode(), autocast(self.device, self.dtype):
-            tokens = self.model.generate(**self._in_dtype(inputs), **noise)
+        inputs = self._inputs(rows)
+        tokens = self.write(inputs, [*seeds, *[seeds[-1]] * (size - len(seeds))])
         if self.templated and not self.model.config.is_encoder_decoder:
             tokens = tokens[:, inputs["input_ids"].shape[1] :]
         texts = self.processor.batch_decode(tokens, skip_special_tokens=True)
@@ -145,11 +138,6 @@ class Captioner:
             images=[[picture] for picture in pictures], text=[text] * len(pictures), padding=True,
             return_tensors="pt", add_special_tokens=not (begins and text.startswith(begins)),
         )
-
-    def _in_dtype(self, inputs: Any) -> dict[str, Any]:
-        """Return the inputs with pictures in the number format of the weights."""
-        kind = self.model.dtype
-        return {name: value.to(kind) if value.is_floating_point() else value for name, value in inputs.items()}
 
     def _without_prompt(self, text: str) -> str:
         """Return a plain captioner's text without the instruction that it went on from."""

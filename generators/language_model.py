@@ -12,11 +12,12 @@ from generators.loading import resolve_device
 from generators.model_files import ModelFilesError, library_versions, resolve_model
 from generators.model_files import fingerprint as files_fingerprint
 from generators.precision import resolve_dtype
-from generators.sampling import Decoding, decoding_arguments
-from generators.text_models import autocast, load_config, load_model, load_preprocessing, pad_on_the_left
+from generators.sampling import Decoding
+from generators.text_models import TextWriter, pad_on_the_left
+from generators.transformers_model import load_preprocessing, load_weights
 
 
-class LanguageModel:
+class LanguageModel(TextWriter):
     """Answers conversations in padded batches of one size.
 
     A model whose config says ``is_encoder_decoder`` (T5, BART) reads ``Conversation.plain`` and nothing else; any
@@ -35,12 +36,9 @@ class LanguageModel:
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
-        self.model = model
+        super().__init__(model, decoding, device, dtype)
         self.tokenizer = tokenizer
-        self.decoding = decoding
         self.batch_size = batch_size
-        self.device = device
-        self.dtype = dtype
         self.chats = not model.config.is_encoder_decoder
         self.identity: Mapping[str, Any] = {
             "model": fingerprint, "device": device, "dtype": dtype, "batch_size": batch_size, **vars(decoding)
@@ -56,20 +54,20 @@ class LanguageModel:
         """Load a folder or hub id. ``fingerprint`` stands for its files in the cache of answers; "" is worked out.
 
         Raises:
-            ModelFilesError: no such model, no weights, only pickled ones without ``allow_pickle``, or a model that
-                is neither sequence to sequence nor has a chat template.
+            ModelFilesError: no such model, weights missing, only pickled ones without ``allow_pickle``, or a model
+                that is neither sequence to sequence nor has a chat template.
             ValueError: a device or dtype that can't be had here, or ``batch_size`` below 1.
         """
         folder = resolve_model(model, allow_pickle=allow_pickle)
         where = resolve_device(device)
         kind = resolve_dtype(dtype, where, folder)
         tokenizer = load_preprocessing("AutoTokenizer", folder)
-        if load_config(folder).is_encoder_decoder:
+        if load_preprocessing("AutoConfig", folder).is_encoder_decoder:
             auto_class = "AutoModelForSeq2SeqLM"
         else:
             auto_class = "AutoModelForCausalLM"
             _check_template(tokenizer, folder)
-        loaded = load_model(auto_class, folder, where, kind, allow_pickle)
+        loaded = load_weights(auto_class, folder, where, kind, allow_pickle)
         files = fingerprint or files_fingerprint(folder, library_versions())
         return cls(loaded, tokenizer, decoding, batch_size=batch_size, fingerprint=files, device=where, dtype=kind)
 
@@ -86,14 +84,10 @@ class LanguageModel:
 
     def _run(self, conversations: Sequence[Conversation], shown: frozenset[int]) -> list[str]:
         """Run the model with the rows of ``shown`` as asked, a neutral question in the others, and padding rows."""
-        import torch
-
         rows = [each if row in shown else NEUTRAL for row, each in enumerate(conversations)]
         rows += [rows[-1]] * (self.batch_size - len(rows))
-        inputs = self._inputs(rows).to(self.device)
-        arguments = decoding_arguments(self.decoding, [row.seed for row in rows])
-        with torch.inference_mode(), autocast(self.device, self.dtype):
-            tokens = self.model.generate(**inputs, **arguments)
+        inputs = self._inputs(rows)
+        tokens = self.write(inputs, [row.seed for row in rows])
         new = tokens[:, inputs["input_ids"].shape[1] :] if self.chats else tokens
         texts: list[str] = self.tokenizer.batch_decode(new, skip_special_tokens=True)
         return texts[: len(conversations)]

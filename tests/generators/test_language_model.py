@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from generators.answer_cache import AnswerCache
 from generators.conversation import Conversation, Message, ask
@@ -121,6 +123,17 @@ def test_a_missing_template_is_told(tmp_path: Path) -> None:
         load(folder)
     (folder / "chat_template.jinja").write_text(CHAT)
     assert load(folder).chats
+
+
+@pytest.mark.parametrize("write", [write_tiny_instruct, write_tiny_t5])
+def test_a_folder_that_lacks_a_weight_is_refused(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    """transformers would give it random values."""
+    file = write(tmp_path / "model") / "model.safetensors"
+    weights = load_file(file)
+    name = min(weights)
+    save_file({other: weight for other, weight in weights.items() if other != name}, file, {"format": "pt"})
+    with pytest.raises(ModelFilesError, match=f"lacks 1 weights of AutoModelFor.*, the first is {name}"):
+        load(file.parent)
 
 
 def test_pickled_weights_and_wrong_folders_are_refused(tmp_path: Path, t5: Path) -> None:

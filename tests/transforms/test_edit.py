@@ -189,7 +189,7 @@ def test_tasks_are_hashed_over_what_decides_them(tmp_path: Path, models: Path) -
         edit_tasks(str(tmp_path), PLAN, rows, edit_spec(models, "instruct"))
 
 
-def edit_test_specs_that_could_not_work_are_refused(models: Path) -> None:
+def test_specs_that_could_not_work_are_refused(models: Path) -> None:
     with pytest.raises(ValueError, match="no segmenter"):
         EditSpec(EditorSpec("inpaint", "m", "f"), None)
     with pytest.raises(ValueError, match="give both, or neither"):
