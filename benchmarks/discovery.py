@@ -1,7 +1,7 @@
 """Does discovery find what was planted, and nothing where nothing was? Four pocket worlds, three seeds each.
 
 * background: 97% of a class on its background; reeds, buoys, branches and rocks are as frequent in both classes.
-* reed, buoy: a reed beside nine of ten landbirds (a buoy beside nine of ten waterbirds), backgrounds even.
+* reed, buoy: a reed beside 97% of landbirds (a buoy beside 97% of waterbirds) and 3% of the others, backgrounds even.
 * nothing: backgrounds even, objects as frequent in both classes.
 
 A classifier leans on the easiest cue that serves it, and a cue that it doesn't lean on isn't found by asking it. So
@@ -32,7 +32,6 @@ from pipeline.recipe import load_recipe
 
 CLASSES = ("landbird", "waterbird")
 ALIKE = {name: dict.fromkeys(("reed", "branch", "buoy", "rock"), 0.15) for name in CLASSES}
-FEW = {"rock": 0.05, "branch": 0.05}
 COMMON = ("spurious_free=null", "training.methods=[erm]", "discovery.splits=[train]", "filters={}")
 MOST_INNOCENT = 0.5
 """Of a planted phrase's score: what an innocent phrase of its class may have at most."""
@@ -55,11 +54,11 @@ class World:
 
 WORLDS = {
     "background": World(0.97, ALIKE, {0: ("land",), 1: ("water",)}),
-    "reed": World(0.5, {"landbird": {"reed": 0.9, **FEW}, "waterbird": FEW}, {0: ("reed",)}),
-    "buoy": World(0.5, {"landbird": FEW, "waterbird": {"buoy": 0.9, **FEW}}, {1: ("buoy",)}),
+    "reed": World(0.5, {"landbird": {"reed": 0.97, "rock": 0.03}, "waterbird": {"reed": 0.03, "rock": 0.03}}, {0: ("reed",)}),
+    "buoy": World(0.5, {"landbird": {"buoy": 0.03, "rock": 0.03}, "waterbird": {"buoy": 0.97, "rock": 0.03}}, {1: ("buoy",)}),
     "nothing": World(0.5, ALIKE, {}),
 }
-TOGETHER = World(0.75, {"landbird": {"reed": 0.9, **FEW}, "waterbird": {"buoy": 0.9, **FEW}},
+TOGETHER = World(0.75, {"landbird": {"reed": 0.97}, "waterbird": {"buoy": 0.97}},
                  {0: ("land", "reed"), 1: ("water", "buoy")})  # fmt: skip
 
 

@@ -87,7 +87,8 @@ class Inputs:
         asked = {
             "source_id": place["sample_id"], "y": place["y"], "class_name": place["class_name"],
             "kind": "background" if behind else "foreground", "phrase": replacement if behind else "a bird",
-            "replacement": replacement if behind else None, "mask_phrase": "a bird", "editor": editor.kind,
+            "replacement": replacement if behind else None, "mask_phrase": "a bird", "keep_phrases": [],
+            "editor": editor.kind,
             "prompt": f"a photo of a {place['class_name']} on {replacement}" if behind else f"a photo of {replacement}",
             "negative_prompt": editor.negative, "steps": editor.steps, "guidance_scale": editor.guidance_scale,
             "eta": editor.eta,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 _S, _I, _F, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
-_FS = pa.list_(pa.float64())
+_FS, _SS = pa.list_(pa.float64()), pa.list_(pa.string())
 
 # Who a sample is: class y, bias attribute b, and their names; group_name is "<class>|<bias>".
 _GROUP = [("y", _I), ("class_name", _S), ("b", _I), ("bias_name", _S), ("group_name", _S)]
@@ -71,11 +71,13 @@ SCHEMAS: dict[str, pa.Schema] = {
         _PLACE,
     ),
     # one row per edit to make (ASPIRE step 4): a source picture, and the phrase of it to edit out; the source's tar
-    # is named relative to the run folder, mask_phrase is what the segmenter looks for
+    # is named relative to the run folder, mask_phrase is what the segmenter looks for, keep_phrases are the objects
+    # that a new background leaves alone
     "edit_plan": _schema(
         [("edit_id", _S), ("source_id", _S), ("y", _I), ("class_name", _S), ("task", _S)],
         [("kind", _S), ("phrase", _S), ("phrase_group", _S), ("replacement", _S), ("mask_phrase", _S)],
         [
+            ("keep_phrases", _SS),
             ("editor", _S),
             ("prompt", _S),
             ("negative_prompt", _S),

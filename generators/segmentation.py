@@ -6,15 +6,20 @@ edit of that.
 
 A *foreground* phrase is masked itself, and the mask grown a little, so that no rim of the object stays. The
 mask of a *background* is the complement of the class object's: segmenters know a bird far better than "a
-forest", and what is no bird is background. It isn't grown, so that the object stays whole.
+forest", and what is no bird is background. It isn't grown, so that the object stays whole. Other objects that the
+caption names are kept too, grown as if they were to be removed: an edit tests one phrase, and a background that
+took the reeds with it would be blamed for what the reeds do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+import numpy as np
 
 from generators.masks import Mask, Pixels, dilate, scaled_radius
 
@@ -47,6 +52,10 @@ class MaskSettings:
         if self.dilate < 0:
             raise ValueError(f"a mask can't be grown by a kernel of {self.dilate} pixels; give 0 or more")
 
+    def believes(self, share: float) -> bool:
+        """Return whether an object that covers this share of a picture is believed."""
+        return self.min_share <= share <= self.max_share and 0 < share < 1
+
 
 @dataclass(frozen=True, eq=False)
 class MaskRequest:
@@ -56,11 +65,13 @@ class MaskRequest:
         image: (H, W, 3) uint8.
         phrase: What to look for; for a background the class object, for example "a bird".
         kind: Whether the phrase is masked or all the rest.
+        keep: Of a background: the objects that stay as well.
     """
 
     image: Pixels
     phrase: str
     kind: Kind = "foreground"
+    keep: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,21 +106,28 @@ def masks(
     Raises:
         ValueError: ``batch_size`` is below 1.
     """
-    images, phrases = [request.image for request in requests], [request.phrase for request in requests]
-    found = segmenter.segment(images, phrases, batch_size)
-    for request, where in zip(requests, found, strict=True):
-        yield mask_of(request, where, settings or MaskSettings())
+    asked = [(request.image, phrase) for request in requests for phrase in (request.phrase, *request.keep)]
+    found = segmenter.segment([image for image, _ in asked], [phrase for _, phrase in asked], batch_size)
+    for request in requests:
+        where, *kept = islice(found, 1 + len(request.keep))
+        yield mask_of(request, where, settings or MaskSettings(), kept)
 
 
-def mask_of(request: MaskRequest, found: Mask, settings: MaskSettings) -> MaskResult:
-    """Return the mask that an edit gets where the segmenter found the phrase in ``found``, (H, W) bool."""
+def mask_of(request: MaskRequest, found: Mask, settings: MaskSettings, kept: Iterable[Mask] = ()) -> MaskResult:
+    """Return the mask that an edit gets where the segmenter found the phrase in ``found``, (H, W) bool.
+
+    ``kept`` are where it found the objects that stay; one that isn't believed doesn't count.
+    """
     covered = float(found.mean())
     behind = request.kind == "background"
     share = 1 - covered if behind else covered
-    if settings.min_share <= covered <= settings.max_share and 0 < covered < 1:
-        height, width = found.shape
-        grown = ~found if behind else dilate(found, scaled_radius(settings.dilate, height, width))
-        return MaskResult(grown, float(grown.mean()))
+    if settings.believes(covered):
+        radius = scaled_radius(settings.dilate, *found.shape)
+        staying = [dilate(other, radius) for other in kept if settings.believes(float(other.mean()))]
+        mask = ~np.logical_or.reduce([found, *staying]) if behind else dilate(found, radius)
+        if mask.any():
+            return MaskResult(mask, float(mask.mean()))
+        return MaskResult(None, 0.0, "mask_empty", f"{request.phrase!r} and {list(request.keep)} cover all of it")
     reason: MaskReason = "mask_empty" if (covered < settings.min_share or covered == 0) != behind else "mask_full"
     detail = (f"{request.phrase!r} covers {covered:.2%} of the picture; believed is {settings.min_share:.2%} to "
               f"{settings.max_share:.2%}, so {'nothing' if reason == 'mask_empty' else 'all'} would be edited")

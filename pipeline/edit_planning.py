@@ -75,6 +75,7 @@ def _row(
         "source_id": image.source_id, "y": y, "class_name": recipe.classes[y].name, "kind": phrase.kind,
         "phrase": phrase.text, "phrase_group": phrase.group, "replacement": replacement,
         "mask_phrase": phrase.text if phrase.kind == "foreground" else object_words(recipe, settings, y),
+        "keep_phrases": _kept(image) if phrase.kind == "background" else [],
         "editor": editor.kind, "prompt": _prompt(recipe, editor, image, phrase, replacement),
         "negative_prompt": editor.negative, "steps": editor.steps, "guidance_scale": editor.guidance_scale,
         "eta": editor.eta,
@@ -86,6 +87,11 @@ def _row(
         "editor_fingerprint": models, "settings": canonical_json(sampler), "source_shard": f"source/{place['shard']}",
         "source_offset": place["offset"], "source_size": place["size"], "source_sha256": place["image_sha256"],
     }
+
+
+def _kept(image: CaptionedImage) -> list[str]:
+    """Return the objects of a picture, which a new background leaves alone."""
+    return list(dict.fromkeys(phrase.text for phrase in image.phrases if phrase.kind == "foreground"))
 
 
 def object_words(recipe: Recipe, settings: Discovery, y: int) -> str:

@@ -132,7 +132,8 @@ def _masks(
     spec = lazy.spec.segmenter
     if spec is None or lazy.segmenter is None:
         return {row["edit_id"]: WHOLE for row in rows}
-    requests = [MaskRequest(pictures[row["edit_id"]], row["mask_phrase"], row["kind"]) for row in rows]
+    requests = [MaskRequest(pictures[row["edit_id"]], row["mask_phrase"], row["kind"], tuple(row["keep_phrases"]))
+                for row in rows]
     settings = MaskSettings(spec.dilate, spec.min_share, spec.max_share)
     made = masks(lazy.segmenter, requests, spec.batch_size, settings)
     return {row["edit_id"]: mask for row, mask in zip(rows, made, strict=True)}

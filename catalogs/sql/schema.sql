@@ -32,11 +32,12 @@ CREATE TABLE phrases (
     source_id VARCHAR, extractor VARCHAR, kind VARCHAR, phrase VARCHAR, manifest VARCHAR NOT NULL
 );
 
--- One row per edit to make: a source image, and the phrase of it to edit out or replace (ASPIRE step 4).
+-- One row per edit to make: a source image, and the phrase of it to edit out or replace (ASPIRE step 4). keep_phrases are
+-- the objects that a new background leaves alone, so that its hits are its own.
 CREATE TABLE edit_plan (
     edit_id VARCHAR, source_id VARCHAR, y BIGINT, class_name VARCHAR, task VARCHAR, kind VARCHAR, phrase VARCHAR,
-    phrase_group VARCHAR, replacement VARCHAR, mask_phrase VARCHAR, editor VARCHAR, prompt VARCHAR,
-    negative_prompt VARCHAR, noise_seed BIGINT, steps BIGINT, guidance_scale DOUBLE, eta DOUBLE,
+    phrase_group VARCHAR, replacement VARCHAR, mask_phrase VARCHAR, keep_phrases VARCHAR[],
+    editor VARCHAR, prompt VARCHAR, negative_prompt VARCHAR, noise_seed BIGINT, steps BIGINT, guidance_scale DOUBLE, eta DOUBLE,
     editor_fingerprint VARCHAR, settings JSON, manifest VARCHAR NOT NULL
 );
 

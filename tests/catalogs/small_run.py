@@ -219,6 +219,7 @@ def edits(run: Run, sources: Sequence[Mapping[str, Any]]) -> None:
                 "task": "edits-0000",
                 "replacement": "a desert" if kind == "background" else None,
                 "mask_phrase": "a bird" if kind == "background" else phrase,
+                "keep_phrases": ["a reed"] if kind == "background" else [],
                 "editor": "inpaint",
                 "prompt": "a desert",
                 "negative_prompt": "",

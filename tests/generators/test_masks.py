@@ -80,6 +80,22 @@ def test_a_foreground_is_grown_and_a_background_is_the_complement() -> None:
     assert background.share == pytest.approx(1 - bird.mean())
 
 
+def test_a_new_background_leaves_other_objects_alone() -> None:
+    bird, reed, nothing = box(10, 20, 8, 10), box(2, 6, 20, 4), np.zeros(SIZE, bool)
+    behind = MaskRequest(picture(), "a bird", "background", ("a reed", "a crane"))
+    alone = MaskRequest(picture(), "a bird", "background")
+    both, one = masks(Found(bird, reed, nothing, bird), [behind, alone], 2, MaskSettings(dilate=26))
+    assert both.mask is not None and np.array_equal(both.mask, ~(bird | dilate(reed, 1)))
+    assert one.mask is not None and np.array_equal(one.mask, ~bird)
+
+
+def test_objects_that_leave_no_background_are_a_reject() -> None:
+    left, right = box(0, 0, 40, 30), box(0, 30, 40, 30)
+    behind = MaskRequest(picture(), "a bird", "background", ("a wall",))
+    (result,) = masks(Found(left, right), [behind], 2)
+    assert (result.mask, result.reason) == (None, "mask_empty") and "'a wall'" in (result.detail or "")
+
+
 @pytest.mark.parametrize(
     ("kind", "covered", "reason"),
     [

@@ -64,6 +64,7 @@ def test_an_edit_removes_an_object_or_replaces_a_background() -> None:
     assert (reed["phrase"], reed["mask_phrase"], reed["replacement"]) == ("a reed", "a reed", None)
     assert reed["prompt"] == "a photo of a waterbird on the lake"
     assert (lake["mask_phrase"], lake["replacement"]) == ("a bird", "a desert")
+    assert (reed["keep_phrases"], lake["keep_phrases"]) == ([], ["a reed"])
     assert lake["prompt"] == "a photo of a waterbird on a desert"
     assert (lake["source_shard"], lake["source_offset"]) == ("source/train-000000.tar", 512 * 3)
     assert rows["s1", "foreground"]["phrase_group"] == reed["phrase_group"]

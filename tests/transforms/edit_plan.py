@@ -92,7 +92,8 @@ def edit_row(task: int, number: int, source: str, data: bytes, place: tuple[int,
     asked = {
         "source_id": source, "y": number % 2, "class_name": CLASSES[number % 2], "kind": kind, "phrase": phrase,
         "phrase_group": phrase.split()[1], "replacement": replacement,
-        "mask_phrase": "a bird" if number % 2 else phrase, "editor": editor, "prompt": replacement or "",
+        "mask_phrase": "a bird" if number % 2 else phrase, "keep_phrases": ["a buoy"] if number % 2 else [],
+        "editor": editor, "prompt": replacement or "",
         "negative_prompt": "", "steps": 2, "guidance_scale": 2.0, "eta": 0.0,
     }
     return {
