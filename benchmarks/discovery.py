@@ -52,10 +52,15 @@ class World:
         return (f"source.bias_ratio={self.bias_ratio}", f"source.objects={objects.strip()}")
 
 
+def beside(cue: str, of: str) -> dict[str, dict[str, float]]:
+    """Return rates of objects that put ``cue`` beside 97% of one class and 3% of the other."""
+    return {name: {cue: 0.97 if name == of else 0.03, "rock": 0.03} for name in CLASSES}
+
+
 WORLDS = {
     "background": World(0.97, ALIKE, {0: ("land",), 1: ("water",)}),
-    "reed": World(0.5, {"landbird": {"reed": 0.97, "rock": 0.03}, "waterbird": {"reed": 0.03, "rock": 0.03}}, {0: ("reed",)}),
-    "buoy": World(0.5, {"landbird": {"buoy": 0.03, "rock": 0.03}, "waterbird": {"buoy": 0.97, "rock": 0.03}}, {1: ("buoy",)}),
+    "reed": World(0.5, beside("reed", "landbird"), {0: ("reed",)}),
+    "buoy": World(0.5, beside("buoy", "waterbird"), {1: ("buoy",)}),
     "nothing": World(0.5, ALIKE, {}),
 }
 TOGETHER = World(0.75, {"landbird": {"reed": 0.97}, "waterbird": {"buoy": 0.97}},
