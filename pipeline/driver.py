@@ -24,7 +24,7 @@ from pipeline.models import generator_spec, scorer_spec
 from pipeline.pool import Pool
 from pipeline.progress import Reporter
 from pipeline.quota import Group, Quota, quotas
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, RecipeError
 from pipeline.runfolder import RunFolder, run_folder
 from pipeline.sourcing import SourceResult, source_stage
 from pipeline.synthesis import synthesis_stage
@@ -95,6 +95,9 @@ def _run(
     recipe: Recipe, folder: RunFolder, launcher: Launcher, report: Reporter, until: str, generate: bool
 ) -> RunResult:
     begin = time.monotonic()
+    if reaches(until, "generate") and not (recipe.bias.known or recipe.spurious_free):
+        raise RecipeError("no bias label is known, so there are no groups to balance: add spurious_free, which makes "
+                          "pictures without what discovery reports; or stop at the table: fairshards discover")
     previous = folder.current()
     specs = _specs(recipe, launcher) if reaches(until, "generate") else None
     looks = _discovery_specs(recipe, launcher) if reaches(until, "discover") else None

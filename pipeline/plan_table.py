@@ -18,7 +18,7 @@ from pipeline.recipe import Recipe, RecipeError
 def print_plan(recipe: Recipe, output: Path | None) -> None:
     """Print counts per group and what would be made, from the dataset or from the recipe's published counts."""
     console = Console()
-    if recipe.spurious_free:
+    if recipe.spurious_free or not recipe.bias.known:
         print_aspire_plan(recipe, _images(recipe, output), console)
     else:
         _print_balanced(recipe, output, console)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import importlib.resources
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from catalogs.identity import UNKNOWN, UNKNOWN_BIAS
 from filters.registry import FILTERS
 from pipeline.discovery_settings import Discovery
 from pipeline.nearest import nearest
+from pipeline.source_settings import SOURCES, Source
 from pipeline.spurious_free_settings import SpuriousFree
 from pipeline.strict import Strict
 from pipeline.training_settings import reference_settings, train_settings
@@ -46,92 +47,26 @@ class Bias(Strict):
     """The bias attribute b."""
 
     name: str = "background"
-    values: tuple[LabelValue, ...] = Field(min_length=2)
+    values: tuple[LabelValue, ...] = Field(min_length=1)
 
-
-class _Source(Strict):
-    bias_ratio: float | None = Field(
-        None,
-        ge=0.5,
-        lt=1.0,
-        description="r. Pocket world: how biased it is drawn. Other sources: train and val minority groups are "
-        "sub-sampled to n_maj (1-r)/r (FFR's rule).",
-    )
-    aligned: Mapping[str, str] = Field(
-        default_factory=dict,
-        description="For each class, the bias value that its majority has at bias_ratio. Default: as in "
-        "published_counts, else the one with the most training images.",
-    )
-    val_min_group: int = Field(10, ge=1, description="No val group is sub-sampled below this.")
-    published_counts: Mapping[str, tuple[int, ...]] = Field(
-        default_factory=dict,
-        description="Training counts per group (class-major order) by bias ratio, for `plan` without the dataset.",
-    )
-
-
-class PocketSource(_Source):
-    """Pocket Waterbirds, rendered into the run folder."""
-
-    reader: Literal["pocket"]
-    n_train: int = Field(1000, ge=8)
-    val_min_group: int = Field(100, ge=1)
-    test_per_group: int = Field(250, ge=1)
-    seed: int | None = Field(None, description="The world's seed. Default: the recipe's.")
-    objects: Mapping[str, Mapping[str, float]] = Field(
-        default_factory=dict,
-        description="Planted cues: for each class, how often a reed, branch, buoy or rock stands beside the bird.",
-    )
+    @property
+    def known(self) -> bool:
+        """Whether the dataset says the bias value of its images."""
+        return self.name != UNKNOWN
 
     @model_validator(mode="after")
-    def _rates_can_be_drawn(self) -> PocketSource:
-        if self.objects:
-            from pocket.scene import check_rates
-
-            check_rates(self.objects)
+    def _some_to_tell_apart(self) -> Bias:
+        if self.known and len(self.values) < 2:
+            raise ValueError(f"bias.values has {self.values[0].name!r} alone; an attribute has two values or more. "
+                             "Leave bias out where no label is known")
+        if not self.known and [value.name for value in self.values] != [UNKNOWN]:
+            raise ValueError(f"bias.name {UNKNOWN!r} means that no bias label is known; give another name, or leave "
+                             "bias out")
         return self
 
 
-class WebDatasetSource(_Source):
-    """WebDataset tars in a folder."""
-
-    reader: Literal["webdataset"]
-    path: str
-    splits: Mapping[str, str] = Field(
-        default_factory=lambda: {"train": "train-*.tar", "val": "val-*.tar", "test": "test-*.tar"}
-    )
-    class_field: str = "class"
-    bias_field: str = "background"
-
-
-class MetadataCsvSource(_Source):
-    """A folder with metadata.csv, as the official Waterbirds release."""
-
-    reader: Literal["metadata_csv"]
-    path: str
-    file_field: str = "img_filename"
-    class_field: str = "y"
-    split_field: str = "split"
-    bias_field: str = "place"
-
-
-class ImageFolderSource(_Source):
-    """A tree <split>/<class>/<bias>/*.jpg."""
-
-    reader: Literal["image_folder"]
-    path: str
-    layout: str = "split/class/bias"
-
-
-Source = Annotated[
-    PocketSource | WebDatasetSource | MetadataCsvSource | ImageFolderSource, Field(discriminator="reader")
-]
-SOURCES: Mapping[str, Any] = {
-    get_args(kind.model_fields["reader"].annotation)[0]: kind for kind in get_args(get_args(Source)[0])
-}
-
-
-UNKNOWN_BIAS_ATTRIBUTE = Bias.model_construct(name=UNKNOWN, values=(LabelValue.model_validate({"name": UNKNOWN}),))
-"""The bias attribute of samples that are asked for without a bias value: their groups are (y, -1)."""
+UNKNOWN_BIAS_ATTRIBUTE = Bias(name=UNKNOWN, values=(LabelValue.model_validate({"name": UNKNOWN}),))
+"""The bias attribute of samples without a bias value: their groups are (y, -1)."""
 
 
 class ClassPrompt(Strict):
@@ -251,7 +186,7 @@ class Recipe(Strict):
     seed: int = Field(0, ge=0)
     source: Source
     classes: tuple[LabelValue, ...] = Field(min_length=2)
-    bias: Bias
+    bias: Bias = Field(UNKNOWN_BIAS_ATTRIBUTE, description="Default, or null: no label of it is known.")
     pairs: tuple[tuple[str, str], ...] = Field(
         (), alias="groups", description="The (class, bias) pairs that exist. Default: all of them."
     )
@@ -267,6 +202,11 @@ class Recipe(Strict):
     )
     runner: Runner = Field(default_factory=lambda: Runner.model_validate({}))
     output: str = Field("runs", description="The folder of the run folders.")
+
+    @field_validator("bias", mode="before")
+    @classmethod
+    def _nothing_is_unknown(cls, given: Any) -> Any:
+        return UNKNOWN_BIAS_ATTRIBUTE if given is None else given
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
@@ -285,6 +225,8 @@ class Recipe(Strict):
         if self.discovery:
             reference_settings(self.training, self.discovery.reference)
         self._aspire_fits()
+        if not self.bias.known:
+            self._fits_without_bias()
         if len(set(self.pairs)) < len(self.pairs):
             raise ValueError(f"groups has a pair twice: {[list(pair) for pair in self.pairs]}")
         groups = len(self.groups)
@@ -309,6 +251,26 @@ class Recipe(Strict):
             raise ValueError("aspire-dfr chooses by discovered groups on val: set discovery.splits: [train, val], or "
                              "training.by_method.aspire-dfr.dfr_groups: 'true'")
 
+    def _fits_without_bias(self) -> None:
+        """Check that nothing asks for bias labels."""
+        asked = [method for method in self.training.methods if method in PER_GROUP]
+        needs = {
+            f"training.methods has {asked} (erm, aspire-erm and aspire-dfr ask for none)": bool(asked),
+            "training.losses has 'resample'": "resample" in self.training.losses,
+            "training has dfr_groups 'true'": any(one.dfr_groups == "true" for one in train_settings(self.training)
+                                                  if one.method == "aspire-dfr"),
+            "groups lists pairs": bool(self.pairs),
+            "source.aligned names groups": bool(self.source.aligned),
+            "source.bias_ratio sub-samples groups": self.source.reader != "pocket" and bool(self.source.bias_ratio),
+        }  # fmt: skip
+        wrong = [what for what, does in needs.items() if does]
+        if wrong:
+            raise ValueError(f"{'; '.join(wrong)}, but no bias label is known: name the attribute in bias, or leave "
+                             "that out")
+        if not self.discovery:
+            raise ValueError("without bias nothing says what is spurious: add discovery, which finds it, or name the "
+                             "attribute in bias")
+
     @property
     def groups(self) -> list[tuple[int, int]]:
         """The (y, b) pairs, class-major.
@@ -316,7 +278,7 @@ class Recipe(Strict):
         Raises:
             ValueError: ``groups`` names a class or a bias value that the recipe lacks.
         """
-        if self.bias is UNKNOWN_BIAS_ATTRIBUTE:
+        if not self.bias.known:
             return [(y, UNKNOWN_BIAS) for y in range(len(self.classes))]
         classes = [value.name for value in self.classes]
         values = [value.name for value in self.bias.values]

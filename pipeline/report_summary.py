@@ -40,7 +40,7 @@ def recipe_lines(recipe: Recipe, reader: Reader) -> list[tuple[str, str]]:
     return [
         ("Source", _join(f"reader {recipe.source.reader}", getattr(recipe.source, "path", ""), _ratio(recipe), counts)),
         ("Classes y", ", ".join(value.name for value in recipe.classes)),
-        ("Bias b", f"{recipe.bias.name}: {', '.join(value.name for value in recipe.bias.values)}"),
+        ("Bias b", _bias(recipe)),
         ("Prompts", _join(*recipe.prompts.templates, recipe.prompts.negative and f"not: {recipe.prompts.negative}")),
         ("Generator", _generator(recipe)),
         ("Scorer and judge", f"{recipe.scorer.model} on {recipe.scorer.device}"),
@@ -48,6 +48,12 @@ def recipe_lines(recipe: Recipe, reader: Reader) -> list[tuple[str, str]]:
         ("Training", _training(recipe)),
         ("Seed", str(recipe.seed)),
     ]
+
+
+def _bias(recipe: Recipe) -> str:
+    if not recipe.bias.known:
+        return "no bias label is known: groups are classes"
+    return f"{recipe.bias.name}: {', '.join(value.name for value in recipe.bias.values)}"
 
 
 def fingerprints(reader: Reader) -> list[Row]:

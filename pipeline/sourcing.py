@@ -14,8 +14,9 @@ from catalogs.schemas import SCHEMAS
 from pipeline.jobs import Launcher
 from pipeline.progress import Reporter
 from pipeline.quota import Group, biased_counts
-from pipeline.recipe import PocketSource, Recipe, RecipeError
+from pipeline.recipe import LabelValue, Recipe, RecipeError
 from pipeline.runfolder import RunFolder
+from pipeline.source_settings import ImageFolderSource, PocketSource
 from transforms import commit
 from transforms.source import GroupLabels, IngestSource, Labels, plan_source
 from transforms.sources import READERS, SourceReader, WebDatasetReader
@@ -72,18 +73,25 @@ def reader_of(recipe: Recipe, folder: RunFolder, report: Reporter) -> SourceRead
     """Return the recipe's reader; for the pocket world, render it first."""
     source = recipe.source
     if isinstance(source, PocketSource):
-        return WebDatasetReader(str(_render(recipe, source, folder, report)))
+        world = str(_render(recipe, source, folder, report))
+        return WebDatasetReader(world) if recipe.bias.known else WebDatasetReader(world, bias_field=None)
     options = source.model_dump(exclude={"reader", "bias_ratio", "val_min_group", "published_counts", "aligned"})
+    if isinstance(source, ImageFolderSource):
+        options["layout"] = source.layout or ("split/class/bias" if recipe.bias.known else "split/class")
+    elif not recipe.bias.known:
+        options["bias_field"] = None
     return READERS[source.reader](**options)
 
 
 def labels_of(recipe: Recipe) -> GroupLabels:
     """Return how the dataset's class and bias labels are looked up, and which groups there are."""
-    both = []
-    for values in (recipe.classes, recipe.bias.values):
-        spelled = any(value.labels for value in values)
-        both.append(Labels(tuple(v.name for v in values), tuple(v.labels for v in values) if spelled else ()))
-    return GroupLabels(both[0], both[1], tuple(recipe.groups))
+    bias = _labels(recipe.bias.values) if recipe.bias.known else None
+    return GroupLabels(_labels(recipe.classes), bias, tuple(recipe.groups))
+
+
+def _labels(values: Sequence[LabelValue]) -> Labels:
+    spelled = any(value.labels for value in values)
+    return Labels(tuple(v.name for v in values), tuple(v.labels for v in values) if spelled else ())
 
 
 def group_counts(recipe: Recipe, index: Sequence[Row], split: str = "train") -> dict[Group, int]:

@@ -10,7 +10,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
-from catalogs.identity import ID_DIGITS, canonical_json, digest, task_hash
+from catalogs.identity import ID_DIGITS, UNKNOWN, UNKNOWN_BIAS, canonical_json, digest, task_hash
 from generators.images import BadImage, decode_image, encode_png, plain_format
 from transforms import commit
 from transforms.shards import ShardSample, sha256, write_shard
@@ -44,15 +44,18 @@ class Labels:
 
 @dataclass(frozen=True)
 class GroupLabels:
-    """How classes and bias values are looked up, and the (y, b) pairs that exist; no pairs: all of them."""
+    """How classes and bias values are looked up, and the (y, b) pairs that exist; no pairs: all of them.
+
+    Without ``bias`` no bias label is looked at: b is -1, its name "unknown".
+    """
 
     classes: Labels
-    bias: Labels
+    bias: Labels | None
     pairs: tuple[tuple[int, int], ...] = ()
 
     def facts(self, y: int, b: int) -> Row:
         """Return a group's columns."""
-        names = self.classes.names[y], self.bias.names[b]
+        names = self.classes.names[y], self.bias.names[b] if self.bias else UNKNOWN
         return {"y": y, "class_name": names[0], "b": b, "bias_name": names[1], "group_name": "|".join(names)}
 
 
@@ -176,13 +179,16 @@ def _examined(item: SourceItem | SourceProblem, labels: GroupLabels, repeated: b
 
 def _group(item: SourceItem, labels: GroupLabels) -> tuple[int, int] | SourceProblem:
     """Return (y, b), or why the item has none."""
-    if item.class_label is None or item.bias_label is None:
+    if item.class_label is None or (labels.bias and item.bias_label is None):
         which = "class" if item.class_label is None else "bias"
         return SourceProblem(item.key, item.split, "missing_label", f"the {which} label of {item.key!r} is missing")
-    y, b = labels.classes.number(item.class_label), labels.bias.number(item.bias_label)
+    y = labels.classes.number(item.class_label)
     if y is None:
         detail = f"class {item.class_label!r}; the recipe knows {list(labels.classes.names)}"
         return SourceProblem(item.key, item.split, "unknown_class", detail)
+    if labels.bias is None:
+        return y, UNKNOWN_BIAS
+    b = labels.bias.number(str(item.bias_label))
     if b is None:
         detail = f"bias value {item.bias_label!r}; the recipe knows {list(labels.bias.names)}"
         return SourceProblem(item.key, item.split, "unknown_bias", detail)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.recipe import Recipe, RecipeError, load_recipe, shipped_recipes
 
@@ -37,6 +38,9 @@ def test_every_shipped_recipe_loads(name: str) -> None:
         ("training.settings={main: {lr: 0}}", r"lr is 0; it must be above 0"),
         ("groups=[[landbird, sea]]", r"groups has \[landbird, sea\]"),
         ("source={reader: zip, path: x}", r"zip"),
+        ("bias=null", r"training\.methods has \['usb', 'asb', 'ffr'\].*no bias label is known"),
+        ("bias={name: unknown, values: [{name: a}, {name: b}]}", r"bias\.name 'unknown' means"),
+        ("bias={values: [{name: land}]}", r"bias: bias\.values has 'land' alone"),
         ("name=a/b", r"name"),
         ("no-equals-sign", r"not key=value"),
     ],
@@ -44,6 +48,30 @@ def test_every_shipped_recipe_loads(name: str) -> None:
 def test_mistakes_are_named(override: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         load_recipe("pocket-waterbirds", [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.losses=[erm, resample]", r"losses has 'resample', but no bias label is known"),
+        ("training.by_method={aspire-dfr: {dfr_groups: 'true'}}", r"dfr_groups 'true'"),
+        ("groups=[[landbird, land]]", r"groups lists pairs"),
+        ("source={reader: image_folder, path: x, bias_ratio: 0.9}", r"bias_ratio sub-samples groups"),
+        ("source={reader: image_folder, path: x, aligned: {landbird: land}}", r"source\.aligned names groups"),
+    ],
+)
+def test_without_bias_labels_nothing_may_ask_for_them(override: str, message: str) -> None:
+    assert load_recipe("pocket-aspire", ["bias=null"]).groups == [(0, -1), (1, -1)]
+    with pytest.raises(RecipeError, match=message):
+        load_recipe("pocket-aspire", ["bias=null", override])
+    with pytest.raises(RecipeError, match="add discovery, which finds it"):
+        load_recipe("pocket-waterbirds", ["bias=null", "training.methods=[erm]"])
+
+
+def test_a_recipe_without_bias_labels_survives_being_written(tmp_path: Path) -> None:
+    recipe = load_recipe("pocket-aspire", ["bias=null"])
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True)))
+    assert load_recipe(str(tmp_path / "r.yaml")) == recipe
 
 
 def test_an_unknown_recipe_names_the_nearest() -> None:

@@ -220,6 +220,12 @@ def test_a_second_driver_is_refused_with_the_first_ones_pid(copy: Callable[[], P
         pass
 
 
+def test_without_bias_labels_there_is_nothing_to_balance(tmp_path: Path) -> None:
+    blind = load_recipe("pocket-aspire", ["bias=null", "spurious_free=null", "training.methods=[erm]"])
+    with pytest.raises(RecipeError, match="no groups to balance: add spurious_free"):
+        run(blind, Launcher(), Reporter(quiet=True), root=tmp_path / "run")
+
+
 def test_raw_shards_hold_what_the_plan_says(small: Small) -> None:
     for path in small.root.glob("raw/*.tar"):
         with tarfile.open(path) as tar:

@@ -15,6 +15,7 @@ from pipeline.recipe import Recipe, RecipeError, load_recipe, shipped_recipes
 from pipeline.runfolder import RunFolder
 from pipeline.sourcing import SourceResult, aligned_values, group_counts, source_stage, stated_aligned, to_bias_ratio
 from tests.transforms.test_sources import picture
+from transforms.shards import ShardSample, write_shard
 
 UTK_TEST = {(0, 0): 723, (0, 1): 103, (1, 0): 710, (1, 1): 121}
 UTK_TRAIN = {(0, 0): 5784, (0, 1): 934, (1, 0): 5731, (1, 1): 1003}
@@ -99,6 +100,46 @@ def test_which_images_are_kept_does_not_depend_on_their_order() -> None:
     given = rows(train=UTK_TEST)
     kept = {row["sample_id"] for row in to_bias_ratio(plain(), given)}
     assert kept == {row["sample_id"] for row in to_bias_ratio(plain(), given[::-1])}
+
+
+def unlabelled(reader: str, folder: Path) -> str:
+    """Write one training image of each class with no word about its background; return the recipe's source."""
+    names = ("landbird", "waterbird")
+    folder.mkdir()
+    if reader == "webdataset":
+        birds = (ShardSample(name, picture(y), "png", y, {}, "") for y, name in enumerate(names))
+        tar, _ = write_shard(birds)
+        (folder / "train-000000.tar").write_bytes(tar)
+    for name in names if reader != "webdataset" else ():
+        (folder / "train" / name).mkdir(parents=True)
+        (folder / "train" / name / "x.png").write_bytes(picture())
+    if reader == "metadata_csv":
+        lines = ["img_filename,y,split", *(f"train/{name}/x.png,{y},0" for y, name in enumerate(names))]
+        (folder / "metadata.csv").write_text("\n".join(lines))
+    return f"source={{reader: {reader}, path: {folder}}}"
+
+
+@pytest.mark.parametrize("reader", ["webdataset", "metadata_csv", "image_folder"])
+def test_a_dataset_without_bias_labels_is_read_whole(reader: str, tmp_path: Path) -> None:
+    blind = recipe("pocket-aspire", "bias=null", unlabelled(reader, tmp_path / "data"))
+    (tmp_path / "run").mkdir()
+    found = source_stage(blind, RunFolder(tmp_path / "run"), Launcher(), Reporter(quiet=True))
+    assert (found.counts, found.rejects) == ({(0, -1): 1, (1, -1): 1}, 0)
+    index = manifest.read_rows(tmp_path / "run" / found.index)[1]
+    assert {row["group_name"] for row in index} == {"landbird|unknown", "waterbird|unknown"}
+
+
+def test_without_bias_the_labels_of_the_pocket_world_are_not_looked_at(tmp_path: Path) -> None:
+    asked = ("source.n_train=8", "source.val_min_group=1", "source.test_per_group=1")
+    both = []
+    for name, blind in (("blind", ("bias=null",)), ("labelled", ())):
+        (tmp_path / name).mkdir()
+        found = source_stage(recipe("pocket-aspire", *asked, *blind), RunFolder(tmp_path / name), Launcher(),
+                             Reporter(quiet=True))  # fmt: skip
+        both.append(manifest.read_rows(tmp_path / name / found.index)[1])
+    assert {row["b"] for row in both[0]} == {-1} and {row["b"] for row in both[1]} == {0, 1}
+    same = [[(row["sample_id"], row["y"], row["image_sha256"]) for row in rows_] for rows_ in both]
+    assert same[0] == same[1]
 
 
 def animals(folder: Path) -> Path:

@@ -27,7 +27,8 @@ class MetadataCsvReader(SourceReader):
 
     Attributes:
         path: The folder.
-        file_field, class_field, split_field, bias_field: Column names; the defaults are Waterbirds'.
+        file_field, class_field, split_field, bias_field: Column names; the defaults are Waterbirds'. Without a
+            ``bias_field`` no bias label is read.
         splits: What each value of the split column means.
     """
 
@@ -35,7 +36,7 @@ class MetadataCsvReader(SourceReader):
     file_field: str = "img_filename"
     class_field: str = "y"
     split_field: str = "split"
-    bias_field: str = "place"
+    bias_field: str | None = "place"
     splits: Mapping[str, str] = field(default_factory=lambda: {"0": "train", "1": "val", "2": "test"})
 
     def units(self) -> list[SourceUnit]:
@@ -53,8 +54,8 @@ class MetadataCsvReader(SourceReader):
         if not storage.exists(table):
             raise SourceError(f"{table} is not there; source.path must be the folder that holds metadata.csv")
         reader = csv.DictReader(io.StringIO(storage.read(table).decode("utf-8-sig", "surrogateescape")))
-        wanted = {self.file_field, self.class_field, self.split_field, self.bias_field}
-        missing = wanted - set(reader.fieldnames or [])
+        fields = (self.file_field, self.class_field, self.split_field, self.bias_field)
+        missing = {name for name in fields if name} - set(reader.fieldnames or [])
         if missing:
             raise SourceError(f"{table} has columns {reader.fieldnames}, and lacks {sorted(missing)}")
         return list(reader)
@@ -86,6 +87,6 @@ class MetadataCsvReader(SourceReader):
             split,
             data,
             row[self.class_field] or None,
-            row[self.bias_field] or None,
+            (row[self.bias_field] or None) if self.bias_field else None,
             metadata={name: value for name, value in row.items() if isinstance(name, str)},
         )

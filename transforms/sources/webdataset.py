@@ -32,13 +32,13 @@ class WebDatasetReader(SourceReader):
         path: The folder.
         splits: For each split, the glob pattern of its tars.
         class_field: The json field with the class, when there is no ``.cls``.
-        bias_field: The json field with the bias label.
+        bias_field: The json field with the bias label; None: no bias label is read.
     """
 
     path: str
     splits: Mapping[str, str] = field(default_factory=lambda: dict(SPLITS))
     class_field: str = "class"
-    bias_field: str = "background"
+    bias_field: str | None = "background"
 
     def units(self) -> list[SourceUnit]:
         """Return one unit a tar, split by split."""
@@ -87,7 +87,8 @@ class WebDatasetReader(SourceReader):
             else _text(facts, self.class_field)
         )
         caption = members.get("txt", b"").decode(errors="replace")
-        return SourceItem(key, split, image, label, _text(facts, self.bias_field), caption, facts)
+        bias = _text(facts, self.bias_field) if self.bias_field else None
+        return SourceItem(key, split, image, label, bias, caption, facts)
 
 
 def _facts(members: Mapping[str, bytes]) -> dict[str, Any] | None:
