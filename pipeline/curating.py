@@ -111,6 +111,7 @@ def _commit_decisions(
                 "group": recipe.group_name(y, b),
                 "balanced": quota.balanced,
                 "extra": quota.extra,
+                "validation": quota.validation,
             }
             for (y, b), quota in quotas.items()
         ],

@@ -91,32 +91,41 @@ class Selection:
 
 
 def select(decision: Decision, quotas: Mapping[Group, Quota]) -> Selection:
-    """Choose, per group, edits first and then by replicate number, the balanced and the extra samples.
+    """Choose, per group, edits first and then by replicate number, the balanced, extra and validation samples.
 
     The balanced split holds exactly the same number of every group: the quota's m, or, where a group is
-    short, as many as the shortest group has; what that drops carries the reason "balance".
+    short, as many as the shortest group has; what that drops carries the reason "balance". So does the validation
+    split, which comes last: it never takes what a method trains on.
     """
     balanced = min(min(quota.balanced, len(decision.passed[group])) for group, quota in quotas.items())
+    left = {group: len(decision.passed[group]) - quota.balanced - quota.extra for group, quota in quotas.items()}
+    validation = min(max(0, min(quota.validation, left[group])) for group, quota in quotas.items())
     chosen: list[tuple[int, Group, str, Candidate]] = []
     rows: list[Row] = []
     for group, quota in quotas.items():
         ordered = sorted(decision.passed[group], key=_order)
         for rank, candidate in enumerate(ordered):
-            if rank < balanced:
-                split = "balanced"
-            elif quota.balanced <= rank < quota.total:
-                split = "extra"
-            else:
-                rows.append(
-                    _row(candidate, "quota", False, "balance" if rank < quota.balanced else "surplus")
-                )
-                continue
-            rows.append(_row(candidate, "quota", True, None))
-            chosen.append((rank, group, split, candidate))
+            split, reason = _place(rank, quota, balanced, validation)
+            rows.append(_row(candidate, "quota", reason is None, reason))
+            if reason is None:
+                chosen.append((rank, group, split, candidate))
     chosen.sort(key=lambda entry: (entry[2], entry[0], entry[1]))
     return Selection(
         [(split, candidate) for _, _, split, candidate in chosen], rows, decision.missing(quotas), balanced
     )
+
+
+def _place(rank: int, quota: Quota, balanced: int, validation: int) -> tuple[str, str | None]:
+    """Return the split of a group's sample by its rank, and why it isn't in there, if it isn't."""
+    if rank < quota.balanced:
+        return "balanced", None if rank < balanced else "balance"
+    rank -= quota.balanced
+    if rank < quota.extra:
+        return "extra", None
+    rank -= quota.extra
+    if rank < quota.validation:
+        return "validation", None if rank < validation else "balance"
+    return "", "surplus"
 
 
 def curation_id(
@@ -130,7 +139,8 @@ def curation_id(
     That is: the filters, the quotas, the scorer and the tasks it decided on (``inputs``), and how many samples
     a curated shard holds, since the shards are numbered in their folder.
     """
-    wanted = [[*group, quota.balanced, quota.extra] for group, quota in sorted(quotas.items())]
+    wanted = [[*group, quota.balanced, quota.extra, *([quota.validation] if quota.validation else ())]
+              for group, quota in sorted(quotas.items())]  # fmt: skip
     filters = [[name, FILTERS[name].version, dict(options)] for name, options in settings.items()]
     parts = {"filters": filters, "quotas": wanted, "inputs": list(inputs), "shard_size": shard_size}
     return digest({"version": VERSION, **parts})[:TASK_DIGITS]

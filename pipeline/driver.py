@@ -125,7 +125,9 @@ def _run(
             rounds = planned_rounds(making, specs[0], folder, previous) if decides else None
             groups = _groups(this, result)
     elif specs:
-        result.quotas = quotas(source.counts, recipe.quota.per_group, recipe.quota.usb_extra)
+        result.quotas = quotas(
+            source.counts, recipe.quota.per_group, recipe.quota.usb_extra, recipe.quota.validation
+        )
     if specs:
         if reaches(until, "train"):
             from pipeline.training import check_groups, check_quota

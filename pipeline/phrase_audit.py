@@ -22,6 +22,7 @@ from pipeline.language import language_stage
 from pipeline.phrases_found import KINDS
 from pipeline.progress import Reporter
 from pipeline.runfolder import RunFolder
+from trainers.mixes import VALIDATION
 
 Row = Mapping[str, Any]
 VERSION = "audit/1"
@@ -33,13 +34,13 @@ def phrase_audit(
 ) -> dict[str, str]:
     """Describe the curated samples, commit the bits of every ranked phrase, and return manifests with content hashes.
 
-    The captions of samples are listed for the current curation only: two curations may keep the same sample.
+    A generated validation set is left out: it augments nothing. The captions of samples are listed for the current curation only: two curations may keep the same sample.
 
     Raises:
         RecipeError: no sample got a caption, or no caption a phrase.
     """
     rows = manifest.read_rows(folder.root / curated.index)[1]
-    splits = tuple(sorted({row["split"] for row in rows}))
+    splits = tuple(sorted({row["split"] for row in rows} - set(VALIDATION)))
     looks = replace(specs, captioner=replace(specs.captioner, splits=splits))
     manifests, captions, phrases = language_stage(
         folder, curated.index, rows, looks, launcher, report, settings.task_size

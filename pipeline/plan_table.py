@@ -38,7 +38,7 @@ def _print_balanced(recipe: Recipe, output: Path | None, console: Console) -> No
     counts, where = real_counts(recipe, output)
     if not any(counts.values()):
         raise RecipeError("no training image in any group")
-    planned = quotas(counts, recipe.quota.per_group, recipe.quota.usb_extra)
+    planned = quotas(counts, recipe.quota.per_group, recipe.quota.usb_extra, recipe.quota.validation)
     usb = usb_counts(counts)
     table = Table(title=f"{recipe.name}: what would be made")
     for column in (

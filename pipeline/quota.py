@@ -17,16 +17,18 @@ class Quota:
     """What one group must have after curation.
 
     ``balanced`` samples go into the balanced split, the same number for every group; ``extra`` ones stand
-    beside them for the USB baseline alone, which needs M - n a group.
+    beside them for the USB baseline alone, which needs M - n a group. ``validation`` ones, the same number for
+    every group, are a generated validation set: no method trains on them.
     """
 
     balanced: int
     extra: int
+    validation: int = 0
 
     @property
     def total(self) -> int:
         """All samples of the group that are kept."""
-        return self.balanced + self.extra
+        return self.balanced + self.extra + self.validation
 
 
 def per_group(real: Mapping[Group, int]) -> int:
@@ -34,14 +36,17 @@ def per_group(real: Mapping[Group, int]) -> int:
     return next(iter(asb_counts(real).values()))
 
 
-def quotas(real: Mapping[Group, int], m: int | None = None, usb_extra: bool = False) -> dict[Group, Quota]:
+def quotas(
+    real: Mapping[Group, int], m: int | None = None, usb_extra: bool = False, validation: int = 0
+) -> dict[Group, Quota]:
     """Return every group's quota from the real training counts.
 
     ``m`` overrides FFR's rule. With ``usb_extra`` a group also gets what USB needs beyond m.
     """
     balanced = per_group(real) if m is None else m
     usb = usb_counts(real)
-    return {group: Quota(balanced, max(0, usb[group] - balanced) if usb_extra else 0) for group in real}
+    extra = {group: max(0, count - balanced) if usb_extra else 0 for group, count in usb.items()}
+    return {group: Quota(balanced, extra[group], validation) for group in real}
 
 
 def minority_kept(majority: int, bias_ratio: float) -> int:

@@ -133,6 +133,9 @@ class Quota(Strict):
 
     per_group: int | None = Field(None, ge=1, description="Default: FFR's m = floor(sum(M - n) / K) (methods 1.4).")
     usb_extra: bool = Field(False, description="Also keep what the USB baseline needs: M - n a group.")
+    validation: int = Field(
+        0, ge=0, description="Also keep this many a group to validate on: selection synthetic-validation."
+    )
     surplus: float = Field(0.15, ge=0, description="Share made beyond the quota in the first round.")
     max_rounds: int = Field(4, ge=1)
     shard_size: int = Field(64, ge=1, description="S: a raw shard holds replicates [kS, (k+1)S) of one group.")
@@ -221,7 +224,10 @@ class Recipe(Strict):
                 FILTERS[name](**settings)
             except (TypeError, ValueError) as error:
                 raise ValueError(f"filters.{name}: {error}") from None
-        train_settings(self.training)
+        generated = any(one.selection == "synthetic-validation" for one in train_settings(self.training))
+        if generated and not self.quota.validation:
+            raise ValueError("training has selection synthetic-validation, but quota.validation is 0: set how many "
+                             "generated pictures of each class to validate on, e.g. quota.validation: 50")
         if self.discovery:
             reference_settings(self.training, self.discovery.reference)
         self._aspire_fits()

@@ -74,16 +74,17 @@ def resolved_yaml(recipe: Recipe) -> str:
 def totals(balance: Sequence[Row]) -> Totals:
     """Return the sums over groups."""
     balanced = {row["balanced"] for row in balance}
+    kept = sum(row["balanced"] + row["extra"] + row["validation"] for row in balance)
     return Totals(
         sum(row["real"] for row in balance), sum(row["generated"] for row in balance),
-        sum(row["passed"] for row in balance), sum(row["balanced"] + row["extra"] for row in balance),
-        balanced.pop() if len(balanced) == 1 else None,
+        sum(row["passed"] for row in balance), kept, balanced.pop() if len(balanced) == 1 else None,
     )
 
 
 def shortfalls(settings: Mapping[str, Any], balance: Sequence[Row]) -> list[Row]:
     """Return the groups that stayed short: their quota, what passed the filters, and how many are missing."""
-    quota = {row["group"]: row["balanced"] + row["extra"] for row in settings.get("quotas") or ()}
+    quota = {row["group"]: row["balanced"] + row["extra"] + row.get("validation", 0)
+             for row in settings.get("quotas") or ()}  # fmt: skip
     short = settings.get("shortfall") or {}
     return [{"group": name, "quota": quota.get(name), "passed": row["passed"], "missing": short[name]}
             for row in balance if short.get(name := row["group_name"])]

@@ -65,8 +65,9 @@ def spurious_free_making(
         training_fingerprint=found.training_sha256, reference_means=found.means,
     )
     words = {y: one.tokens for y, one in taught.items()}
-    quota = {(y, b): Quota(settings.per_class, 0) for y, b in _making(recipe, settings, phrases, words).groups}
-    return SpuriousFreeMaking(_making(recipe, settings, phrases, words), (generator, scorer), quota, manifests)
+    making = _making(recipe, settings, phrases, words)
+    quota = dict.fromkeys(making.groups, Quota(settings.per_class, 0, recipe.quota.validation))
+    return SpuriousFreeMaking(making, (generator, scorer), quota, manifests)
 
 
 def top_phrases(found: Discovered, settings: SpuriousFree, y: int) -> tuple[RankedPhrase, ...]:

@@ -52,6 +52,20 @@ def test_selection_is_balanced_and_takes_the_first_replicates() -> None:
     assert not chosen.shortfall
 
 
+def test_a_validation_split_is_balanced_and_comes_last() -> None:
+    quotas = {group: Quota(2, 1 if group == (0, 1) else 0, 3) for group in GROUPS}
+    candidates = [one for one in pool(6) if one.group != (1, 0) or one.sample["replicate"] < 4]
+    chosen = select(decide(candidates, {"group_judge": {}}), quotas)
+    held = [one for split, one in chosen.chosen if split == "validation"]
+    assert Counter(one.group for one in held) == dict.fromkeys(GROUPS, 2)
+    assert {one.sample["replicate"] for one in held if one.group != (0, 1)} == {2, 3}
+    assert {one.sample["replicate"] for one in held if one.group == (0, 1)} == {3, 4}
+    assert chosen.shortfall == {(1, 0): 1} and chosen.balanced == 2
+    assert Counter(row["reason"] for row in chosen.rows if not row["keep"]) == {"balance": 3, "surplus": 2}
+    short = select(decide(pool(1), {"group_judge": {}}), quotas)
+    assert [split for split, _ in short.chosen] == ["balanced"] * 4
+
+
 def test_edits_go_before_generated_samples() -> None:
     def edit(one: Candidate) -> Candidate:
         return replace(one, sample={**one.sample, "kind": "edit", "sample_id": f"e{one.sample['sample_id']}"})
@@ -111,7 +125,8 @@ def test_the_id_follows_filters_quotas_inputs_and_the_shards_size() -> None:
     others = [
         curation_id({"group_judge": {"min_probability": 0.6}}, quotas, ["a"], 500),
         curation_id({"group_judge": {}}, dict.fromkeys(GROUPS, Quota(4, 0)), ["a"], 500),
+        curation_id({"group_judge": {}}, dict.fromkeys(GROUPS, Quota(3, 0, 2)), ["a"], 500),
         curation_id({"group_judge": {}}, quotas, ["b"], 500),
         curation_id({"group_judge": {}}, quotas, ["a"], 4),
     ]
-    assert len({base, *others}) == 5
+    assert len({base, *others}) == 6

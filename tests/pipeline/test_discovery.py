@@ -27,7 +27,7 @@ SMALL = (
     "spurious_free.personalise.batch_size=2",
     "generator.steps=5", "generator.batch_size=8", "generator.window=3", "quota.shard_size=8", "quota.max_rounds=3",
     "filters={spurious_absence: {max: 0.99}}", "training.settings={main: {epochs: 6}}",
-    "training.by_method={}",
+    "training.by_method={aspire-erm: {selection: synthetic-validation}}", "quota.validation=2",
 )  # fmt: skip
 
 
@@ -50,7 +50,8 @@ def test_the_backgrounds_are_found_and_no_bias_label_was_read(made: RunResult) -
             "SELECT selection FROM (SELECT json_extract_string(settings, '$.selection') AS selection "
             "FROM ingested WHERE stage = 'train')"
         ).fetchall()
-    assert any("worst-class" in str(said) for (said,) in settings)
+    rules = " ".join(str(said) for (said,) in settings)
+    assert "worst-class" in rules and "on the generated balanced validation set" in rules
 
 
 def test_every_stage_is_in_the_catalog(made: RunResult) -> None:
@@ -80,10 +81,13 @@ def test_only_training_images_are_edited_and_only_edits_teach(made: RunResult) -
 def test_kept_pictures_are_balanced_over_classes_with_an_unknown_bias_value(made: RunResult) -> None:
     with Catalog.open(made.folder.root) as catalog:
         rows = catalog.con.execute(
-            "SELECT class_name, b, group_name, count(*) FROM shard_index WHERE g = 1 GROUP BY ALL ORDER BY 1"
+            "SELECT class_name, b, group_name, split, count(*) FROM shard_index WHERE g = 1 GROUP BY ALL ORDER BY 1, 4"
         ).fetchall()
         plans = catalog.con.execute("SELECT DISTINCT class_name, prompt, negatives, spurious FROM plan").fetchall()
-    assert rows == [("landbird", -1, "landbird|unknown", 4), ("waterbird", -1, "waterbird|unknown", 4)]
+    assert rows == [
+        (name, -1, f"{name}|unknown", split, count)
+        for name in ("landbird", "waterbird") for split, count in (("balanced", 4), ("validation", 2))
+    ]  # fmt: skip
     said = {name: (prompt, json.loads(away), json.loads(free)) for name, prompt, away, free in plans}
     assert said["waterbird"] == (
         "a photo of a <waterbird-0>", [["a photo of a <waterbird-0> on water", -0.4]], ["water"]
@@ -144,7 +148,7 @@ def test_discovery_alone_stops_before_anything_is_generated(made: RunResult, tmp
 # ---- edits as samples -----------------------------------------------------------------------------------
 
 EDITS = (
-    "spurious_free.per_class=8", "training.methods=[erm,aspire-erm]",
+    "spurious_free.per_class=8", "training.methods=[erm,aspire-erm]", "training.by_method={}", "quota.validation=0",
     "filters={spurious_absence: {max: 0.99}, edit_misplaced: {}, trajectory_variance: {quantile: 1.0}}",
 )  # fmt: skip
 

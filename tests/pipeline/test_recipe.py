@@ -41,6 +41,7 @@ def test_every_shipped_recipe_loads(name: str) -> None:
         ("bias=null", r"training\.methods has \['usb', 'asb', 'ffr'\].*no bias label is known"),
         ("bias={name: unknown, values: [{name: a}, {name: b}]}", r"bias\.name 'unknown' means"),
         ("bias={values: [{name: land}]}", r"bias: bias\.values has 'land' alone"),
+        ("training.settings={selection: synthetic-validation}", r"quota\.validation is 0: set how many"),
         ("name=a/b", r"name"),
         ("no-equals-sign", r"not key=value"),
     ],
