@@ -34,7 +34,8 @@ def phrase_audit(
 ) -> dict[str, str]:
     """Describe the curated samples, commit the bits of every ranked phrase, and return manifests with content hashes.
 
-    A generated validation set is left out: it augments nothing. The captions of samples are listed for the current curation only: two curations may keep the same sample.
+    A generated validation set is left out: it augments nothing. The captions of samples are listed for the current
+    curation only: two curations may keep the same sample.
 
     Raises:
         RecipeError: no sample got a caption, or no caption a phrase.
