@@ -22,7 +22,7 @@ from generators.nouns import normal_form
 THRESHOLD = 0.7
 EMBEDDING_THRESHOLD = 0.9
 Embed = Callable[[Sequence[str]], npt.NDArray[np.floating]]
-"""Returns one embedding a phrase, (phrases, dimensions), not zero."""
+"""Returns one embedding a phrase, (phrases, dimensions); one that is zero is like none."""
 _ARTICLES = frozenset(("a", "an", "the"))
 _BLOCK = 1024
 _ROUNDING = 1e-12
@@ -152,7 +152,8 @@ def _candidates(bags: Sequence[tuple[str, ...]], threshold: float) -> Iterator[l
 def _embedded_alike(phrases: Sequence[str], embed: Embed, threshold: float) -> Iterator[tuple[int, int]]:
     """Yield pairs whose embeddings' cosine reaches the threshold, a block of rows at a time."""
     vectors = np.asarray(embed(phrases), np.float64)
-    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = vectors / np.where(lengths, lengths, 1.0)  # no words, no direction: like nothing
     for start in range(0, len(phrases), _BLOCK):
         near = vectors[start : start + _BLOCK] @ vectors.T >= threshold
         for row, column in zip(*np.nonzero(near), strict=True):

@@ -29,7 +29,7 @@ def downloads(recipe: Recipe) -> list[str]:
     if recipe.discovery:
         chosen = recipe.discovery
         found += [model.model for model in (chosen.captioner, chosen.extractor) if model.model]
-        found += [chosen.editor.model]
+        found += [chosen.editor.model, *([chosen.merge.model] if chosen.merge else ())]
         found += [name for name in (chosen.segmenter.model, chosen.segmenter.sam) if name] if chosen.segmenter else []
     settings = recipe.training.settings
     if settings.get("pretrained"):

@@ -14,7 +14,7 @@ from typing import Any
 from catalogs import manifest
 from catalogs.identity import TASK_DIGITS, task_hash
 from pipeline.association import audit
-from pipeline.discovery_models import DiscoverySpecs, edit_test_spec
+from pipeline.discovery_models import DiscoverySpecs, MergeSpec, edit_test_spec
 from pipeline.discovery_settings import Discovery
 from pipeline.edit_planning import edit_rows
 from pipeline.edit_success import SuccessRule
@@ -83,7 +83,7 @@ def discovery_stage(
     name = (training.folder / "metrics.parquet").relative_to(folder.root).as_posix()
     manifests[name] = manifest.read_head(folder.root / name).content_sha256
     answers = reference_answers(training.folder, chosen, folder.root / source.index, settings.splits)
-    found = phrases_found(index, captions, phrases, answers.right)
+    found = phrases_found(index, captions, phrases, answers.right, specs.merge)
     test = edit_test_spec(recipe, settings, training.folder, manifests[name], launcher.threads)
     split = {row["sample_id"]: row["split"] for row in index}
     seen = replace(found, images=tuple(image for image in found.images if split[image.source_id] == "train"))
@@ -93,7 +93,7 @@ def discovery_stage(
     rule = SuccessRule(settings.ranking.min_phrase_drop, settings.ranking.min_replacement_rise)
     edits = [{**row, "succeeded": row["hit"] is not None and rule.succeeded(row["kind"], row)} for row in edited[1]]
     ranked = rank(seen.images, [_outcome(row) for row in edits if row["hit"] is not None], _rule(settings))
-    manifests.update(_commit_rank(recipe, settings, folder, ranked, list(manifests.values())))
+    manifests.update(_commit_rank(recipe, settings, folder, ranked, list(manifests.values()), specs.merge))
     _say(recipe, found, edits, ranked, report)
     return Discovered(
         manifests, tuple(ranked), found, tuple(edits), training.folder, manifests[name], answers.means
@@ -147,7 +147,8 @@ def _outcome(row: Row) -> EditOutcome:
 
 
 def _commit_rank(
-    recipe: Recipe, settings: Discovery, folder: RunFolder, ranked: Sequence[RankedPhrase], inputs: list[str]
+    recipe: Recipe, settings: Discovery, folder: RunFolder, ranked: Sequence[RankedPhrase], inputs: list[str],
+    merge: MergeSpec | None,
 ) -> dict[str, str]:
     rows = [
         {**{name: value for name, value in asdict(phrase).items() if name != "lift"},
@@ -155,7 +156,9 @@ def _commit_rank(
          "lift_high": phrase.lift.high}
         for phrase in ranked
     ]  # fmt: skip
-    said = {"ranking": settings.ranking.model_dump(), "edits_per_phrase": settings.edits_per_phrase}
+    said: Row = {"ranking": settings.ranking.model_dump(), "edits_per_phrase": settings.edits_per_phrase}
+    if merge:
+        said["merge"] = merge.settings
     hashed = task_hash("rank", VERSION, [], inputs, said)
     name = f"discovery/rank-{hashed[:TASK_DIGITS]}.parquet"
     head = folder.commit(name, "rank", "rank", rows, task_hash=hashed, inputs=inputs, settings=said)

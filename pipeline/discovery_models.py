@@ -13,7 +13,8 @@ from generators.endpoint import EndpointSettings
 from generators.model_files import fingerprint, library_versions
 from generators.precision import resolve_dtype
 from generators.sampling import Decoding
-from pipeline.discovery_settings import CaptionModel, Discovery, EndpointModel, TextModel
+from generators.sentences import check_installed
+from pipeline.discovery_settings import CaptionModel, Discovery, EndpointModel, Merging, TextModel
 from pipeline.models import POCKET, model_folder
 from pipeline.recipe import Recipe
 from transforms.edit_specs import EditorSpec, EditSpec, EditTestSpec, SegmenterSpec
@@ -21,12 +22,28 @@ from transforms.language_specs import CaptionerSpec, ExtractorSpec, TextModelSpe
 
 
 @dataclass(frozen=True)
+class MergeSpec:
+    """What merges phrases by their embeddings: a folder with its fingerprint, where it runs, and from which cosine."""
+
+    folder: str
+    fingerprint: str
+    device: str
+    threshold: float
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides which phrases are one."""
+        return {"fingerprint": self.fingerprint, "threshold": self.threshold}
+
+
+@dataclass(frozen=True)
 class DiscoverySpecs:
-    """What the workers of captions, phrases and edits need."""
+    """What captions, phrases, their groups and edits need."""
 
     captioner: CaptionerSpec
     extractor: ExtractorSpec
     edit: EditSpec
+    merge: MergeSpec | None = None
 
 
 def discovery_specs(recipe: Recipe, settings: Discovery, threads: int | None = None) -> DiscoverySpecs:
@@ -43,7 +60,8 @@ def discovery_specs(recipe: Recipe, settings: Discovery, threads: int | None = N
     extractor = ExtractorSpec(
         _text_model(settings.extractor, cache, threads), labels, settings.extractor.attempts
     )
-    return DiscoverySpecs(captioner, extractor, _edit_spec(settings, threads))
+    merge = _merge_spec(settings.merge) if settings.merge else None
+    return DiscoverySpecs(captioner, extractor, _edit_spec(settings, threads), merge)
 
 
 def edit_test_spec(
@@ -81,6 +99,13 @@ def _text_model(settings: TextModel, cache: str, threads: int | None) -> TextMod
         settings.model, weights, folder=str(folder), device=settings.device, dtype=dtype,
         allow_pickle=settings.allow_pickle, **common,
     )
+
+
+def _merge_spec(settings: Merging) -> MergeSpec:
+    check_installed()
+    folder = model_folder(settings.model, settings.revision)
+    weights = fingerprint(folder, library_versions(("torch", "transformers", "sentence-transformers")))
+    return MergeSpec(str(folder), weights, settings.device, settings.threshold)
 
 
 def _endpoint(settings: EndpointModel) -> EndpointSettings:

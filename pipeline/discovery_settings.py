@@ -117,6 +117,15 @@ class Editing(Strict):
         return self
 
 
+class Merging(Strict):
+    """Merging of phrases by sentence embeddings, beside that by words. Needs fairshards[embeddings]."""
+
+    model: str = Field(description="A folder or hub id of sentence-transformers, e.g. one of all-MiniLM-L6-v2.")
+    revision: str | None = None
+    device: Device = "cpu"
+    threshold: float = Field(0.9, gt=0, le=1, description="Cosine from which two phrases are one.")
+
+
 class Ranking(Strict):
     """When a phrase is reported as spurious (pipeline/ranking.py)."""
 
@@ -135,6 +144,7 @@ class Discovery(Strict):
     extractor: ExtractionModel
     segmenter: Segmenting | None = None
     editor: Editing
+    merge: Merging | None = Field(None, description="Default: phrases are merged by their words alone.")
     ranking: Ranking = Field(default_factory=lambda: Ranking.model_validate({}))
     reference: dict[str, Any] = Field(
         default_factory=dict, description="Fields of trainers.TrainSettings for the reference ERM classifier."

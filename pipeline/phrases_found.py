@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from generators.phrases import group_names, group_phrases
+from generators.phrases import PhraseGroup, group_names, group_phrases
+from generators.sentences import load_embedder
 from pipeline.association import CaptionedImage, Phrase
+from pipeline.discovery_models import MergeSpec
 
 Row = Mapping[str, Any]
 KINDS = ("foreground", "background")
@@ -28,11 +31,15 @@ class Found:
 
 
 def phrases_found(
-    index: Sequence[Row], captions: Iterable[Row], phrases: Iterable[Row], right: Mapping[str, bool]
+    index: Sequence[Row], captions: Iterable[Row], phrases: Iterable[Row], right: Mapping[str, bool],
+    merge: MergeSpec | None = None,
 ) -> Found:
     """Join captions and phrases with the index; ``right`` tells which images the reference classifier gets right.
 
     Images whose caption was rejected are left out. Groups are made over all classes, so that one phrase has one name.
+
+    Raises:
+        ModelFilesError: what ``merge`` names can't be loaded.
     """
     captioned = {row["source_id"] for row in captions if row["status"] == "ok"}
     own: dict[str, list[Row]] = defaultdict(list)
@@ -40,7 +47,7 @@ def phrases_found(
         if row["status"] == "ok":
             own[row["source_id"]].append(row)
     counts = Counter(row["phrase"] for rows in own.values() for row in rows if row["kind"] in KINDS)
-    groups = group_names(group_phrases(counts))
+    groups = group_names(_merged(counts, merge))
     images = tuple(
         CaptionedImage(
             row["sample_id"], row["y"],
@@ -52,3 +59,10 @@ def phrases_found(
     )  # fmt: skip
     offered = {name: said["phrase"] for name, rows in own.items() for said in rows if said["kind"] == "alternative"}
     return Found(images, offered)
+
+
+def _merged(counts: Mapping[str, int], merge: MergeSpec | None) -> list[PhraseGroup]:
+    if merge is None or not counts:
+        return group_phrases(counts)
+    embed = load_embedder(Path(merge.folder), merge.device)
+    return group_phrases(counts, embed=embed, embedding_threshold=merge.threshold)

@@ -123,6 +123,15 @@ def _clip_images() -> Any:
     )
 
 
+def write_tiny_bert(folder: Path, *, seed: int = 0) -> Path:
+    """Write a ``BertModel`` folder, an encoder of sentences, and return it."""
+    from transformers import BertConfig, BertModel
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = BertConfig(vocab_size=VOCABULARY, max_position_embeddings=64, **sizes)
+    return _save(folder, seed, lambda: BertModel(config), byte_tokenizer())
+
+
 def _save(folder: Path, seed: int, model: Any, preprocessing: Any) -> Path:
     import torch
 
