@@ -70,8 +70,8 @@ def refit(
 ) -> tuple[LinearHead, Found]:
     """Return the refitted head over plain embeddings, and what was chosen.
 
-    Every fit sees a fresh group-balanced draw of ``train`` and all of ``synthetic``. C and the class weights
-    are those with the best worst group of ``val`` in one draw; the head is the mean of ``REFITS`` more, each
+    Every fit sees a fresh group-balanced draw of ``train`` and all of ``synthetic``, which may be empty. C and the
+    class weights are those with the best worst group of ``val`` in one draw; the head is the mean of ``REFITS`` more, each
     with its own seed. Embeddings are standardised by ``train``, which the returned weights have folded in.
 
     A group that ``train`` lacks isn't balanced, and one that ``val`` lacks isn't measured: in a wholly biased
@@ -163,4 +163,4 @@ def _regression(embeddings: Floats, y: Ints, choice: Choice) -> Any:
 
 
 def _scaled(scaler: Any, part: Embedded) -> Embedded:
-    return Embedded(scaler.transform(part.embeddings), part.y, part.groups)
+    return Embedded(scaler.transform(part.embeddings), part.y, part.groups) if len(part.y) else part

@@ -66,14 +66,24 @@ def discovered_groups(groups: DiscoveredGroups, samples: Sequence[Sample]) -> di
     """
     found = {}
     for sample in samples:
-        if sample.class_name not in groups.phrases:
-            known = ", ".join(sorted(groups.phrases)) or "none"
-            raise TrainerError(f"{groups.path} has no group of class {sample.class_name!r}; it has classes {known}")
-        whole = sample.class_name if groups.phrases[sample.class_name] is None else None
+        whole = sample.class_name if _phrase(groups, sample) is None else None
         name = groups.group.get(sample.sample_id, whole)
         if name is not None:
             found[sample.sample_id] = name
     _require_every_class(groups.path, samples, found)
+    return found
+
+
+def groups_without_phrase(groups: DiscoveredGroups, samples: Sequence[Sample]) -> dict[str, str]:
+    """Return the group by sample id of samples that are free of their class's phrase: that of the real ones without it.
+
+    Raises:
+        TrainerError: the groups don't know a class.
+    """
+    found = {}
+    for sample in samples:
+        phrase = _phrase(groups, sample)
+        found[sample.sample_id] = f"{sample.class_name}|no {phrase}" if phrase else sample.class_name
     return found
 
 
@@ -90,6 +100,13 @@ def true_groups(samples: Sequence[Sample]) -> dict[str, str]:
             "use 'discovered'"
         )
     return {sample.sample_id: sample.group_name for sample in samples}
+
+
+def _phrase(groups: DiscoveredGroups, sample: Sample) -> str | None:
+    if sample.class_name not in groups.phrases:
+        known = ", ".join(sorted(groups.phrases)) or "none"
+        raise TrainerError(f"{groups.path} has no group of class {sample.class_name!r}; it has classes {known}")
+    return groups.phrases[sample.class_name]
 
 
 def _name(row: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 
 from trainers import record
-from trainers.discovered import discovered_groups, groups_hash, read_groups, true_groups
+from trainers.discovered import discovered_groups, groups_hash, groups_without_phrase, read_groups, true_groups
 from trainers.errors import TrainerError
 from trainers.index import Index, Sample, class_names, group_names, index_hash, read_index
 from trainers.last_layer import LastLayer
@@ -139,7 +139,9 @@ def _last_layer(
     samples = real.of("train", "val")
     discovered = read_groups(groups) if settings.needs_groups and groups is not None else None
     placed = discovered_groups(discovered, samples) if discovered else true_groups(samples)
-    return LastLayer(equal_classes(settings.method, real.of("train"), synthetic, BALANCED), placed)
+    added = equal_classes(settings.method, real.of("train"), synthetic, BALANCED)
+    grouped = settings.dfr_synthetic == "grouped" and discovered is not None
+    return LastLayer(added, placed, groups_without_phrase(discovered, added) if grouped and discovered else {})
 
 
 def _reason(settings: TrainSettings) -> str:

@@ -26,10 +26,15 @@ PRECISION = "float32"
 
 @dataclass(frozen=True)
 class LastLayer:
-    """What the last layer is refit on: spurious-free samples, and the group of every real train and val sample."""
+    """What the last layer is refit on: spurious-free samples, and the group of every real train and val sample.
+
+    ``joined`` has the groups that spurious-free samples share with real ones; without any they are a group of their
+    own, which isn't balanced.
+    """
 
     spurious_free: tuple[Sample, ...]
     groups: Mapping[str, str]
+    joined: Mapping[str, str]
 
 
 def refit_last_layer(
@@ -41,13 +46,14 @@ def refit_last_layer(
     Raises:
         TrainerError: the model's last layer isn't linear.
     """
-    split = {
-        name: _embedded(model, plan.groups, data, device, workers) for name, data in (("train", train), ("val", val))
-    }
-    added = embed(model, spurious_free.pictures, device, workers)
-    synthetic = Embedded(added, _classes(spurious_free.samples), np.full(len(added), -1, np.int64))
+    beside = [] if plan.joined else [spurious_free]
+    own_group = {sample.sample_id: "" for data in beside for sample in data.samples}
+    balanced = [train, spurious_free] if plan.joined else [train]
+    real = _embedded(model, {**plan.groups, **plan.joined}, balanced, device, workers)
+    synthetic = _embedded(model, own_group, beside, device, workers)
+    held = _embedded(model, plan.groups, [val], device, workers)
     layer = last_linear(model)
-    head, found = refit(split["train"], synthetic, split["val"], layer.out_features, part_seed(seed, "dfr"))
+    head, found = refit(real, synthetic, held, layer.out_features, part_seed(seed, "dfr"))
     fold(layer, head)
     return _account(plan, train.samples, val.samples, found)
 
@@ -73,23 +79,23 @@ def fold(layer: nn.Linear, head: LinearHead) -> None:
 
 
 def _embedded(
-    model: Classifier, groups: Mapping[str, str], data: Data, device: torch.device, workers: int
+    model: Classifier, groups: Mapping[str, str], parts: Sequence[Data], device: torch.device, workers: int
 ) -> Embedded:
-    """Embed the samples that have a group; the others can't be balanced."""
-    placed = [number for number, sample in enumerate(data.samples) if sample.sample_id in groups]
-    samples = [data.samples[number] for number in placed]
-    embeddings = embed(model, data.pictures, device, workers)[placed]
-    return Embedded(embeddings, _classes(samples), numbered([groups[sample.sample_id] for sample in samples]))
-
-
-def _classes(samples: Sequence[Sample]) -> np.ndarray[Any, Any]:
-    return np.array([sample.y for sample in samples], dtype=np.int64)
+    """Embed the samples of some parts that have a group; the others can't be balanced."""
+    found, samples = [np.zeros((0, last_linear(model).in_features))], list[Sample]()
+    for data in parts:
+        placed = [number for number, sample in enumerate(data.samples) if sample.sample_id in groups]
+        samples += [data.samples[number] for number in placed]
+        found.append(embed(model, data.pictures, device, workers)[placed])
+    classes = np.array([sample.y for sample in samples], dtype=np.int64)
+    return Embedded(np.concatenate(found), classes, numbered([groups[sample.sample_id] for sample in samples]))
 
 
 def _account(plan: LastLayer, train: Sequence[Sample], val: Sequence[Sample], found: Found) -> dict[str, Any]:
     return {
         "groups": _counts(plan, train), "val_groups": _counts(plan, val),
         "without_group": sum(sample.sample_id not in plan.groups for sample in (*train, *val)),
+        **({"synthetic_groups": dict(sorted(Counter(plan.joined.values()).items()))} if plan.joined else {}),
         "synthetic": len(plan.spurious_free), "refits": REFITS, "precision": PRECISION, **asdict(found),
     }  # fmt: skip
 

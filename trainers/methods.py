@@ -21,6 +21,7 @@ ASPIRE = ("aspire-erm", "aspire-dfr")
 
 SELECTIONS = ("auto", "worst-group", "worst-class", "synthetic-validation")
 DFR_GROUPS = ("discovered", "true")
+DFR_SYNTHETIC = ("all", "grouped")
 
 
 def method_name(method: str, dfr_groups: str = "discovered") -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from trainers.errors import TrainerError
-from trainers.methods import ASPIRE, DFR_GROUPS, METHODS, PER_GROUP, SELECTIONS, method_name
+from trainers.methods import ASPIRE, DFR_GROUPS, DFR_SYNTHETIC, METHODS, PER_GROUP, SELECTIONS, method_name
 
 LOSSES = ("erm", "resample")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -47,7 +47,10 @@ class TrainSettings:
     train split is balanced). ``loss``: "erm" draws uniformly, "resample" with weight 1/frequency of the
     group; ASPIRE's methods take "erm" alone. ``selection`` is what chooses the epoch (trainers.selection):
     "auto" is "worst-class" for ASPIRE's methods and "worst-group" for the others. ``dfr_groups`` are what
-    "aspire-dfr" balances: "discovered" ones (class x its top phrase), or "true" ones by bias label.
+    "aspire-dfr" balances: "discovered" ones (class x its top phrase), or "true" ones by bias label. Its
+    ``dfr_synthetic`` says where spurious-free samples go: "all" of them beside each balanced draw, as published, or
+    "grouped" with the real samples of their class that lack its phrase, and drawn with these. The published way
+    leads the head away from the phrase where there are many of them and few real ones.
     ``main`` is the one stage of every method but FFR, ``pretrain`` FFR's stage 1 and ``finetune`` its stage 2,
     which forgets stage 1 at a high learning rate.
     ``weights`` is a folder with ``model.safetensors`` for a timm backbone. ``device`` is "auto" or a torch
@@ -60,6 +63,7 @@ class TrainSettings:
     seed: int = 0
     selection: str = "auto"
     dfr_groups: str = "discovered"
+    dfr_synthetic: str = "all"
     model: str = "pocket-convnet"
     weights: str | None = None
     pretrained: bool = False
@@ -79,6 +83,10 @@ class TrainSettings:
         check_one_of("precision", self.precision, PRECISIONS)
         check_one_of("selection", self.selection, SELECTIONS)
         check_one_of("dfr_groups", self.dfr_groups, DFR_GROUPS)
+        check_one_of("dfr_synthetic", self.dfr_synthetic, DFR_SYNTHETIC)
+        if self.dfr_synthetic == "grouped" and self.dfr_groups == "true":
+            raise TrainerError("dfr_synthetic is 'grouped', but of spurious-free samples no true group is known; use "
+                               "'all'")
         self._require_no_bias_label()
         if self.image_size <= 0:
             raise TrainerError(f"image_size is {self.image_size}; it must be above 0")
@@ -138,7 +146,8 @@ class TrainSettings:
         """
         unused = {"main"} if self.method == "ffr" else {"pretrain", "finetune"}
         unused |= {"selection"} if self.selects_by == self._own_selection else set()
-        unused |= {"dfr_groups"} if self.method != "aspire-dfr" else set()
+        unused |= {"dfr_groups", "dfr_synthetic"} if self.method != "aspire-dfr" else set()
+        unused |= {"dfr_synthetic"} if self.dfr_synthetic == "all" else set()  # as if there were no other way
         return {name: value for name, value in asdict(self).items() if name not in {*_SPEED, *unused}}
 
     @property

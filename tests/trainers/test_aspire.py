@@ -133,6 +133,18 @@ def test_dfr_says_what_it_balanced_and_chose(dfr: TrainingResult) -> None:
     assert 0 <= said["val_worst_group"] <= said["val_balanced"] <= 1
 
 
+def test_dfr_can_put_spurious_free_samples_with_the_real_ones_that_lack_the_phrase(
+    tmp_path: Path, dfr: TrainingResult, real_index: Path, curated: Path, groups: Path
+) -> None:
+    result = run_training(tmp_path, quick("aspire-dfr", dfr_synthetic="grouped"), real_index, curated, groups=groups)
+    said = result.head.settings["last_layer"]
+    assert said["synthetic_groups"] == {"cross|no green light": 20, "square|no red light": 20}
+    assert said["groups"] == dfr.head.settings["last_layer"]["groups"] and said["per_group"] == 24
+    assert result.training_id != dfr.training_id and weights_digest(result) != weights_digest(dfr)
+    with pytest.raises(TrainerError, match="no true group is known; use 'all'"):
+        quick("aspire-dfr", dfr_synthetic="grouped", dfr_groups="true")
+
+
 def test_the_committed_model_has_the_refitted_layers_accuracy(dfr: TrainingResult, real_index: Path) -> None:
     test = read_index(real_index, g=0).of("test")
     predicted = predict(load_model(dfr.folder), load_pictures(test, 16, 1 << 30), CPU)
