@@ -71,8 +71,8 @@ def refit(
     """Return the refitted head over plain embeddings, and what was chosen.
 
     Every fit sees a fresh group-balanced draw of ``train`` and all of ``synthetic``, which may be empty. C and the
-    class weights are those with the best worst group of ``val`` in one draw; the head is the mean of ``REFITS`` more, each
-    with its own seed. Embeddings are standardised by ``train``, which the returned weights have folded in.
+    class weights are those with the best worst group of ``val`` in one draw; the head is the mean of ``REFITS``
+    more, each with its own seed. Embeddings are standardised by ``train``, which the returned weights have folded in.
 
     A group that ``train`` lacks isn't balanced, and one that ``val`` lacks isn't measured: in a wholly biased
     split the minorities' place is taken by ``synthetic``, which is why the method adds it. A group of one sample
