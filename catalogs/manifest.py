@@ -177,8 +177,10 @@ def _range(file: pq.ParquetFile, start: int, stop: int) -> list[dict[str, Any]]:
             first = first if groups else position
             groups.append(number)
         position += count
-    rows = file.read_row_groups(groups).to_pylist() if groups else []
-    return rows[start - first : stop - first]
+    if not groups:
+        return []
+    table = file.read_row_groups(groups)  # sliced before it becomes Python objects, which is the dear part
+    return list(table.slice(start - first, max(0, stop - start)).to_pylist())
 
 
 def _shallow(head: Head) -> dict[str, Any]:
