@@ -61,7 +61,7 @@ def _facts(reader: Reader, folder: RunFolder, recipe: Recipe) -> dict[str, Any]:
         "recipe": recipe, "run": run, "curation": reader.curation, "path": shell_path(folder.root),
         **_what_was_run(reader, recipe, run),
         **_results(reader, recipe), "ranked": ranked_classes(reader, folder.root),
-        "balance": balance, "totals": totals(balance), "mixes": list(mixes(reader)),
+        "balance": balance, "totals": totals(balance), "mixes": list(mixes(reader, recipe)),
         "accept": accept_table(reader, list(settings.get("filters") or recipe.filters), groups),
         "shortfalls": shortfalls(settings, balance), "balanced": settings.get("per_group"),
         "sheets": group_sheets(reader, folder.root, groups), "rejected": rejected_sheets(reader, folder.root),

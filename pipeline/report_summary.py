@@ -41,13 +41,19 @@ def recipe_lines(recipe: Recipe, reader: Reader) -> list[tuple[str, str]]:
         ("Source", _join(f"reader {recipe.source.reader}", getattr(recipe.source, "path", ""), _ratio(recipe), counts)),
         ("Classes y", ", ".join(value.name for value in recipe.classes)),
         ("Bias b", _bias(recipe)),
-        ("Prompts", _join(*recipe.prompts.templates, recipe.prompts.negative and f"not: {recipe.prompts.negative}")),
+        ("Prompts", _prompts(recipe)),
         ("Generator", _generator(recipe)),
         ("Scorer and judge", f"{recipe.scorer.model} on {recipe.scorer.device}"),
         ("Filters", "; ".join(map(_filter, recipe.filters.items())) or "none: every generated sample is eligible"),
         ("Training", _training(recipe)),
         ("Seed", str(recipe.seed)),
     ]
+
+
+def _prompts(recipe: Recipe) -> str:
+    if recipe.spurious_free:
+        return _join(*recipe.spurious_free.templates, f"guidance {recipe.spurious_free.guidance}")
+    return _join(*recipe.prompts.templates, recipe.prompts.negative and f"not: {recipe.prompts.negative}")
 
 
 def _bias(recipe: Recipe) -> str:
@@ -100,9 +106,14 @@ def accept_table(reader: Reader, filters: Sequence[str], groups: Sequence[str]) 
                      for group in ("", *groups) if columns]
 
 
-def mixes(reader: Reader) -> Iterator[Row]:
-    """Yield what I(Y;B) and I(Y;(B,G)) are in each mix, with its name in words."""
+def mixes(reader: Reader, recipe: Recipe) -> Iterator[Row]:
+    """Yield what I(Y;B) and I(Y;(B,G)) are in each mix, with its name in words.
+
+    Of spurious-free samples no bias value is known, so there is nothing to count but the real images.
+    """
     for row in reader.rows("bits"):
+        if recipe.spurious_free and row["mix"] != "real":
+            continue
         if row["real"] or row["synthetic"] or row["missing"]:
             label, note = MIXES.get(row["mix"], (row["mix"], ""))
             yield {**row, "label": label, "note": note}

@@ -135,7 +135,8 @@ def test_the_report_shows_the_ranked_phrases_with_edits(made: RunResult) -> None
     assert made.report is not None
     page = made.report.read_text()
     assert "What the classifier leans on" in page and "before: water becomes land" in page
-    assert "ASPIRE+ERM" in page
+    assert "ASPIRE+ERM" in page and "a photo of a {class}; guidance perp-neg" in page
+    assert "FFR stage 1" not in page
 
 
 def test_discovery_alone_stops_before_anything_is_generated(made: RunResult, tmp_path: Path) -> None:
