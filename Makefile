@@ -11,7 +11,7 @@ run-aspire: .venv/installed
 	$(BIN)/fairshards run pocket-aspire
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-full: .venv/installed-dev
 	$(BIN)/python -m pytest --record docs/results/test-full.md

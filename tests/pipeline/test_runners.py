@@ -22,6 +22,7 @@ from transforms.generate import Generate
 from transforms.score import Score
 
 
+@pytest.mark.slow
 def test_two_worker_processes_write_the_same_bytes(
     small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
