@@ -38,6 +38,8 @@ def reference_settings(training: Training, changes: Mapping[str, Any]) -> TrainS
         ValueError: as ``train_settings``.
     """
     options = {**_options(training, "erm")}
+    if options.get("selection") == "synthetic-validation":
+        del options["selection"]  # nothing is generated yet
     own = _checked(changes, "discovery.reference")
     main = {**asdict(options.get("main", StageSettings())), **own.get("main", {})}
     return TrainSettings(

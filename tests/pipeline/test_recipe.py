@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from pipeline.recipe import Recipe, RecipeError, load_recipe, shipped_recipes
+from pipeline.training_settings import reference_settings, train_settings
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -67,6 +68,13 @@ def test_without_bias_labels_nothing_may_ask_for_them(override: str, message: st
         load_recipe("pocket-aspire", ["bias=null", override])
     with pytest.raises(RecipeError, match="add discovery, which finds it"):
         load_recipe("pocket-waterbirds", ["bias=null", "training.methods=[erm]"])
+
+
+def test_the_reference_is_never_chosen_by_what_is_not_generated_yet() -> None:
+    asked = ["training.settings={selection: synthetic-validation}", "training.methods=[erm, aspire-erm]"]
+    recipe = load_recipe("pocket-aspire", [*asked, "quota.validation=5"])
+    assert {one.selects_by for one in train_settings(recipe.training)} == {"synthetic-validation"}
+    assert reference_settings(recipe.training, {}).selects_by == "worst-class"
 
 
 def test_a_recipe_without_bias_labels_survives_being_written(tmp_path: Path) -> None:

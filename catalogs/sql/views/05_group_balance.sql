@@ -1,5 +1,6 @@
 -- How balanced are the groups before filtering, and after it, in each curation?
--- kept = kept_balanced + kept_extra, the latter for USB alone, + those of the generated validation set; `share_after` is the share of the balanced split.
+-- kept = kept_balanced + kept_extra, the latter for USB alone, + those of the generated validation set; `share_after` is
+-- the share of the balanced split.
 CREATE VIEW group_balance AS
 WITH each_curation AS (
     SELECT curation_id FROM curations

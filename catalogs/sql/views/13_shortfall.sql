@@ -6,7 +6,8 @@ WITH said AS (
         '[{"y": "BIGINT", "b": "BIGINT", "balanced": "BIGINT", "extra": "BIGINT", "validation": "BIGINT"}]'), recursive := true)
     FROM curations
 )
-SELECT curation_id, y, b, group_name, balanced + coalesce(extra, 0) + coalesce(validation, 0) AS quota, generated, accepted, kept,
+SELECT curation_id, y, b, group_name, balanced + coalesce(extra, 0) + coalesce(validation, 0) AS quota,
+    generated, accepted, kept,
     CASE WHEN quota > kept THEN quota - kept WHEN quota <= kept THEN 0 END AS shortfall
 FROM group_balance LEFT JOIN said USING (curation_id, y, b)
 WHERE curation_id IS NOT NULL;
