@@ -23,6 +23,7 @@ from pipeline.ranking import RankedPhrase
 from pipeline.recipe import UNKNOWN_BIAS_ATTRIBUTE, ClassPrompt, Prompts, Recipe
 from pipeline.runfolder import RunFolder
 from pipeline.spurious_free_settings import SpuriousFree
+from trainers.discovered import discovered_name
 from trainers.index import Sample
 from trainers.personalise_settings import Concept, PersonaliseSettings, personalise_settings_from
 from transforms.specs import GeneratorSpec, ScorerSpec, personalised_fingerprint
@@ -201,7 +202,7 @@ def commit_groups(recipe: Recipe, found: Discovered, index: Sequence[Row], folde
     for image in found.found.images:
         name, phrase = recipe.classes[image.y].name, top[image.y]
         present = phrase in image.groups if phrase else False
-        group = f"{name}|{phrase if present else f'no {phrase}'}" if phrase else name
+        group = discovered_name(name, phrase, present)
         rows.append({"source_id": image.source_id, "split": split[image.source_id], "y": image.y, "class_name": name,
                      "phrase": phrase, "present": present, "group_name": group})  # fmt: skip
     inputs = list(found.manifests.values())

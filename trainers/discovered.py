@@ -56,6 +56,13 @@ def read_groups(path: Path) -> DiscoveredGroups:
     return DiscoveredGroups(path, phrases, {row["source_id"]: _name(row) for row in rows})
 
 
+def discovered_name(class_name: str, phrase: str | None, present: bool) -> str:
+    """Return "<class>|<phrase>" or "<class>|no <phrase>"; a class without a phrase is one group."""
+    if not phrase:
+        return class_name
+    return f"{class_name}|{phrase}" if present else f"{class_name}|no {phrase}"
+
+
 def discovered_groups(groups: DiscoveredGroups, samples: Sequence[Sample]) -> dict[str, str]:
     """Return the group's name by sample id. A sample without a caption has none, and is left out.
 
@@ -80,11 +87,10 @@ def groups_without_phrase(groups: DiscoveredGroups, samples: Sequence[Sample]) -
     Raises:
         TrainerError: the groups don't know a class.
     """
-    found = {}
-    for sample in samples:
-        phrase = _phrase(groups, sample)
-        found[sample.sample_id] = f"{sample.class_name}|no {phrase}" if phrase else sample.class_name
-    return found
+    return {
+        sample.sample_id: discovered_name(sample.class_name, _phrase(groups, sample), present=False)
+        for sample in samples
+    }
 
 
 def true_groups(samples: Sequence[Sample]) -> dict[str, str]:

@@ -140,8 +140,8 @@ def _last_layer(
     discovered = read_groups(groups) if settings.needs_groups and groups is not None else None
     placed = discovered_groups(discovered, samples) if discovered else true_groups(samples)
     added = equal_classes(settings.method, real.of("train"), synthetic, BALANCED)
-    grouped = settings.dfr_synthetic == "grouped" and discovered is not None
-    return LastLayer(added, placed, groups_without_phrase(discovered, added) if grouped and discovered else {})
+    joined = groups_without_phrase(discovered, added) if discovered and settings.dfr_synthetic == "grouped" else {}
+    return LastLayer(added, placed, joined)
 
 
 def _reason(settings: TrainSettings) -> str:
