@@ -1,6 +1,6 @@
 """Items a second of each model stage through Beam against a bare loop of the same library calls.
 
-    python -m benchmarks.stages [--stages caption,edit] [--items N] [--repeats 5] [--set key=value] [--out FILE]
+    python -m benchmarks.stages [--stages caption,edit] [--items N] [--repeats 5] [--wide] [--set key=value] [--out F]
 
 Each stage works on pictures of the pocket world with the pocket checkpoints, as the recipe pocket-aspire has them. One
 side is the stage as a Beam job on the in-process runner: its tasks read their manifests and shards, and commit theirs.
@@ -9,8 +9,9 @@ preprocess, model, decode, PNG encoding. Same models, same batches; what both ma
 before the clock starts; answers of the language model are cached for one job only. The sides take turns. The table
 gives medians in wall time and in CPU time (which other work on the machine hardly moves). Starting a job costs about a
 third of a second, whatever it does; so each stage gets as many items as keep the bare loop busy for ten seconds or so,
-and ``--items 128`` shows what the start costs a small job. Goal for every stage: ratio >= 0.95 in wall time, and the
-same outputs; exits 1 when it isn't met.
+and ``--items 128`` shows what the start costs a small job. ``--wide`` gives the models of caption, extract and score
+MLPs that cost what those of models of usual size do (``benchmarks/widened.py``); they say what they said before.
+Goal for every stage: ratio >= 0.95 in wall time, and the same outputs; exits 1 when it isn't met.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import widened
 from benchmarks.generation import GOAL, Side, Timing, interleave, median_ratio
 from benchmarks.stage_inputs import Inputs
 from benchmarks.stage_sides import STAGES
 from pipeline.progress import Reporter
 
 ITEMS = {"caption": 2048, "extract": 4096, "generate": 64, "score": 4096, "edit": 64, "edit_test": 512}
+WIDE_ITEMS = {"caption": 256, "extract": 512, "score": 512}
 TOLERANCE = 1e-4
 """By which a score of one side may differ from the other's: they sum in another order."""
 
@@ -64,11 +67,14 @@ class Measured:
         return f"{self.stage}: the ratio {self.ratio:.3f} misses the goal {GOAL}" if self.ratio < GOAL else None
 
 
-def measure(stage: str, items: int, repeats: int, overrides: Sequence[str], report: Reporter) -> Measured:
+def measure(
+    stage: str, items: int, repeats: int, overrides: Sequence[str], report: Reporter, wide: bool = False
+) -> Measured:
     """Prepare a stage's inputs in a temporary folder, compare both sides, and time them in turn."""
     with tempfile.TemporaryDirectory() as root:
         report.say(f"{stage}: preparing {items} items")
-        beam, bare = STAGES[stage](Inputs(Path(root), items, overrides))
+        models = widened.overrides(Path(root) / "models") if wide else []
+        beam, bare = STAGES[stage](Inputs(Path(root), items, [*models, *overrides]))
         made = beam()
         equal = same(made, bare())
         sides: dict[str, Side] = {"beam": beam, "bare": bare}
@@ -99,9 +105,10 @@ def table(measured: Sequence[Measured]) -> list[str]:
 def parser() -> argparse.ArgumentParser:
     """Return the options."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--stages", type=lambda text: text.split(","), default=list(STAGES), help="default: all")
+    options.add_argument("--stages", type=lambda text: text.split(","), help="default: all; those that --wide widens")
     options.add_argument("--items", type=int, help="a multiple of the batches, else they are padded; default: by stage")
     options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--wide", action="store_true", help="models that cost what those of usual size do")
     options.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the recipe pocket-aspire")
     options.add_argument("--out", type=Path, help="a JSON file for all timings")
     return options
@@ -111,10 +118,14 @@ def main() -> None:
     """Measure and print; exit 1 when the goal isn't met."""
     options, report = parser(), Reporter()
     arguments = options.parse_args()
-    if unknown := set(arguments.stages) - set(STAGES):
-        options.error(f"unknown stages {sorted(unknown)}; known: {', '.join(STAGES)}")
-    measured = [measure(stage, arguments.items or ITEMS[stage], arguments.repeats, arguments.set, report)
-                for stage in arguments.stages]  # fmt: skip
+    amounts = WIDE_ITEMS if arguments.wide else ITEMS
+    stages = arguments.stages or list(amounts)
+    if unknown := set(stages) - set(amounts):
+        options.error(f"unknown stages {sorted(unknown)}; known here: {', '.join(amounts)}")
+    measured = [
+        measure(stage, arguments.items or amounts[stage], arguments.repeats, arguments.set, report, arguments.wide)
+        for stage in stages
+    ]
     print("\n".join(table(measured)))
     print(f"medians over {arguments.repeats} repeats; goal for the ratio: {GOAL} in wall time")
     if arguments.out:

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 LONGEST = 1000
 """Characters of a caption that are kept."""
@@ -62,9 +63,13 @@ def clean(text: str, longest: int = LONGEST) -> tuple[str, str | None]:
     return kept, None if kept == line else f"cut from {len(text)} characters to at most {longest}"
 
 
-def words(text: str) -> list[Word]:
-    """Return the words of a text in order: runs of letters, marks and digits, and apostrophes between them."""
-    return [Word(text[start:stop].casefold(), start, stop) for start, stop in _spans(text)]
+@lru_cache(maxsize=1024)
+def words(text: str) -> tuple[Word, ...]:
+    """Return the words of a text in order: runs of letters, marks and digits, and apostrophes between them.
+
+    A caption is asked for again with every phrase of it, so the last ones are kept.
+    """
+    return tuple(Word(text[start:stop].casefold(), start, stop) for start, stop in _spans(text))
 
 
 def described(caption: str) -> str:

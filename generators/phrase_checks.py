@@ -88,7 +88,7 @@ def _alternative(phrase: str, background: str) -> Iterator[CheckedPhrase]:
         yield CheckedPhrase("alternative", phrase[named[0].start : named[-1].stop])
 
 
-def _without_leading(named: list[Word]) -> list[Word]:
+def _without_leading(named: Sequence[Word]) -> Sequence[Word]:
     """Return a phrase's words without the articles and prepositions before the first other word."""
     first = next((index for index, word in enumerate(named) if word.key not in _LEADING), len(named))
     return named[first:]

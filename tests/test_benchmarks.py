@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from benchmarks import catalog, generation, memory, rerun, trajectory
+from benchmarks import catalog, generation, memory, rerun, trajectory, widened
 from benchmarks.generation import Timing
 from benchmarks.memory import Reading
+from filters.clip_model import ClipModel
 from pipeline.progress import Reporter
 from pipeline.recipe import load_recipe
+from pocket import checkpoint_path
 from tests.tiny_models import write_tiny_diffusion
 
 
@@ -112,3 +117,24 @@ def test_rerun_reads_the_number_from_a_wrapped_line() -> None:
 def test_catalog_ingests_every_stage(stage: str, tmp_path: Path) -> None:
     row = catalog.measure(stage, tmp_path, rows=200, manifests=2, repeat=1)
     assert row[0] == stage and len(row) == 7 and (row[6] != "") == (stage == "plan")
+
+
+@pytest.mark.parametrize(("model", "config", "key"), [
+    ("clip", "open_clip_config.json", "mlp_ratio"), ("captioner", "config.json", "intermediate_size"),
+    ("extractor", "config.json", "d_ff"),
+])  # fmt: skip
+def test_a_widened_model_has_more_neurons(tmp_path: Path, model: str, config: str, key: str) -> None:
+    folder = widened.widen(f"pocket:pocket-{model}", tmp_path / "wide", 3)
+    before, after = checkpoint_path(f"pocket-{model}") / config, folder / config
+    numbers = [[int(text) for text in re.findall(rf'"{key}": (\d+)', file.read_text())] for file in (before, after)]
+    assert numbers[1] == ([12] if model == "clip" else [3 * number for number in numbers[0]])
+    weights = [sum(file.stat().st_size for file in place.glob("*.safetensors")) for place in (before.parent, folder)]
+    assert weights[1] > 1.4 * weights[0]
+
+
+def test_a_widened_clip_embeds_as_before(tmp_path: Path) -> None:
+    folder = widened.widen("pocket:pocket-clip", tmp_path / "wide", 3)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+    found = [ClipModel.load(place, device="cpu", batch_size=1).embed_images([picture])
+             for place in (checkpoint_path("pocket-clip"), folder)]  # fmt: skip
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5)

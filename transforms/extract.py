@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -98,7 +98,7 @@ def _request(row: Mapping[str, Any], classes: Mapping[str, int], spec: Extractor
 
 
 def _manifest_row(row: PhraseRow, name: str) -> dict[str, Any]:
-    return {**asdict(row), "extractor": name}
+    return {**vars(row), "extractor": name}
 
 
 @dataclass
