@@ -63,6 +63,20 @@ SCHEMAS: dict[str, pa.Schema] = {
     "score": _schema([("sample_id", _S), ("score", _S), ("value", _F), ("label", _S)], _STATUS),
     # one row per generated sample and filter; the last filter is "quota"
     "decide": _schema([("curation_id", _S), ("sample_id", _S), ("filter", _S), ("keep", _B), ("reason", _S)]),
+    # one row per real training picture that filters are calibrated on, drawn by hash; prompt and spurious as in "plan"
+    "calibration_plan": _schema([("source_id", _S)], _GROUP, [("prompt", _S), ("spurious", _S)], _PLACE[:4]),
+    # one row per such picture and score
+    "real_score": _schema(
+        [("source_id", _S), ("group_name", _S), ("score", _S), ("value", _F), ("label", _S)], _STATUS
+    ),
+    # one row per limit that a curation measured: of a filter's score, for all groups ("*") or for one; threshold is
+    # null where there are too few values, low and high are the quantile's 95% interval, null beyond the values; shares
+    # and limits are the curve
+    "calibrate": _schema(
+        [("curation_id", _S), ("filter", _S), ("score", _S), ("keeps", _S), ("calibrated_on", _S), ("group_name", _S)],
+        [("retain", _F), ("n", _I), ("dropped", _I), ("threshold", _F), ("low", _F), ("high", _F)],
+        [("fingerprint", _S), ("shares", _FS), ("limits", _FS), ("note", _S)],
+    ),
     # one row per curated sample: the index that trainers read (and, with g = 0, the source index)
     "index": _schema(
         [("curation_id", _S), ("sample_id", _S), ("split", _S)],

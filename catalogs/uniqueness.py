@@ -23,6 +23,9 @@ UNIQUE: dict[str, tuple[tuple[str, str], ...]] = {
     "groups": (("discovered_groups", "source_id"),),
     "personalise": (("personal_pictures", "personal_id, sample_id"), ("personalisations", "personal_id")),
     "decide": (("decisions", "curation_id, sample_id, filter"), ("curations", "curation_id")),
+    "calibration_plan": (("calibration_set", "source_id"),),
+    "real_score": (("real_scores", "source_id, score"),),
+    "calibrate": (("calibrations", "curation_id, filter, score, group_name"),),
     "index": (("shard_index", "curation_id, sample_id"),),
     "train": (("group_metrics", "training_id, stage, split, y, b"), ("training_runs", "training_id")),
 }

@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
+
+from filters.limits import POOLED, Limit, Threshold, by_score, calibrate, check_retain
 
 Verdict = Literal[True] | tuple[Literal[False], str]
 """``True``, or ``(False, reason)`` with a short reason code."""
@@ -51,8 +53,12 @@ class Filter(ABC):
         """Return the scores that deciding over this sample takes."""
         return cls.scores
 
-    def resolve(self, pool: Mapping[str, Sequence[float | None]]) -> Self:
-        """Return the filter with relative thresholds made absolute over ``pool`` (score name to all values)."""
+    def to_calibrate(self) -> tuple[Limit, ...]:
+        """Return the limits that its settings leave to a calibration set."""
+        return ()
+
+    def calibrated(self, thresholds: Sequence[Threshold]) -> Self:
+        """Return the filter with the limits that were measured."""
         return self
 
     @property
@@ -67,6 +73,52 @@ class Filter(ABC):
             if value is None or not math.isfinite(value):
                 return False, f"{self.name}: not scored"
         return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibratedFilter(Filter):
+    """A filter whose limits can be measured (``filters/limits.py``).
+
+    ``retain`` is the share of the calibration set that each limit keeps, in (0, 1]; without it nothing is measured.
+    ``limits`` are what was measured, or what is known beforehand: by score, then by group or "*" for all others.
+    """
+
+    limits_on: ClassVar[tuple[Limit, ...]]
+
+    retain: float | None = None
+    limits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.retain is not None:
+            check_retain(self.retain, self.name)
+        known = [limit.score for limit in self.limits_on]
+        if unknown := set(self.limits) - set(known):
+            raise ValueError(f"{self.name}.limits has {sorted(unknown)}; it limits {known}")
+
+    def to_calibrate(self) -> tuple[Limit, ...]:
+        """Return its limits, where a share to retain is set."""
+        return self.limits_on if self.retain is not None else ()
+
+    def measure(self, limit: Limit, values: Mapping[str, Sequence[float | None]]) -> list[Threshold]:
+        """Return the thresholds of one limit over a calibration set's scores by group."""
+        assert self.retain is not None
+        return calibrate(limit, self.retain, values, self.compared)
+
+    def calibrated(self, thresholds: Sequence[Threshold]) -> Self:
+        """Return the filter with the limits that were measured."""
+        return replace(self, limits=by_score(thresholds))
+
+    @staticmethod
+    def compared(value: float) -> float:
+        """Return a score as it is compared."""
+        return rounded(value)
+
+    def within(self, limit: Limit, value: float, sample: Mapping[str, Any], fixed: float | None = None) -> bool:
+        """Tell whether a score is inside the limit of its sample's group, and inside ``fixed``."""
+        known = self.limits.get(limit.score, {})
+        bounds = [fixed, known.get(str(sample.get("group_name")), known.get(POOLED))]
+        mine, numbers = self.compared(value), [self.compared(bound) for bound in bounds if bound is not None]
+        return all(mine <= bound if limit.keeps == "at most" else mine >= bound for bound in numbers)
 
 
 def is_edit(sample: Mapping[str, Any]) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from catalogs.identity import UNKNOWN_BIAS
-from filters.base import Filter, Verdict, rounded
+from filters.base import CalibratedFilter, Verdict
+from filters.limits import Limit
 
 CLASS_SCORE = "judge_class"
 BIAS_SCORE = "judge_bias"
@@ -18,18 +19,21 @@ def unknown_bias(sample: Mapping[str, Any]) -> bool:
     return bool(sample.get("b") == UNKNOWN_BIAS)
 
 
-@dataclass(frozen=True)
-class GroupJudge(Filter):
+@dataclass(frozen=True, kw_only=True)
+class GroupJudge(CalibratedFilter):
     """Keeps a sample that the judge sees in its intended (class, bias) group.
 
     ``scores`` hold the probability of the *intended* value, ``labels`` the judge's answer, and the sample
     the intended ``class_name`` and ``bias_name``. ``min_probability`` in [0, 1] asks for more than the
-    highest one. Of a sample with an unknown bias value only the class is judged. Reason codes:
-    ``class``, ``bias``, and ``class_unsure``, ``bias_unsure`` below the minimum.
+    highest one; ``retain`` asks for as much as that share of real pictures has. Of a sample with an unknown bias value
+    only the class is judged. Reason codes: ``class``, ``bias``, and ``class_unsure``, ``bias_unsure`` below the limit.
     """
 
     name: ClassVar[str] = "group_judge"
     scores: ClassVar[tuple[str, ...]] = (CLASS_SCORE, BIAS_SCORE)
+    limits_on: ClassVar[tuple[Limit, ...]] = (
+        Limit(CLASS_SCORE, "at least", "real"), Limit(BIAS_SCORE, "at least", "real"),
+    )  # fmt: skip
 
     min_probability: float = 0.0
 
@@ -39,6 +43,7 @@ class GroupJudge(Filter):
         return (CLASS_SCORE,) if unknown_bias(sample) else cls.scores
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.min_probability <= 1:
             raise ValueError(f"group_judge.min_probability is {self.min_probability}; it lies in [0, 1]")
 
@@ -53,7 +58,7 @@ class GroupJudge(Filter):
         for reason, score, intended in asked:
             if labels.get(score) != sample[intended]:
                 return False, reason
-        for reason, score, _ in asked:
-            if rounded(scores[score] or 0.0) < rounded(self.min_probability):
+        for (reason, score, _), limit in zip(asked, self.limits_on, strict=False):
+            if not self.within(limit, scores[score] or 0.0, sample, self.min_probability):
                 return False, f"{reason}_unsure"
         return True

@@ -11,6 +11,8 @@ from rich.markup import escape
 from catalogs import manifest
 from catalogs.identity import task_hash
 from catalogs.schemas import SCHEMAS
+from filters.limits import POOLED
+from pipeline.calibrating import commit_calibrations
 from pipeline.curation import VERSION, Decision, Selection, curation_id, select
 from pipeline.jobs import Launcher
 from pipeline.pool import Pool
@@ -61,6 +63,7 @@ def curation_stage(
         launcher.map(todo, WriteCurated(), small=SMALL_JOB)
     placed = [row for task in tasks for row in manifest.read_rows(folder.root / commit.manifest_name(task))[1]]
     manifests = _commit_decisions(recipe, quotas, name, pool, decision, selection, folder)
+    manifests.update(commit_calibrations(name, decision.calibrations, pool.sets, pool.decision_inputs, folder))
     inputs = list(manifests.values())
     head = folder.commit(
         f"curated/{name}/index.parquet",
@@ -72,6 +75,7 @@ def curation_stage(
         settings={"shards": _shards(tasks, folder)},
     )
     manifests[f"curated/{name}/index.parquet"] = head.content_sha256
+    _say_calibrations(decision, report)
     _say_shortfall(recipe, selection, report)
     return Curated(name, manifests, selection)
 
@@ -135,6 +139,13 @@ def _shards(tasks: list[Any], folder: RunFolder) -> list[dict[str, Any]]:
         for head in heads
         if head.shard
     ]
+
+
+def _say_calibrations(decision: Decision, report: Reporter) -> None:
+    """Say which filters had too little to be calibrated on; groups that share the pooled limit are in the report."""
+    for name, one in decision.calibrations:
+        if one.value is None and one.group == POOLED:
+            report.say(f"[yellow]not calibrated[/]: filters.{name} ({one.score}) has {one.note}")
 
 
 def _say_shortfall(recipe: Recipe, selection: Selection, report: Reporter) -> None:

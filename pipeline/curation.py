@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from catalogs.identity import TASK_DIGITS, digest
-from filters.base import is_edit
+from filters.base import CalibratedFilter, Filter, is_edit
+from filters.limits import Threshold
 from filters.registry import FILTERS
 from pipeline.quota import Group, Quota
 
-VERSION = "curate/2"
+VERSION = "curate/3"
 Row = dict[str, Any]
+GroupValues = Mapping[str, Sequence[float | None]]
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Decision:
     rows: list[Row] = field(default_factory=list)
     passed: dict[Group, list[Candidate]] = field(default_factory=lambda: defaultdict(list))
     thresholds: dict[str, Any] = field(default_factory=dict)
+    calibrations: list[tuple[str, Threshold]] = field(default_factory=list)
 
     def missing(self, quotas: Mapping[Group, Quota]) -> dict[Group, int]:
         """Return how many samples each group lacks; groups that have enough are left out."""
@@ -49,11 +52,17 @@ class Decision:
         return sum(not is_edit(candidate.sample) for candidate in self.passed[group])
 
 
-def decide(pool: Sequence[Candidate], settings: Mapping[str, Mapping[str, Any]]) -> Decision:
+def decide(
+    pool: Sequence[Candidate], settings: Mapping[str, Mapping[str, Any]], real: Mapping[str, GroupValues] | None = None,
+    borrowed: Mapping[str, Sequence[Threshold]] | None = None,
+) -> Decision:
     """Return every filter's decision on every candidate, in the recipe's order of filters.
 
-    A filter that needs a threshold from the pool (a quantile) is resolved on the candidates that passed
-    the filters before it (on all, when none did).
+    A filter with ``retain`` takes its limits from ``borrowed`` (by filter), or else measures them: on ``real`` (by
+    score, then group), or on the candidates that passed the filters before it (on all, when none did).
+
+    Raises:
+        ValueError: a filter is calibrated on real pictures, and there are no scores of these.
     """
     decision = Decision()
     alive = []
@@ -65,8 +74,10 @@ def decide(pool: Sequence[Candidate], settings: Mapping[str, Mapping[str, Any]])
     for name, options in settings.items():
         judge = FILTERS[name](**options)
         if alive:
-            reference = [c for c in alive if c.sample["sample_id"] in survivors] or alive
-            judge = judge.resolve(_pooled(reference, judge.scores))
+            support = [c for c in alive if c.sample["sample_id"] in survivors] or alive
+            found = list((borrowed or {}).get(name, ())) or _measured(judge, support, real or {})
+            judge = judge.calibrated(found)
+            decision.calibrations += [(name, one) for one in found]
         decision.thresholds[name] = judge.settings
         for candidate in alive:
             verdict = judge.decide(candidate.scores, candidate.labels, candidate.sample)
@@ -78,6 +89,28 @@ def decide(pool: Sequence[Candidate], settings: Mapping[str, Mapping[str, Any]])
         if candidate.sample["sample_id"] in survivors:
             decision.passed[candidate.group].append(candidate)
     return decision
+
+
+def _measured(judge: Filter, support: Sequence[Candidate], real: Mapping[str, GroupValues]) -> list[Threshold]:
+    """Return the thresholds of a filter's limits over their calibration sets."""
+    if not isinstance(judge, CalibratedFilter):
+        return []
+    found = []
+    for limit in judge.to_calibrate():
+        if limit.over == "real" and limit.score not in real:
+            raise ValueError(f"filters.{judge.name} has retain, but no real picture has the score {limit.score}")
+        values = real[limit.score] if limit.over == "real" else _by_group(judge, limit.score, support)
+        found += judge.measure(limit, values)
+    return found
+
+
+def _by_group(judge: Filter, score: str, candidates: Sequence[Candidate]) -> GroupValues:
+    """Return the scores of the candidates that the filter asks for it, by group, groups in order."""
+    found: dict[str, list[float | None]] = {}
+    for candidate in sorted(candidates, key=lambda one: one.group):
+        if score in judge.needs(candidate.sample):
+            found.setdefault(str(candidate.sample["group_name"]), []).append(candidate.scores.get(score))
+    return found
 
 
 @dataclass(frozen=True)
@@ -148,10 +181,6 @@ def curation_id(
 
 def _order(candidate: Candidate) -> tuple[bool, int]:
     return not is_edit(candidate.sample), candidate.sample["replicate"]
-
-
-def _pooled(candidates: Sequence[Candidate], names: Sequence[str]) -> dict[str, list[float | None]]:
-    return {name: [candidate.scores.get(name) for candidate in candidates] for name in names}
 
 
 def _row(candidate: Candidate, name: str, keep: bool, reason: str | None) -> Row:

@@ -17,6 +17,7 @@ from catalogs import manifest
 from catalogs.catalog import Catalog
 from catalogs.errors import CatalogBusy
 from catalogs.identity import TASK_DIGITS, canonical_json, digest, task_hash
+from pipeline.calibrating import CalibrationSets, calibration_sets
 from pipeline.curating import Curated, curation_stage
 from pipeline.earlier import Round, earlier_samples, existing_pool, planned_rounds
 from pipeline.jobs import Launcher
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 STAGES = ("source", "discover", "generate", "curate", "train", "report")
 SAMPLES, RESULTS = ("plan/", "raw/", "scores/"), ("curated/", "training/")
+CALIBRATION = "calibration/"
 DISCOVERY = ("captions/", "phrases/", "edits/", "edit_scores/", "discovery/", "personal/")
 
 
@@ -256,6 +258,8 @@ def _synthesise(
 
     assert result.quotas is not None
     begin = _edits(this, making, specs[1], result.discovered)
+    begin.sets = _calibration_sets(this, making, specs, result)
+    this.current.update(begin.sets.manifests)
     if rounds is None:
         pool, decision = synthesis_stage(making, result.quotas, folder, specs, launcher, report, committed, begin)
     else:
@@ -266,6 +270,16 @@ def _synthesise(
         this.current.update(result.curated.manifests)
     this.current.update(earlier_samples(making, specs, folder, pool, this.previous))
     return pool
+
+
+def _calibration_sets(
+    this: _Run, making: Recipe, specs: tuple[GeneratorSpec, ScorerSpec], result: RunResult
+) -> CalibrationSets:
+    """Score the real pictures that filters are calibrated on; discovery says which of them hold which phrases."""
+    images = result.discovered.found.images if result.discovered else ()
+    holding = {image.source_id: frozenset(image.groups) for image in images}
+    index = result.source.index
+    return calibration_sets(making, specs, this.folder, index, holding, this.launcher, this.report)
 
 
 def _commit_run(recipe: Recipe, folder: RunFolder) -> dict[str, str]:
@@ -301,9 +315,17 @@ def _commit_run(recipe: Recipe, folder: RunFolder) -> dict[str, str]:
 def _keep_earlier(
     previous: Sequence[str], current: dict[str, str], folder: RunFolder, places: tuple[str, ...]
 ) -> None:
-    """Keep what earlier runs put in these places, where all that it read stands."""
-    earlier = [name for name in previous if name not in current and name.startswith(places)]
-    current.update(folder.still_valid(earlier, current))
+    """Keep what earlier runs put in these places, where all that it read stands.
+
+    Scores of real pictures stay where this run has none of its own, with the curations that were calibrated on them.
+    """
+    own = any(name.startswith(CALIBRATION) for name in current)
+    also = () if own else (CALIBRATION,)
+    earlier = [name for name in previous if name not in current and name.startswith((*also, *places))]
+    kept = folder.still_valid(earlier, current)
+    results = {name: sha for name, sha in kept.items() if not name.startswith(CALIBRATION)}
+    read = {sha for name in results for sha in manifest.read_head(folder.root / name).inputs}
+    current.update({name: sha for name, sha in kept.items() if name in results or sha in read})
 
 
 def _sync(folder: RunFolder, current: Mapping[str, str]) -> None:

@@ -77,7 +77,7 @@ def _row(
 ) -> Row:
     y, b = group
     name = recipe.group_name(y, b)
-    prompt = _prompt(recipe, group, replicate)
+    prompt = prompt_of(recipe, group, replicate)
     settings, own = recipe.generator, recipe.prompts.of_class(recipe.classes[y].name)
     negative = recipe.prompts.negative if own.negative is None else own.negative
     sampler = {
@@ -129,7 +129,7 @@ def _perp_neg(own: ClassPrompt) -> dict[str, Any]:
     return {"form": "perp-neg", "negatives": own.negatives} if own.negatives else {}
 
 
-def _prompt(recipe: Recipe, group: Group, replicate: int) -> str:
+def prompt_of(recipe: Recipe, group: Group, replicate: int) -> str:
     """Return the prompt of a replicate: template and wordings drawn by hash, uniformly and for ever."""
     y, b = group
     key = {"seed": recipe.seed, "group": recipe.group_name(y, b), "replicate": replicate}

@@ -12,6 +12,7 @@ from catalogs.identity import TASK_DIGITS, task_hash
 from catalogs.schemas import SCHEMAS
 from filters.base import is_edit
 from filters.registry import FILTERS
+from pipeline.calibrating import CalibrationSets
 from pipeline.curation import Candidate, Decision, decide
 from pipeline.quota import Group
 from pipeline.recipe import Recipe, RecipeError
@@ -30,7 +31,8 @@ ROUND = "plan/round-"
 class Pool:
     """All that was generated so far: manifests with content hashes, and the candidates.
 
-    ``notes`` says, by the score's name, why a picture lacks a score, where one does.
+    ``notes`` says, by the score's name, why a picture lacks a score, where one does. ``sets`` are what filters are
+    calibrated on beside the candidates.
     """
 
     manifests: dict[str, str] = field(default_factory=dict)
@@ -39,14 +41,15 @@ class Pool:
     generated: int = 0
     tasks: list[str] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
+    sets: CalibrationSets = field(default_factory=CalibrationSets)
 
     def identity(self, scorer: ScorerSpec) -> list[str]:
-        """What a curation's name rests on: the scorer and the generate tasks' hashes, not measured floats.
+        """What a curation's name rests on: the scorer and the tasks' hashes, not measured floats.
 
         Scores move by 1e-7 with the number of threads; a name over them would differ between runners that
         keep the same samples.
         """
-        return [scorer.stage_fingerprint, *self.tasks]
+        return [scorer.stage_fingerprint, *self.tasks, *self.sets.inputs]
 
     @property
     def decision_inputs(self) -> list[str]:
@@ -59,7 +62,7 @@ class Pool:
 
 
 def decide_on(recipe: Recipe, pool: Pool) -> Decision:
-    """Return the filters' decision on the pool.
+    """Return the filters' decision on the pool, with limits measured on it or on its calibration sets.
 
     Raises:
         RecipeError: a filter needs a score that no picture has, so that it would reject all of them in every round.
@@ -74,7 +77,7 @@ def decide_on(recipe: Recipe, pool: Pool) -> Decision:
                     f"filters.{name} needs the score {score}, which none of {len(pictures)} pictures has: {why}. "
                     "Take the filter out, or name a generator.scheduler or scorer.model that gives the score"
                 )
-    return decide(pool.candidates, recipe.filters)
+    return decide(pool.candidates, recipe.filters, pool.sets.real, pool.sets.borrowed)
 
 
 def commit_plan(

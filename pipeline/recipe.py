@@ -142,6 +142,16 @@ class Quota(Strict):
     curated_shard_size: int = Field(500, ge=1)
 
 
+class Calibration(Strict):
+    """How filters with ``retain`` get their limits."""
+
+    images: int = Field(400, ge=10, description="Real training pictures a group that are scored, at most.")
+    run: str | None = Field(
+        None, description="A run folder whose limits are used in place of measuring: same models, same retain."
+    )
+    curation: str | None = Field(None, description="Of that run. Default: the last one with calibrations.")
+
+
 class Scorer(Strict):
     """The CLIP model that scores and judges."""
 
@@ -198,6 +208,7 @@ class Recipe(Strict):
     quota: Quota = Field(default_factory=lambda: Quota.model_validate({}))
     scorer: Scorer
     filters: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+    calibration: Calibration = Field(default_factory=lambda: Calibration.model_validate({}))
     training: Training = Field(default_factory=lambda: Training.model_validate({}))
     discovery: Discovery | None = Field(None, description="How spurious phrases are found (ASPIRE).")
     spurious_free: SpuriousFree | None = Field(

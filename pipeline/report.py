@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 from catalogs.manifest import write_local
 from pipeline.recipe import Recipe
 from pipeline.report_accuracy import accuracies
+from pipeline.report_calibration import calibrations
 from pipeline.report_catalog import Reader, Row, curation_settings, open_reader
 from pipeline.report_comparison import comparison
 from pipeline.report_histograms import histograms
@@ -66,7 +67,7 @@ def _facts(reader: Reader, folder: RunFolder, recipe: Recipe) -> dict[str, Any]:
         "shortfalls": shortfalls(settings, balance), "balanced": settings.get("per_group"),
         "sheets": group_sheets(reader, folder.root, groups), "rejected": rejected_sheets(reader, folder.root),
         "scores": histograms(reader, settings, groups), "reasons": reader.rows("reasons"),
-        "meanings": REASONS,
+        "meanings": REASONS, "calibrations": calibrations(reader),
         "example": _example(reader),
     }
 

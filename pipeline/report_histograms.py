@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from filters.limits import POOLED
 from pipeline.report_catalog import Reader, Row
 from pipeline.report_scores import (
     Threshold,
     decisive,
     is_probability,
     long_name,
+    of_group,
     rank,
     significant,
     thresholds,
@@ -107,12 +109,16 @@ def _score(
     axis = axis_of(name, row["low"], row["high"], bounds)
     bins = reader.rows("bins", score=name, low=axis.low, high=axis.high, bins=BINS, log=axis.log)
     inside = [bound for bound in bounds if (not axis.log or bound.value > 0) and 0 <= axis.share(bound.value) <= 1]
-    lines = tuple((axis.share(bound.value), f"{bound.sign} {significant(bound.value)}") for bound in inside)
+
+    def lines(group: str) -> tuple[tuple[float, str], ...]:
+        held = of_group(inside, group)
+        return tuple((axis.share(bound.value), f"{bound.sign} {significant(bound.value)}") for bound in held)
+
     per_group = {name: [found for found in bins if found["group_name"] == name] for name in groups[:MOST_GROUPS]}
     return Score(
         name, *long_name(name), row["n"], _rules(name, bounds, inside, filters), axis.log,
-        _panel("all groups", bins, axis, lines, (520, 170)),
-        tuple(_panel(group, found, axis, lines, (260, 110)) for group, found in per_group.items() if found),
+        _panel("all groups", bins, axis, lines(POOLED), (520, 170)),
+        tuple(_panel(group, found, axis, lines(group), (260, 110)) for group, found in per_group.items() if found),
     )
 
 
@@ -123,8 +129,10 @@ def _rules(
     if not any(decisive(used, name) for used in filters):
         return ("No filter decides by it.",) if filters else ()
     answer = ("The likeliest answer must be the one asked for.",) if is_probability(name) else ()
-    off = ["" if bound in inside else ", off this axis" for bound in bounds]
-    return answer + tuple(f"Keeps {b.sign} {significant(b.value)}{note}." for b, note in zip(bounds, off, strict=True))
+    held, own = of_group(bounds, POOLED), {bound.group for bound in bounds} - {POOLED}
+    off = ["" if bound in inside else ", off this axis" for bound in held]
+    told = tuple(f"Keeps {b.sign} {significant(b.value)}{note}." for b, note in zip(held, off, strict=True))
+    return answer + told + ((f"{len(own)} groups have limits of their own.",) if own else ())
 
 
 def _panel(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from filters.limits import POOLED
 from filters.registry import FILTERS
 
 SHORT = {"clip_alignment": "CLIP", "judge_class": "class", "judge_bias": "bias", "trajectory_variance": "traj",
@@ -27,16 +28,17 @@ REASONS = {
     "edit_misplaced": "the edit took less from its class inside the mask than the class's edits do on average",
     "balance": "passed every filter; dropped so that groups are equal",
 }
-_AT_LEAST, _AT_MOST = ("min", "min_probability"), ("max", "threshold")
+_AT_LEAST, _AT_MOST = ("min", "min_probability"), ("max",)
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """A bound on a score: kept is what is at least ("≥") or at most ("≤") ``value``."""
+    """A bound on a score: kept is what is at least ("≥") or at most ("≤") ``value``, in a group or all (``POOLED``)."""
 
     score: str
     sign: str
     value: float
+    group: str = POOLED
 
 
 def rank(score: str) -> tuple[int, str]:
@@ -61,9 +63,25 @@ def thresholds(settings: Mapping[str, Any]) -> list[Threshold]:
         low = [said[key] for key in _AT_LEAST if said.get(key)]
         high = [said[key] for key in _AT_MOST if said.get(key) is not None]
         for score in FILTERS[name].scores if name in FILTERS else ():
-            found += [Threshold(score, "≥", max(low))] if low else []
-            found += [Threshold(score, "≤", min(high))] if high else []
+            measured = (said.get("limits") or {}).get(score) or {}
+            keeps = _side(name, score)
+            for group in dict.fromkeys((POOLED, *measured)):
+                limit = [measured.get(group, measured.get(POOLED))] if measured else []
+                lows, highs = low + (limit if keeps == "at least" else []), high + (limit if keeps == "at most" else [])
+                found += [Threshold(score, "≥", max(lows), group)] if lows else []
+                found += [Threshold(score, "≤", min(highs), group)] if highs else []
     return found
+
+
+def _side(name: str, score: str) -> str | None:
+    """Return which side of a measured limit the filter keeps."""
+    return next((limit.keeps for limit in getattr(FILTERS[name], "limits_on", ()) if limit.score == score), None)
+
+
+def of_group(bounds: Sequence[Threshold], group: str) -> list[Threshold]:
+    """Return the bounds of one score that hold for a group: its own, or else those of all groups."""
+    own = [bound for bound in bounds if bound.group == group]
+    return own or [bound for bound in bounds if bound.group == POOLED]
 
 
 def is_probability(score: str) -> bool:

@@ -80,11 +80,11 @@ def _score(task: ShardTask, made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
     good = [row for row in raw if row["status"] == "ok"]
     tar = storage.read(storage.join(task.run, made.task.folder, head.shard.name)) if head.shard else b""
     images = [slice_of(tar, row["offset"], row["size"]) for row in good]
-    results = lazy.scorer.score(images, [_request(plan[row["sample_id"]]) for row in good])
+    results = lazy.scorer.score(images, [request_of(plan[row["sample_id"]]) for row in good])
     rows = [
         {"sample_id": row["sample_id"], **score}
         for row, scores in zip(good, results, strict=True)
-        for score in map(_score_row, scores)
+        for score in map(score_row, scores)
     ]
     rows += _reference_rows([plan[row["sample_id"]] for row in good], images, lazy)
     return commit.commit(
@@ -96,7 +96,8 @@ def _score(task: ShardTask, made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
     )
 
 
-def _request(row: Mapping[str, Any]) -> ScoreRequest:
+def request_of(row: Mapping[str, Any]) -> ScoreRequest:
+    """Return what a plan row asks of the scorer."""
     spurious = tuple(json.loads(row.get("spurious") or "[]"))
     prompt = NEW_WORD.sub(row["class_name"], row["prompt"])  # CLIP doesn't know a word that the generator was taught
     return ScoreRequest(row["sample_id"], prompt, row["y"], row["b"], spurious)
@@ -117,7 +118,8 @@ def _reference_rows(
     ]  # fmt: skip
 
 
-def _score_row(score: Any) -> dict[str, Any]:
+def score_row(score: Any) -> dict[str, Any]:
+    """Return a score as the manifest holds it, without the picture's id."""
     names = ("score", "value", "label", "status", "reason", "detail")
     return {name: getattr(score, name) for name in names}
 

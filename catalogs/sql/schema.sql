@@ -97,9 +97,30 @@ CREATE TABLE personal_pictures (
     manifest VARCHAR NOT NULL
 );
 
--- A figure measured on real images that a filter's threshold is taken from, e.g. a quantile of a class's CLIP score.
+-- Limits that a curation measured for its filters: each keeps the share `retain` of a calibration set, of all groups ("*")
+-- or of one. calibrated_on is real (training pictures) or samples (those that passed the filters before). threshold is
+-- NULL where there were too few values, which `note` says; [low, high] is the quantile's 95% interval. fingerprint stands
+-- for the models and the sampler that the limit holds for.
 CREATE TABLE calibrations (
-    score VARCHAR, group_name VARCHAR, statistic VARCHAR, value DOUBLE, n BIGINT, manifest VARCHAR NOT NULL
+    curation_id VARCHAR, filter VARCHAR, score VARCHAR, keeps VARCHAR, calibrated_on VARCHAR, group_name VARCHAR,
+    retain DOUBLE, n BIGINT, dropped BIGINT, threshold DOUBLE, low DOUBLE, high DOUBLE, fingerprint VARCHAR, note VARCHAR,
+    manifest VARCHAR NOT NULL
+);
+
+-- The curve behind a calibration: the limit that would retain each share.
+CREATE TABLE calibration_curves (
+    curation_id VARCHAR, filter VARCHAR, score VARCHAR, group_name VARCHAR, share DOUBLE, threshold DOUBLE,
+    manifest VARCHAR NOT NULL
+);
+
+-- The real training pictures that filters are calibrated on, with the prompts that samples of their groups get.
+CREATE TABLE calibration_set (
+    source_id VARCHAR, group_name VARCHAR, prompt VARCHAR, spurious JSON, manifest VARCHAR NOT NULL
+);
+
+-- What the scorers measured of these pictures.
+CREATE TABLE real_scores (
+    source_id VARCHAR, group_name VARCHAR, score VARCHAR, value DOUBLE, label VARCHAR, manifest VARCHAR NOT NULL
 );
 
 -- One row per sample to make.

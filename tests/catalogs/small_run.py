@@ -199,6 +199,10 @@ def curate(
             )
     settings = {"quotas": [{**group(y, b), "balanced": quota, "extra": 0} for y in (0, 1) for b in (0, 1)]}
     run.write(f"curated/{curation}/decisions.parquet", "decide", decisions, settings=settings)
+    limit = {"curation_id": curation, "filter": "clip_alignment", "score": "clip_alignment", "keeps": "at least",
+             "calibrated_on": "real", "group_name": "*", "retain": 0.95, "n": 400, "dropped": 0, "threshold": 0.21,
+             "low": 0.2, "high": 0.22, "fingerprint": digest("scorer"), "shares": [0.9, 0.95], "limits": [0.22, 0.21]}
+    run.write(f"curated/{curation}/calibrations.parquet", "calibrate", [limit])
     tar = {"name": "balanced-000000.tar", "sha256": digest(curation), "bytes": 9000, "samples": len(index)}
     return run.write(f"curated/{curation}/index.parquet", "index", index, settings={"shards": [tar]})
 

@@ -14,7 +14,7 @@ from filters.edit_misplaced import EditMisplaced
 from filters.grey_scale import GreyScale, grey_difference
 from filters.group_judge import GroupJudge
 from filters.registry import FILTERS
-from filters.trajectory_variance import TrajectoryVarianceLimit, quantile_threshold
+from filters.trajectory_variance import LIMIT, TrajectoryVarianceLimit
 
 SAMPLE = {"class_name": "landbird", "bias_name": "water"}
 RIGHT = {"judge_class": "landbird", "judge_bias": "water"}
@@ -22,7 +22,7 @@ SURE = {"judge_class": 0.9, "judge_bias": 0.8}
 
 
 def test_the_registry_holds_every_filter_under_its_name() -> None:
-    known = {"clip_alignment", "group_judge", "trajectory_variance", "grey_scale", "spurious_absence", "shortcut_left",
+    known = {"clip_alignment", "group_judge", "variance", "grey_scale", "spurious_absence", "shortcut_left",
              "edit_misplaced"}  # fmt: skip
     assert set(FILTERS) == known
     assert all(kind.name == name and kind.scores and kind.version for name, kind in FILTERS.items())
@@ -38,7 +38,7 @@ def test_clip_alignment_at_its_edge(value: float, verdict: Verdict) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "settings"),
-    [("clip_alignment", {"min": 0.2}), ("group_judge", {}), ("trajectory_variance", {"max": 1.0}),
+    [("clip_alignment", {"min": 0.2}), ("group_judge", {}), ("variance", {"max": 1.0}),
      ("grey_scale", {"min": 5.7})],
 )
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
@@ -75,34 +75,54 @@ def test_trajectory_variance_at_its_edge_on_any_scale(scale: float) -> None:
     assert decide == [True, True, (False, "trajectory")]
 
 
-def test_the_quantile_is_resolved_from_the_pool() -> None:
+def measured(limit: TrajectoryVarianceLimit, **values: list[float | None]) -> TrajectoryVarianceLimit:
+    """Return the filter calibrated on these values by group."""
+    return limit.calibrated(limit.measure(LIMIT, values))
+
+
+def test_the_limit_is_measured_on_a_calibration_set() -> None:
     pool = [None, float("nan"), *np.random.default_rng(0).permutation(np.arange(1, 101) / 1000).tolist()]
-    limit = TrajectoryVarianceLimit(quantile=0.96)
-    with pytest.raises(ValueError, match="not resolved"):
-        limit.decide({"trajectory_variance": 0.01}, {}, SAMPLE)
-    resolved = limit.resolve({"trajectory_variance": pool})
-    assert resolved.threshold == 0.096
-    kept = [resolved.decide({"trajectory_variance": value}, {}, SAMPLE) is True for value in pool]
+    limit = measured(TrajectoryVarianceLimit(retain=0.96), a=pool)
+    assert limit.limits == {"trajectory_variance": {"*": 0.096, "a": 0.096}}
+    kept = [limit.decide({"trajectory_variance": value}, {}, {"group_name": "b"}) is True for value in pool]
     assert sum(kept) == 96
 
 
+def test_a_group_has_its_own_limit_where_it_has_enough_values() -> None:
+    texture, plain = (np.arange(1, 201) / 10).tolist(), (np.arange(1, 201) / 1000).tolist()
+    limit = measured(TrajectoryVarianceLimit(retain=0.95), texture=texture, plain=plain, rare=[0.1, 0.2])
+    found = limit.limits["trajectory_variance"]
+    assert found == {"*": pytest.approx(18.0), "texture": 19.0, "plain": 0.19}
+    for group, kept in (("plain", False), ("texture", True), ("rare", True)):
+        verdict = limit.decide({"trajectory_variance": 0.5}, {}, {"group_name": group})
+        assert verdict == (True if kept else (False, "trajectory"))
+
+
 def test_the_lower_of_both_limits_counts() -> None:
-    limit = TrajectoryVarianceLimit(max=0.05, quantile=1.0).resolve({"trajectory_variance": [0.01, 0.09]})
+    limit = measured(TrajectoryVarianceLimit(max=0.05, retain=1.0), a=[0.01, 0.09] * 5)
     assert limit.decide({"trajectory_variance": 0.05}, {}, SAMPLE) is True
     assert limit.decide({"trajectory_variance": 0.06}, {}, SAMPLE) == (False, "trajectory")
+    assert measured(limit, a=[0.01, 0.02] * 5).decide({"trajectory_variance": 0.03}, {}, SAMPLE) is not True
 
 
-def test_ties_at_the_threshold_are_all_kept_and_an_empty_pool_keeps_nothing() -> None:
-    assert quantile_threshold([1.0, 2.0, 2.0, 2.0], 0.5) == 2.0
-    empty = TrajectoryVarianceLimit(quantile=0.5).resolve({})
-    assert empty.decide({"trajectory_variance": 1e-12}, {}, SAMPLE) == (False, "trajectory")
+def test_too_few_values_limit_nothing() -> None:
+    few = measured(TrajectoryVarianceLimit(retain=0.5), a=[1.0] * 9)
+    assert few.limits == {} and few.decide({"trajectory_variance": 1e9}, {}, SAMPLE) is True
+    assert few.decide({}, {}, SAMPLE) == (False, "variance: not scored")
 
 
-def test_a_filter_without_a_quantile_resolves_to_itself() -> None:
-    limit = TrajectoryVarianceLimit(max=1.0)
-    assert limit.resolve({}) is limit
-    judge = GroupJudge()
-    assert judge.resolve({}) is judge
+def test_a_filter_without_retain_measures_nothing() -> None:
+    assert TrajectoryVarianceLimit(max=1.0).to_calibrate() == () == GroupJudge().to_calibrate()
+    assert [limit.score for limit in GroupJudge(retain=0.99).to_calibrate()] == ["judge_class", "judge_bias"]
+    assert EditMisplaced().to_calibrate() == ()
+
+
+def test_limits_may_be_known_beforehand() -> None:
+    limit = ClipAlignment(limits={"clip_alignment": {"*": 0.2, "land": 0.3}})
+    asked = [limit.decide({"clip_alignment": 0.25}, {}, {"group_name": group}) for group in ("water", "land")]
+    assert asked == [True, (False, "alignment")]
+    with pytest.raises(ValueError, match=r"clip_alignment.limits has \['grey_scale'\]; it limits \['clip_alignment'\]"):
+        ClipAlignment(limits={"grey_scale": {"*": 1.0}})
 
 
 def test_grey_scale_is_ffrs_rule_per_pixel() -> None:
@@ -120,8 +140,9 @@ def test_grey_scale_is_ffrs_rule_per_pixel() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "settings"),
-    [("clip_alignment", {"min": 1.5}), ("group_judge", {"min_probability": -0.1}), ("trajectory_variance", {}),
-     ("trajectory_variance", {"max": -1.0}), ("trajectory_variance", {"quantile": 0.0}), ("grey_scale", {"min": 300})],
+    [("clip_alignment", {"min": 1.5}), ("group_judge", {"min_probability": -0.1}), ("variance", {}), ("grey_scale", {}),
+     ("variance", {"max": -1.0}), ("variance", {"retain": 0.0}), ("grey_scale", {"min": 300}),
+     ("clip_alignment", {}), ("clip_alignment", {"retain": 1.5}), ("spurious_absence", {"max": 2.0})],
 )
 def test_settings_out_of_range_are_errors_that_name_the_setting(kind: str, settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=kind):
@@ -130,7 +151,7 @@ def test_settings_out_of_range_are_errors_that_name_the_setting(kind: str, setti
 
 def test_settings_name_what_decides_and_a_filter_is_frozen() -> None:
     chosen = ClipAlignment(min=0.2)
-    assert chosen.settings == {"name": "clip_alignment", "version": "1", "min": 0.2}
+    assert chosen.settings == {"name": "clip_alignment", "version": "1", "min": 0.2, "retain": None, "limits": {}}
     with pytest.raises(FrozenInstanceError):
         chosen.min = 0.1  # type: ignore[misc]
 
@@ -157,6 +178,5 @@ def test_filters_that_do_not_apply_to_a_kind_of_sample_keep_it() -> None:
     assert EditMisplaced().decide({}, {}, generated) is True and EditMisplaced.needs(generated) == ()
     limit = TrajectoryVarianceLimit(max=0.1)
     assert limit.decide({}, {}, edit) is True and limit.needs(edit) == ()
-    assert limit.decide({}, {}, generated) == (False, "trajectory_variance: not scored")
-    quantile = TrajectoryVarianceLimit(quantile=0.9).resolve({"trajectory_variance": [None, 1.0, 2.0]})
-    assert quantile.threshold == 2.0 and quantile.decide({}, {}, edit) is True
+    assert limit.decide({}, {}, generated) == (False, "variance: not scored")
+    assert measured(TrajectoryVarianceLimit(retain=0.9), a=[1.0, 2.0] * 9).decide({}, {}, edit) is True

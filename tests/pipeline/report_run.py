@@ -45,7 +45,7 @@ def make_recipe(**changes: Any) -> Recipe:
             "filters": {
                 "clip_alignment": {"min": 0.74},
                 "group_judge": {},
-                "trajectory_variance": {"quantile": 0.96},
+                "variance": {"retain": 0.96},
             },
             **changes,
         }

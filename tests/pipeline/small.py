@@ -58,7 +58,7 @@ def write_recipe(folder: Path, **changes: object) -> Path:
         },
         "quota": {"per_group": 4, "surplus": 0.0, "shard_size": 2, "max_rounds": 2},
         "scorer": {"model": str(models / "clip"), "batch_size": 4},
-        "filters": {"trajectory_variance": {"max": 1e9}},
+        "filters": {"variance": {"max": 1e9}},
         **changes,
     }
     path = folder / "recipe.yaml"

@@ -95,26 +95,26 @@ def test_every_filter_speaks_of_every_scored_sample() -> None:
         candidate((0, 1), 0, judged=(1, 1), variance=9.0),
         candidate((1, 0), 0, reason="nan_image"),
     ]
-    decision = decide(candidates, {"group_judge": {}, "trajectory_variance": {"max": 1.0}})
+    decision = decide(candidates, {"group_judge": {}, "variance": {"max": 1.0}})
     by_filter = {
         name: {row["sample_id"]: row["reason"] for row in decision.rows if row["filter"] == name}
-        for name in ("generated", "group_judge", "trajectory_variance")
+        for name in ("generated", "group_judge", "variance")
     }
     assert by_filter["generated"] == {"000000": None, "010000": None, "100000": "nan_image"}
     assert by_filter["group_judge"] == {"000000": None, "010000": "class"}
-    assert by_filter["trajectory_variance"] == {"000000": None, "010000": "trajectory"}
+    assert by_filter["variance"] == {"000000": None, "010000": "trajectory"}
 
 
 def test_a_quantile_is_taken_over_those_that_passed_the_filters_before() -> None:
     good = [candidate((0, 0), n, variance=float(n)) for n in range(10)]
     bad = [candidate((0, 0), n, judged=(1, 0), variance=1000.0) for n in range(10, 100)]
-    decision = decide(good + bad, {"group_judge": {}, "trajectory_variance": {"quantile": 0.9}})
+    decision = decide(good + bad, {"group_judge": {}, "variance": {"retain": 0.9}})
     assert [c.sample["replicate"] for c in decision.passed[0, 0]] == list(range(9))
 
 
 def test_a_pool_without_survivors_is_all_missing() -> None:
     candidates = [candidate((0, 0), n, judged=(1, 0)) for n in range(4)]
-    decision = decide(candidates, {"group_judge": {}, "trajectory_variance": {"quantile": 0.9}})
+    decision = decide(candidates, {"group_judge": {}, "variance": {"retain": 0.9}})
     assert decision.missing({(0, 0): Quota(2, 1)}) == {(0, 0): 3}
 
 

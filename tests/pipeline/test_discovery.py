@@ -150,7 +150,7 @@ def test_discovery_alone_stops_before_anything_is_generated(made: RunResult, tmp
 
 EDITS = (
     "spurious_free.per_class=8", "training.methods=[erm,aspire-erm]", "training.by_method={}", "quota.validation=0",
-    "filters={spurious_absence: {max: 0.99}, edit_misplaced: {}, trajectory_variance: {quantile: 1.0}}",
+    "filters={spurious_absence: {max: 0.99}, edit_misplaced: {}, variance: {retain: 1.0}}",
 )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def test_every_shipped_recipe_loads(name: str) -> None:
         ("qota.per_group=3", r"qota: unknown key \(did you mean 'quota'\?\)"),
         ("filters={clip_alignement: {min: 0.2}}", r"'clip_alignement' \(did you mean 'clip_alignment'\?\)"),
         ("filters={clip_alignment: {mim: 0.2}}", r"filters\.clip_alignment.*mim"),
-        ("filters={trajectory_variance: {quantile: 3}}", r"quantile is 3"),
+        ("filters={variance: {retain: 3}}", r"retain is 3"),
         ("generator.window=99", r"window is 99, but there are only 20 steps"),
         ("generator.steps=many", r"generator\.steps.*'many'"),
         ("prompts.templates=['a {colour} bird']", r"colour.*known are \{class\} and \{bias\}"),

@@ -23,7 +23,7 @@ from pipeline.recipe import Recipe
 from pipeline.report import write_report
 from pipeline.report_histograms import axis_of
 from pipeline.report_pictures import MOST_BYTES, MOST_KEPT, MOST_REAL, MOST_REJECTED, thumbnail
-from pipeline.report_scores import Threshold, significant, thresholds, tick_text
+from pipeline.report_scores import Threshold, of_group, significant, thresholds, tick_text
 from pipeline.runfolder import RunFolder
 from tests.pipeline.report_run import GAINS, SELECTION, build, flat, make_recipe, train
 
@@ -203,7 +203,7 @@ def test_it_shows_what_the_filters_accept(root: Path, page: Page) -> None:
     _, rows = run_query(root, "SELECT filter, accept_rate, accepted, seen FROM accept_rate WHERE filter <> 'quota'")
     for _, rate, accepted, seen in rows:
         assert f"{100 * rate:.1f}% {accepted} of {seen}" in page.text
-    assert re.search(r"generated clip_alignment group_judge trajectory_variance all filters", page.text)
+    assert re.search(r"generated clip_alignment group_judge variance all filters", page.text)
 
 
 def test_it_shows_every_reject_with_its_reason(root: Path, page: Page) -> None:
@@ -420,9 +420,15 @@ def test_an_axis_widens_to_a_threshold_nearby_and_not_to_one_far_off() -> None:
 def test_thresholds_come_from_the_curation_and_the_stricter_one_counts() -> None:
     said = {"thresholds": {
         "clip_alignment": {"min": 0.25}, "group_judge": {"min_probability": 0.0}, "unknown": {"min": 1},
-        "trajectory_variance": {"max": 0.5, "quantile": 0.97, "threshold": 0.02},
+        "variance": {"max": 0.5, "retain": 0.97, "limits": {"trajectory_variance": {"*": 0.02, "a|b": 0.7}}},
     }}
-    assert thresholds(said) == [Threshold("clip_alignment", "≥", 0.25), Threshold("trajectory_variance", "≤", 0.02)]
+    found = thresholds(said)
+    assert found == [
+        Threshold("clip_alignment", "≥", 0.25), Threshold("trajectory_variance", "≤", 0.02),
+        Threshold("trajectory_variance", "≤", 0.5, "a|b"),
+    ]  # fmt: skip
+    assert [one.value for one in of_group(found[1:], "a|b")] == [0.5]
+    assert [one.value for one in of_group(found[1:], "another")] == [0.02]
 
 
 def test_numbers_for_people() -> None:

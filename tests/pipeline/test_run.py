@@ -73,7 +73,7 @@ def test_a_changed_filter_makes_a_new_curation_beside_the_old_one(
     small: Small, copy: Callable[[], Path]
 ) -> None:
     root = copy()
-    result = small.run(root, "filters={trajectory_variance: {quantile: 0.99}}", "quota.per_group=3")
+    result = small.run(root, "filters={variance: {retain: 0.99}}", "quota.per_group=3")
     assert result.generated == 0
     with Catalog.open(root) as catalog:
         kept = dict(
@@ -94,7 +94,7 @@ def test_curate_with_a_stricter_filter_makes_nothing_and_reports_what_is_short(
     monkeypatch.setattr("generators.text_to_image.TextToImage.load", load)
     monkeypatch.setattr("filters.clip_scorer.ClipScorer.load", load)
     before = digests(root, "**/*.tar")
-    recipe = small_recipe(small.folder, "filters={trajectory_variance: {quantile: 0.5}}")
+    recipe = small_recipe(small.folder, "filters={variance: {retain: 0.5}}")
     result = run(recipe, Launcher(), Reporter(quiet=True), "curate", root, generate=False)
     assert result.generated == 0 and sum(result.curated.selection.shortfall.values()) >= 4
     assert before.items() <= digests(root, "**/*.tar").items()
@@ -317,7 +317,7 @@ def test_a_filter_whose_score_no_picture_has_is_refused_after_the_first_round(
     monkeypatch.setattr("generators.trajectory.predicted_x0", lambda *_: None)
     folder = RunFolder(tmp_path / "run")
     why = "which none of 8 pictures has: DDIMScheduler doesn't tell its predicted x0"
-    with pytest.raises(RecipeError, match=rf"filters.trajectory_variance needs the score trajectory_variance, {why}"):
+    with pytest.raises(RecipeError, match=rf"filters.variance needs the score trajectory_variance, {why}"):
         small.run(folder.root, "quota.per_group=2")
     assert len(list(folder.root.glob("plan/*.parquet"))) == 1
     assert not folder.finished()
