@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Generic, Literal, Protocol, TypeVar
 
-Reason = Literal["nan_image", "blank_image", "safety_checker", "generation_failed"]
+Reason = Literal["nan_image", "blank_image", "safety_checker", "generation_failed", "pruned"]
 
 
 class Request(Protocol):

@@ -22,7 +22,7 @@ from generators.perp_neg import PerpNeg, check_perp_neg
 from generators.personal import add_personal, check_new_words
 from generators.pixels import RawPicture, finish, raw_pictures, rejected
 from generators.precision import resolve_dtype
-from generators.requests import Batch, ImageRequest, ImageResult, Negative, batches
+from generators.requests import Batch, ImageRequest, ImageResult, batches
 from generators.trajectory import TrajectoryVariance
 
 __all__ = ["ImageRequest", "ImageResult", "TextToImage"]
@@ -73,11 +73,15 @@ class TextToImage:
                 ``negatives`` where the pipeline can't have Perp-Neg guidance, or a ``<word>`` that wasn't loaded.
             RuntimeError, OSError, MemoryError: machine or model failed (out of memory, CUDA, disk).
         """
+        self.check(requests)
+        made = ((batch.requests, self._make(batch)) for batch in batches(requests, batch_size))
+        yield from encoded_behind(made, finished)
+
+    def check(self, requests: Sequence[ImageRequest]) -> None:
+        """Refuse what the pipeline would take in silence; see ``generate``."""
         check_eta(self.pipeline, {request.eta for request in requests})
         check_perp_neg(self.pipeline, requests)
         check_new_words(self.pipeline, requests)
-        made = ((batch.requests, self._make(batch)) for batch in batches(requests, batch_size))
-        yield from encoded_behind(made, _result)
 
     def _make(self, batch: Batch[ImageRequest]) -> list[RawPicture | Exception]:
         """Run the model on one batch; a row that fails has its exception in place of a picture."""
@@ -85,31 +89,44 @@ class TextToImage:
 
     def _run(self, batch: Batch[ImageRequest], shown: frozenset[int]) -> list[RawPicture]:
         """Run the model with the rows of ``shown`` as asked and an empty prompt in the others."""
+        with ExitStack() as stack:
+            finite, follower = self.watch(stack, batch.requests[0].window)
+            self.enter(stack, batch.requests, batch.rows(), shown)
+            output = self.pipeline(**self.arguments(batch, shown))
+            return self.pictures(output, len(batch.requests), finite, follower)
+
+    def enter(
+        self, stack: ExitStack, requests: Sequence[ImageRequest], rows: Sequence[int], shown: frozenset[int]
+    ) -> None:
+        """Set up what every sampling run needs: no gradients, the number format, Perp-Neg."""
         import torch
 
-        with ExitStack() as stack:
-            stack.enter_context(torch.inference_mode())
-            stack.enter_context(autocast(self.device, self.dtype))
-            finite = stack.enter_context(FiniteRows(self.pipeline))
-            window = batch.requests[0].window
-            follower = stack.enter_context(TrajectoryVariance(self.pipeline.scheduler, window)) if window else None
-            stack.enter_context(PerpNeg(self.pipeline, _negatives(batch, shown)))
-            output = self.pipeline(**self._arguments(batch, shown))
-            return raw_pictures(output, len(batch.requests), finite.rows, follower)
+        stack.enter_context(torch.inference_mode())
+        stack.enter_context(autocast(self.device, self.dtype))
+        stack.enter_context(PerpNeg(self.pipeline, [requests[row].negatives if row in shown else () for row in rows]))
 
-    def _arguments(self, batch: Batch[ImageRequest], shown: frozenset[int]) -> dict[str, Any]:
+    def watch(self, stack: ExitStack, window: int, begin: int = 0) -> tuple[FiniteRows, TrajectoryVariance | None]:
+        """Set up what is measured of a sampling run that ends in pictures, and begins at a step."""
+        finite = stack.enter_context(FiniteRows(self.pipeline))
+        follower = TrajectoryVariance(self.pipeline.scheduler, window, begin) if window else None
+        return finite, stack.enter_context(follower) if follower else None
+
+    @staticmethod
+    def pictures(
+        output: Any, count: int, finite: FiniteRows, follower: TrajectoryVariance | None
+    ) -> list[RawPicture]:
+        """Return a run's pictures with what was measured of them, without padding."""
+        return raw_pictures(output, count, finite.rows, follower)
+
+    def arguments(self, batch: Batch[ImageRequest], shown: frozenset[int]) -> dict[str, Any]:
         """Return the pipeline's arguments, those that it takes."""
         first = batch.requests[0]
         arguments = {**sampling_arguments(batch, shown), "height": first.height, "width": first.width}
         return {name: value for name, value in arguments.items() if name in self._accepted}
 
 
-def _result(request: ImageRequest, made: RawPicture | Exception) -> ImageResult:
+def finished(request: ImageRequest, made: RawPicture | Exception) -> ImageResult:
+    """Return the result of one request: its encoded picture, or why there is none."""
     if isinstance(made, Exception):
         return rejected(request.sample_id, "generation_failed", f"{type(made).__name__}: {made}"[:500])
     return finish(request.sample_id, made)
-
-
-def _negatives(batch: Batch[ImageRequest], shown: frozenset[int]) -> list[tuple[Negative, ...]]:
-    """Return each row's negatives; a row that isn't shown has none."""
-    return [batch.requests[row].negatives if row in shown else () for row in batch.rows()]

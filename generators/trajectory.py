@@ -24,20 +24,21 @@ class TrajectoryVariance:
     """Follows one run of a diffusers scheduler, from ``set_timesteps`` to its last step.
 
     ``window`` is k: the last k entries of ``scheduler.timesteps`` count, that is the last k model calls (solvers
-    of second order make two a step); with more than there are, all count. Inside the ``with`` the
+    of second order make two a step); with more than there are, all count. ``begin`` is how many calls an earlier run
+    has made, which this one goes on from. Inside the ``with`` the
     scheduler returns exactly what it returns outside.
 
     Attributes:
         note: Why there are no values, where there are none.
     """
 
-    def __init__(self, scheduler: Any, window: int) -> None:
+    def __init__(self, scheduler: Any, window: int, begin: int = 0) -> None:
         if window < 1:
             raise ValueError(f"window is {window}; the variance needs at least 1 step")
         self.scheduler = scheduler
         self.window = window
         self.note: str | None = None
-        self._calls = 0
+        self._calls = begin
         self._count = 0
         self._mean: torch.Tensor | None = None
         self._squares: torch.Tensor | None = None
