@@ -57,8 +57,12 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("spurious", _S),
         ],
     ),
-    # one row per planned sample: where its image lies, or why there is none
-    "generate": _schema([("sample_id", _S)], _PLACE, [("trajectory_variance", _F)], _STATUS),
+    # one row per planned sample: where its image lies, or why there is none; preview_* are the scores of what it looked
+    # like at preview_step, where pruning in flight judged it
+    "generate": _schema(
+        [("sample_id", _S)], _PLACE, [("trajectory_variance", _F)], _STATUS, [("preview_step", _I)],
+        [("preview_clip_alignment", _F), ("preview_judge_class", _F), ("preview_judge_bias", _F)],
+    ),
     # one row per sample and score; label is the judge's answer where the score has one
     "score": _schema([("sample_id", _S), ("score", _S), ("value", _F), ("label", _S)], _STATUS),
     # one row per generated sample and filter; the last filter is "quota"

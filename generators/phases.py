@@ -236,6 +236,38 @@ def _given_latents(pipeline: Any, latents: Any) -> Iterator[None]:
         del pipeline.prepare_latents
 
 
+@contextmanager
+def glimpses(model: TextToImage, steps: Sequence[int]) -> Iterator[dict[int, list[Preview | None]]]:
+    """Note, while the model generates one batch, what it looked like at these steps, padding included.
+
+    For calibration: nothing is stopped. The previews are there when the ``with`` ends.
+    """
+    scheduler, seen = model.pipeline.scheduler, [0]
+    step, found, predicted = scheduler.step, dict[int, list[Preview | None]](), dict[int, Any]()
+
+    def stepped(model_output: Any, timestep: Any, sample: Any, *args: Any, **kwargs: Any) -> Any:
+        result = step(model_output, timestep, sample, *args, **{**kwargs, "return_dict": True})
+        seen[0] += 1
+        if seen[0] in steps:
+            predicted[seen[0]] = predicted_x0(scheduler, result, model_output, timestep, sample)
+        return (result.prev_sample,)
+
+    scheduler.step = _like(step, stepped)
+    try:
+        yield found
+    finally:
+        del scheduler.step
+    found.update({number: previews_of(model, x0) for number, x0 in predicted.items()})
+
+
+def previews_of(model: TextToImage, x0: Any) -> list[Preview | None]:
+    """Return the pictures that predicted latents (n, c, h, w) stand for; None for rows that aren't finite."""
+    import torch
+
+    with torch.inference_mode():
+        return _decoded(model.pipeline, x0)
+
+
 def _like(original: Callable[..., Any], hook: Callable[..., Any]) -> Callable[..., Any]:
     """Return a hook with the original's signature: pipelines look which arguments a scheduler takes."""
     return functools.wraps(original)(lambda *args, **kwargs: hook(*args, **kwargs))

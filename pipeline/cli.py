@@ -244,6 +244,29 @@ def verify_command(
         sys.exit(verify(folder, _recipe_of(folder.root), samples, clean, Console()))
 
 
+@app.command("calibrate-pruning")
+def calibrate_pruning_command(
+    run: RunName,
+    samples: Annotated[int, typer.Option(min=16, help="How many of the run's samples are made again.")] = 512,
+    steps: Annotated[str, typer.Option(help="Steps to look at, e.g. 4,6,8. Default: five of them.")] = "",
+    lost: Annotated[float, typer.Option(min=0.0, max=0.5, help="Largest share of good samples to lose.")] = 0.02,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Find the step and the limits at which pruning in flight saves most, on the samples of a finished run.
+
+    Example: fairshards calibrate-pruning runs/pocket-waterbirds --steps 4,6,8,10
+    """
+    with expected_errors(debug):
+        from pipeline.prune_calibration import calibrate_pruning, lines
+        from pipeline.runfolder import open_run
+
+        folder = open_run(run)
+        recipe, wanted = _recipe_of(folder.root), [int(step) for step in steps.split(",") if step]
+        found = calibrate_pruning(folder, recipe, samples, wanted, lost, Reporter(quiet=quiet))
+        print("\n".join(lines(found, recipe.generator.steps)))
+
+
 @app.command("doctor")
 def doctor_command() -> None:
     """Show versions, devices, models found, and runners that work here. Example: fairshards doctor"""

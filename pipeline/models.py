@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from filters.clip_model import resolve_clip
 from generators.model_files import fingerprint, library_versions, resolve_model
 from generators.precision import resolve_dtype
 from pipeline.recipe import LabelValue, Recipe, RecipeError
-from transforms.specs import GeneratorSpec, ScorerSpec
+from transforms.specs import GeneratorSpec, PruneSpec, ScorerSpec
 
 POCKET = "pocket:"
 
@@ -48,7 +49,16 @@ def generator_spec(recipe: Recipe, threads: int | None = None) -> GeneratorSpec:
         settings.accelerator,
         settings.min_ram,
         threads,
+        prune=_prune_spec(recipe, threads),
     )
+
+
+def _prune_spec(recipe: Recipe, threads: int | None) -> PruneSpec | None:
+    """Return how previews are judged: by the recipe's scorer, on the generator's device."""
+    prune, device = recipe.generator.prune, recipe.generator.device
+    if prune is None:
+        return None
+    return PruneSpec(prune.step, prune.limits, replace(scorer_spec(recipe, threads), device=device))
 
 
 def scorer_spec(recipe: Recipe, threads: int | None = None) -> ScorerSpec:

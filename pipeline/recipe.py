@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from catalogs.identity import UNKNOWN, UNKNOWN_BIAS
+from filters.preview import PreviewLimits
 from filters.registry import FILTERS
 from pipeline.discovery_settings import Discovery
 from pipeline.nearest import nearest
@@ -100,6 +101,24 @@ class Prompts(Strict):
         return self
 
 
+class Prune(Strict):
+    """Pruning in flight: at a step, previews that miss their group or prompt aren't finished."""
+
+    step: int = Field(ge=1, description="Model calls before previews are judged.")
+    min_group: float | None = Field(None, description="Least probability of the intended class and bias value.")
+    min_alignment: float | None = Field(None, description="Least cosine of the preview with its prompt.")
+
+    @property
+    def limits(self) -> PreviewLimits:
+        """The limits as filters have them."""
+        return PreviewLimits(self.min_group, self.min_alignment)
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> Prune:
+        _ = self.limits
+        return self
+
+
 class Generator(Strict):
     """The text-to-image model and its sampler."""
 
@@ -120,11 +139,17 @@ class Generator(Strict):
         None, description="Beam's accelerator hint, e.g. type:nvidia-tesla-t4;count:1;install-nvidia-driver."
     )
     min_ram: str | None = Field(None, description="Beam's min_ram hint, e.g. 16GB.")
+    prune: Prune | None = Field(
+        None, description="Judge samples half-way and finish those alone that are worth it; see calibrate-pruning."
+    )
 
     @model_validator(mode="after")
     def _window_fits(self) -> Generator:
         if self.window > self.steps:
             raise ValueError(f"window is {self.window}, but there are only {self.steps} steps")
+        if self.prune and self.prune.step > self.steps - self.window:
+            raise ValueError(f"prune.step is {self.prune.step}, but the trajectory variance is followed over the last "
+                             f"{self.window} of {self.steps} steps: prune at {self.steps - self.window} or before")
         return self
 
 

@@ -112,7 +112,7 @@ def find_orphans(folder: RunFolder) -> Iterator[Path]:
         wanted |= {place / head.shard.name} if head.shard else set()
         if head.stage == "index" and name.startswith("curated/"):
             wanted |= set(_of_curation(place, head))
-    for stage in ("source", "plan", "raw", "scores", "curated"):
+    for stage in ("source", "plan", "raw", "scores", "calibration", "curated"):
         for path in sorted((folder.root / stage).rglob("*")):
             if path.is_file() and path not in wanted:
                 yield path

@@ -1,5 +1,5 @@
 """Command line of the pocket trainings: ``python -m pocket.train`` with ``vae``, ``oracle``, ``clip``, ``diffusion``,
-``captioner``, ``segmenter``, ``extractor``, ``evaluate`` or ``blind``.
+``early``, ``captioner``, ``segmenter``, ``extractor``, ``evaluate`` or ``blind``.
 
 Each command resumes where it was stopped. Example: ``python -m pocket.train vae --work /tmp/pocket-train``
 """
@@ -58,6 +58,15 @@ def diffusion(work: Work = DEFAULT_WORK, steps: int = 4800, second: int = 2400, 
 
     torch.set_num_threads(threads)
     train_diffusion(work, steps, second)
+
+
+@app.command()
+def early(work: Work = DEFAULT_WORK, steps: int = 1000, threads: Threads = 2) -> None:
+    """Denoiser stopped early, for benchmarks of filters. Example: python -m pocket.train early --steps 1000"""
+    from pocket.train_early import train_early
+
+    torch.set_num_threads(threads)
+    print(train_early(work, steps))
 
 
 @app.command()

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 
+from filters import preview
+from generators.phases import Preview, Verdict, generate_pruned
 from generators.requests import Negative
 from generators.text_to_image import ImageRequest, ImageResult, TextToImage
 from transforms import commit
 from transforms.model_stage import LazyModels, StageHandler, use_threads
+from transforms.score import load_scorer, request_of
 from transforms.shards import ShardSample, write_shard
 from transforms.specs import GeneratorSpec
 from transforms.task import ShardTask, TaskRecord
+
+if TYPE_CHECKING:
+    from filters.clip_scorer import ClipScorer
 
 
 class LazyGenerator(LazyModels[GeneratorSpec]):
@@ -42,6 +48,13 @@ class LazyGenerator(LazyModels[GeneratorSpec]):
         )
 
 
+    @cached_property
+    def scorer(self) -> ClipScorer:
+        """The loaded scorer of previews."""
+        assert self.spec.prune is not None
+        return load_scorer(self.spec.prune.scorer)
+
+
 def generate_task(task: ShardTask, lazy: LazyGenerator) -> TaskRecord:
     """Make, encode and commit the samples of one task; a finished task is only looked up.
 
@@ -58,11 +71,13 @@ def _generate(task: ShardTask, lazy: LazyGenerator) -> TaskRecord:
     started = time.time()
     plan = commit.read_task_rows(task)
     window = lazy.spec.window
-    results = list(lazy.model.generate([image_request(row, window) for row in plan], lazy.spec.batch_size))
+    requests = [image_request(row, window) for row in plan]
+    made = _pruned(requests, plan, lazy) if lazy.spec.prune else _unpruned(requests, lazy)
+    results = [result for result, _ in made]
     good = [(row, result) for row, result in zip(plan, results, strict=True) if result.png is not None]
     tar, places = write_shard(_sample(row, result) for row, result in good)
     shard = commit.publish_shard(task, tar, len(good))
-    rows = [_manifest_row(result, shard.name, places) for result in results]
+    rows = [{**_manifest_row(result, shard.name, places), **previewed} for result, previewed in made]
     facts = {
         "samples": len(rows),
         "device": lazy.spec.device,
@@ -76,6 +91,33 @@ def _generate(task: ShardTask, lazy: LazyGenerator) -> TaskRecord:
         shard=shard,
         attempt=commit.attempt(started, **facts),
     )
+
+
+def _unpruned(requests: Sequence[ImageRequest], lazy: LazyGenerator) -> list[tuple[ImageResult, dict[str, Any]]]:
+    return [(result, {}) for result in lazy.model.generate(requests, lazy.spec.batch_size)]
+
+
+def _pruned(
+    requests: Sequence[ImageRequest], plan: Sequence[Mapping[str, Any]], lazy: LazyGenerator
+) -> list[tuple[ImageResult, dict[str, Any]]]:
+    """Return each request's result, and the columns of its preview."""
+    prune, rows = lazy.spec.prune, {row["sample_id"]: row for row in plan}
+    assert prune is not None
+    limits = prune.limits
+
+    def judge(shown: Sequence[ImageRequest], previews: Sequence[Preview]) -> list[Verdict]:
+        scored = lazy.scorer.score(previews, [request_of(rows[request.sample_id]) for request in shown])
+        found = [{one.score: one.value for one in scores} for scores in scored]
+        return [Verdict(limits.verdict(scores), scores) for scores in found]
+
+    made = generate_pruned(lazy.model, requests, lazy.spec.batch_size, prune.step, judge)
+    return [(result, _preview_columns(prune.step, verdict)) for result, verdict in made]
+
+
+def _preview_columns(step: int, verdict: Verdict | None) -> dict[str, Any]:
+    if verdict is None:
+        return {}
+    return {"preview_step": step, **{f"preview_{name}": verdict.scores.get(name) for name in preview.SCORES}}
 
 
 def regenerate(task: ShardTask, lazy: LazyGenerator, wanted: Collection[str]) -> Iterator[ImageResult]:

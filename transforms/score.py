@@ -42,16 +42,7 @@ class LazyScorer(LazyModels[ScorerSpec]):
     def scorer(self) -> ClipScorer:
         """The loaded scorer."""
         use_threads(self.spec.threads)
-        return ClipScorer.load(
-            self.spec.model,
-            device=self.spec.device,
-            batch_size=self.spec.batch_size,
-            class_prompts=self.spec.class_prompts,
-            bias_prompts=self.spec.bias_prompts,
-            class_names=self.spec.class_names,
-            bias_names=self.spec.bias_names,
-            contrasts=self.spec.contrasts,
-        )
+        return load_scorer(self.spec)
 
     @cached_property
     def reference(self) -> ReferenceClassifier | None:
@@ -62,6 +53,15 @@ class LazyScorer(LazyModels[ScorerSpec]):
 
         where = resolve_device(self.spec.device)
         return ReferenceClassifier.load(Path(self.spec.training), device=where, batch_size=self.spec.batch_size)
+
+
+def load_scorer(spec: ScorerSpec) -> ClipScorer:
+    """Return the scorer that a spec describes."""
+    return ClipScorer.load(
+        spec.model, device=spec.device, batch_size=spec.batch_size, class_prompts=spec.class_prompts,
+        bias_prompts=spec.bias_prompts, class_names=spec.class_names, bias_names=spec.bias_names,
+        contrasts=spec.contrasts,
+    )  # fmt: skip
 
 
 def score_task(made: TaskRecord, lazy: LazyScorer) -> TaskRecord:

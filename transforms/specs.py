@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from catalogs.identity import digest
+from filters.preview import PreviewLimits
 from filters.spurious_absence import PhraseContrast
 
 GENERATE_VERSION = "generate/1"
@@ -34,6 +35,20 @@ def resource_hints(device: str, accelerator: str | None, min_ram: str | None) ->
 
 
 @dataclass(frozen=True)
+class PruneSpec:
+    """Pruning in flight: at which model call previews are judged, by what limits, and the scorer that judges them."""
+
+    step: int
+    limits: PreviewLimits
+    scorer: ScorerSpec
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What decides which samples are finished."""
+        return {"step": self.step, **self.limits.settings, "scorer": self.scorer.stage_fingerprint}
+
+
+@dataclass(frozen=True)
 class GeneratorSpec(HasHints):
     """What a worker needs to load the generator. ``fingerprint`` is the model's (weights, scheduler, dtype).
 
@@ -53,16 +68,18 @@ class GeneratorSpec(HasHints):
     min_ram: str | None = None
     threads: int | None = None
     personal: tuple[str, ...] = ()
+    prune: PruneSpec | None = None
 
     @property
     def stage_fingerprint(self) -> str:
-        """What else decides a task's bytes: the stage's version, the batch shape, the trajectory window."""
+        """What else decides a task's bytes: the stage's version, the batch shape, the trajectory window, pruning."""
         return digest(
             {
                 "version": GENERATE_VERSION,
                 "model": self.fingerprint,
                 "batch": self.batch_size,
                 "window": self.window,
+                **({"prune": self.prune.said} if self.prune else {}),
             }
         )
 

@@ -138,6 +138,12 @@ CREATE TABLE generated (
     height BIGINT, trajectory_variance DOUBLE, manifest VARCHAR NOT NULL
 );
 
+-- What a sample looked like at a step of its generation, where pruning in flight judged it; `pruned` ones weren't finished.
+CREATE TABLE previews (
+    sample_id VARCHAR, step BIGINT, clip_alignment DOUBLE, judge_class DOUBLE, judge_bias DOUBLE, pruned BOOLEAN,
+    manifest VARCHAR NOT NULL
+);
+
 CREATE TABLE scores (
     sample_id VARCHAR, score VARCHAR, value DOUBLE, label VARCHAR, manifest VARCHAR NOT NULL
 );

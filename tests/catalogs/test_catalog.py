@@ -44,6 +44,7 @@ TABLES = {
     "calibration_curves",
     "calibration_set",
     "real_scores",
+    "previews",
     "plan",
     "generated",
     "scores",

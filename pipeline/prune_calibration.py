@@ -1,0 +1,209 @@
+"""Where pruning in flight pays: previews of a run's samples at several steps, against what its filters decided.
+
+Samples that were generated to the end are made again, and looked at half-way. For every step the limit is sought below
+which at most a given share of the samples that passed the filters lie; what else lies below it needn't be finished. A
+step then costs
+
+    cost = (p + survival * (N - p) + judging) / N
+
+of a whole run a sample, with the judging in steps, and yields (1 - lost) / cost samples for the same time.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from catalogs import manifest
+from catalogs.catalog import open_current
+from catalogs.identity import canonical_json, digest
+from filters import clip_alignment
+from filters.preview import group_score
+from generators.phases import Preview, glimpses
+from generators.requests import batches
+from pipeline.models import generator_spec, scorer_spec
+from pipeline.progress import Reporter
+from pipeline.recipe import Recipe, RecipeError
+from pipeline.runfolder import RunFolder
+from trainers.intervals import wilson
+from transforms.generate import LazyGenerator, image_request
+from transforms.model_stage import use_threads
+from transforms.score import load_scorer, request_of
+
+FILE = "calibration/pruning.json"
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Glimpsed:
+    """One sample: did it pass the filters, and its previews' group score and alignment by step."""
+
+    accepted: bool
+    group: Mapping[int, float]
+    alignment: Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Limits at one step, and what they would have done to the samples looked at.
+
+    ``lost`` is the share of accepted samples that they prune, ``lost_high`` the upper end of its 95% interval,
+    ``survival`` the share of all that is finished. ``gain`` is kept samples for the same time, 1 without pruning.
+    """
+
+    step: int
+    min_group: float | None
+    min_alignment: float | None
+    lost: float
+    lost_high: float
+    survival: float
+    judging: float
+    cost: float
+    gain: float
+
+
+def calibrate_pruning(
+    folder: RunFolder, recipe: Recipe, samples: int, steps: Sequence[int], most_lost: float, report: Reporter
+) -> list[Choice]:
+    """Return the best limits at each step, and write them with their arithmetic into the run folder.
+
+    Raises:
+        RecipeError: the run has no curation or was pruned itself, or a step lies outside the sampling run.
+    """
+    settings = recipe.generator
+    if settings.prune:
+        raise RecipeError("the run was pruned in flight, so what it lost isn't known: take generator.prune out of the "
+                          "recipe, run it into another folder, and calibrate on that")
+    last = settings.steps - settings.window
+    steps = sorted(steps or {max(1, round(last * share)) for share in (0.2, 0.35, 0.5, 0.65, 0.8)})
+    if not steps or steps[0] < 1 or steps[-1] > last:
+        raise RecipeError(f"steps are {list(steps)}; previews can be judged at steps 1 to {last}")
+    drawn = _drawn(folder, samples)
+    if not drawn:
+        raise RecipeError(f"{folder.root} has no curation of generated samples; make one with `fairshards run`")
+    seen, judging = _glimpse(recipe, drawn, steps, report)
+    choices = [best_limits(seen, step, settings.steps, judging, most_lost) for step in steps]
+    said = {"samples": len(seen), "accepted": sum(one.accepted for one in seen), "most_lost": most_lost,
+            "steps": settings.steps, "choices": [asdict(one) for one in choices]}  # fmt: skip
+    manifest.write_local(folder.root / FILE, canonical_json(said).encode())
+    return choices
+
+
+def best_limits(seen: Sequence[Glimpsed], step: int, steps: int, judging: float, most_lost: float) -> Choice:
+    """Return the limits at a step that prune most while at most ``most_lost`` of the accepted samples are lost."""
+    shares = [(share * most_lost, (1 - share) * most_lost) for share in (1.0, 0.75, 0.5, 0.25, 0.0)]
+    found = [_choice(seen, step, steps, judging, *_limits(seen, step, *pair)) for pair in shares]
+    return max((one for one in found if one.lost <= most_lost), key=lambda one: one.gain)
+
+
+def _limits(
+    seen: Sequence[Glimpsed], step: int, group: float, alignment: float
+) -> tuple[float | None, float | None]:
+    """Return the limits of which each loses at most its share of the accepted samples; None for a share of 0."""
+    accepted = [one for one in seen if one.accepted]
+    return (_lowest([one.group[step] for one in accepted if step in one.group], group),
+            _lowest([one.alignment[step] for one in accepted if step in one.alignment], alignment))  # fmt: skip
+
+
+def _lowest(values: Sequence[float], share: float) -> float | None:
+    if not share or not values:
+        return None
+    return math.floor(sorted(values)[math.floor(share * len(values))] * 1e4) / 1e4
+
+
+def _choice(
+    seen: Sequence[Glimpsed], step: int, steps: int, judging: float, group: float | None, alignment: float | None
+) -> Choice:
+    gone = [_is_below(one.group.get(step), group) or _is_below(one.alignment.get(step), alignment) for one in seen]
+    accepted = sum(one.accepted for one in seen)
+    lost = sum(pruned and one.accepted for pruned, one in zip(gone, seen, strict=True))
+    survival = 1 - sum(gone) / len(seen)
+    cost = (step + survival * (steps - step) + judging) / steps
+    share = lost / accepted if accepted else 0.0
+    high = wilson(lost, accepted)[1] if accepted else 1.0
+    return Choice(step, group, alignment, share, high, survival, judging, cost, (1 - share) / cost)
+
+
+def _is_below(value: float | None, limit: float | None) -> bool:
+    return value is not None and limit is not None and round(value, 4) < limit
+
+
+def _drawn(folder: RunFolder, samples: int) -> list[tuple[Row, bool]]:
+    """Return plan rows of samples, drawn by hash, and whether the newest curation's filters accepted each."""
+    newest = next((name.split("/")[1] for name in folder.current() if name.endswith("/decisions.parquet")), None)
+    with open_current(folder.root, 30.0) as catalog:
+        found = dict(catalog.con.execute(
+            "SELECT sample_id, accepted FROM verdicts JOIN samples USING (sample_id) "
+            "WHERE curation_id = $1 AND kind = 'text-to-image'", [newest],
+        ).fetchall())  # fmt: skip
+    rows = [row for name in folder.current() if name.startswith("plan/")
+            for row in manifest.read_rows(folder.root / name)[1] if row["sample_id"] in found]  # fmt: skip
+    ordered = sorted(rows, key=lambda row: digest(["glimpse", row["sample_id"]]))[:samples]
+    return [(row, found[row["sample_id"]]) for row in ordered]
+
+
+def _glimpse(
+    recipe: Recipe, drawn: Sequence[tuple[Row, bool]], steps: Sequence[int], report: Reporter
+) -> tuple[list[Glimpsed], float]:
+    """Make the samples again and judge their previews; return them, and what judging costs, in steps."""
+    spec, scores = generator_spec(recipe), scorer_spec(recipe)
+    use_threads(spec.threads)
+    model, scorer = LazyGenerator(spec).model, load_scorer(scores)
+    rows = {row["sample_id"]: (row, accepted) for row, accepted in drawn}
+    seen: list[Glimpsed] = []
+    making = judging = 0.0
+    with report.watch("looking at samples half-way", len(drawn), lambda: len(seen)):
+        for batch in batches([image_request(row, 0) for row, _ in drawn], spec.batch_size):
+            begin = time.perf_counter()
+            with glimpses(model, steps) as previews:
+                list(model.generate(batch.requests, batch.size))
+            between = time.perf_counter()
+            own = [rows[request.sample_id] for request in batch.requests]
+            judged = {step: _scores(scorer, previews[step][: len(own)], own) for step in previews}
+            making, judging = making + between - begin, judging + time.perf_counter() - between
+            seen += [_seen(number, accepted, judged) for number, (_, accepted) in enumerate(own)]
+    return seen, judging / len(steps) / (making / recipe.generator.steps)
+
+
+def _scores(scorer: Any, previews: Sequence[Preview | None], own: Sequence[tuple[Row, bool]]) -> list[Any]:
+    """Return each preview's scores by name; None where there is no preview."""
+    shown = [number for number, preview in enumerate(previews) if preview is not None]
+    found = scorer.score([previews[number] for number in shown], [request_of(own[number][0]) for number in shown])
+    by_row = {number: {one.score: one.value for one in scores} for number, scores in zip(shown, found, strict=True)}
+    return [by_row.get(number) for number in range(len(previews))]
+
+
+def _seen(number: int, accepted: bool, judged: Mapping[int, Sequence[Any]]) -> Glimpsed:
+    known = {step: scores[number] for step, scores in judged.items() if scores[number] is not None}
+    groups = {step: value for step, scores in known.items() if (value := group_score(scores)) is not None}
+    alignments = {step: scores[clip_alignment.SCORE] for step, scores in known.items()}
+    return Glimpsed(accepted, groups, {step: value for step, value in alignments.items() if value is not None})
+
+
+def lines(choices: Sequence[Choice], steps: int) -> Iterator[str]:
+    """Yield the table, the arithmetic of the best choice, and the recipe's lines for it."""
+    yield "step   min_group   min_alignment   lost (95% up to)   finished   judging   cost   gain"
+    for one in choices:
+        limits = [f"{value:.4f}" if value is not None else "-" for value in (one.min_group, one.min_alignment)]
+        yield (f"{one.step:>4}   {limits[0]:>9}   {limits[1]:>13}   {one.lost:>6.1%} ({one.lost_high:.1%})".ljust(55)
+               + f"{one.survival:>8.1%}   {one.judging:>7.2f}   {one.cost:.3f}   {one.gain:.2f}")  # fmt: skip
+    best = max(choices, key=lambda one: one.gain)
+    spent = f"({best.step} + {best.survival:.3f} x {steps - best.step} + {best.judging:.2f}) / {steps}"
+    yield f"cost at step {best.step}: {spent} = {best.cost:.3f}"
+    yield f"gain: (1 - {best.lost:.3f}) / {best.cost:.3f} = {best.gain:.2f} kept samples for the time of one"
+    if best.gain <= 1:
+        yield "pruning in flight doesn't pay here: leave generator.prune out"
+        return
+    yield "generator:"
+    yield f"  prune: {{step: {best.step}{_setting('min_group', best.min_group)}" \
+          f"{_setting('min_alignment', best.min_alignment)}}}"
+
+
+def _setting(name: str, value: float | None) -> str:
+    return "" if value is None else f", {name}: {np.format_float_positional(value, trim='-')}"
+
