@@ -35,6 +35,11 @@ def render(story: LifeStory, console: Console) -> None:
 def lines(story: LifeStory) -> Iterator[Line]:
     """Yield (label, text) pairs; a label is empty where the line goes on with what stands above."""
     yield from _origin(story)
+    for facts in story.of("glimpsed"):
+        seen = ", ".join(f"{name} {facts[name]:.4f}" for name in ("clip_alignment", "judge_class", "judge_bias")
+                         if facts[name] is not None)  # fmt: skip
+        verdict = "not finished" if facts["pruned"] else "worth finishing"
+        yield "previewed", f"at step {facts['step']}: {seen}; {verdict}"
     for facts in story.of("generated"):
         yield "generated", f"{_place(facts)}, {facts['width']}x{facts['height']} pixels"
         yield "", f"trajectory variance {_number(facts['trajectory_variance'])}"

@@ -78,6 +78,12 @@ def test_pruned_samples_are_rejects_with_their_scores_and_step(pair: Pair) -> No
     assert decided == [(reasons[0][1],)]
 
 
+def test_explain_tells_what_a_sample_looked_like_half_way(pair: Pair) -> None:
+    (sample,), *_ = asked(pair.pruned, "SELECT sample_id FROM previews WHERE pruned")
+    told = CliRunner().invoke(app, ["explain", str(pair.pruned), sample]).output
+    assert "at step 2: clip_alignment" in told and "not finished" in told
+
+
 def test_a_pruned_run_is_resumed_verified_and_the_same_again(
     small: Small, pair: Pair, copy_of: Callable[[Path], Path], tmp_path: Path
 ) -> None:

@@ -44,6 +44,11 @@ LEFT JOIN (
     GROUP BY personal_id
 ) AS taught_by USING (personal_id)
 UNION ALL
+SELECT sample_id, 5, 1000000, 'glimpsed',
+    to_json({step: step, clip_alignment: clip_alignment, judge_class: judge_class, judge_bias: judge_bias,
+        pruned: pruned})
+FROM previews
+UNION ALL
 SELECT sample_id, 6, 0, 'generated',
     to_json({shard: shard, "offset": "offset", size: size, image_sha256: image_sha256, width: width, height: height,
         trajectory_variance: trajectory_variance})

@@ -1,0 +1,83 @@
+"""The tables of docs/mode-interpolation.md, from the CSV that the runs wrote.
+
+    python -m benchmarks.mode_interpolation_tables 1d [--steps 5000] [--results docs/results/mode-interpolation.csv]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.mode_interpolation import WINDOWS, read_rows
+
+RESULTS = Path("docs/results/mode-interpolation.csv")
+Row = dict[str, str]
+
+
+def by_seed(rows: Sequence[Row], sigmas: Sequence[int], window: int = 10) -> Iterator[str]:
+    """Yield the lines of the table of seeds: hallucinations, AUROC and what is removed, for each limit."""
+    yield ("| seed | " + " | ".join(f"> {limit} sigmas | AUROC | removed" for limit in sigmas)
+           + f" | AUROC of x_t, {sigmas[0]} sigmas |")  # fmt: skip
+    yield "|---|" + "---:|" * (3 * len(sigmas) + 1)
+    for seed in sorted({row["seed"] for row in rows}, key=int):
+        cells = [cell for limit in sigmas for cell in _cells(_one(rows, seed, limit, "x0", window))]
+        control = _one(rows, seed, sigmas[0], "x_t", window)
+        yield f"| {seed} | {' | '.join(cells)} | {_number(control['auroc'])} |"
+
+
+def by_window(rows: Sequence[Row], sigmas: int) -> Iterator[str]:
+    """Yield the lines of the sweep of the window: means over the seeds."""
+    yield "| k | AUROC of x0 | removed | AUROC of x_t |"
+    yield "|---:|---:|---:|---:|"
+    for window in WINDOWS:
+        means = [_mean(rows, sigmas, metric, window, what)
+                 for metric, what in (("x0", "auroc"), ("x0", "removed"), ("x_t", "auroc"))]  # fmt: skip
+        yield f"| {window} | {means[0]:.3f} | {100 * means[1]:.1f}% | {means[2]:.3f} |"
+
+
+def _one(rows: Sequence[Row], seed: str, sigmas: int, metric: str, window: int) -> Row:
+    wanted = {"seed": seed, "sigmas": str(sigmas), "metric": metric, "window": str(window)}
+    return next(row for row in rows if all(row[name] == value for name, value in wanted.items()))
+
+
+def _cells(row: Row) -> tuple[str, str, str]:
+    count = f"{row['positives']} ({100 * int(row['positives']) / int(row['samples']):.2f}%)"
+    if not row["auroc"]:
+        return count, "-", "-"
+    auroc = f"{_number(row['auroc'])} [{_number(row['auroc_low'])}, {_number(row['auroc_high'])}]"
+    return count, auroc, f"{_percent(row['removed'])} [{_percent(row['removed_low'])}, {_percent(row['removed_high'])}]"
+
+
+def _mean(rows: Sequence[Row], sigmas: int, metric: str, window: int, what: str) -> float:
+    return statistics.mean(
+        float(row[what]) for row in rows
+        if (row["sigmas"], row["metric"], row["window"]) == (str(sigmas), metric, str(window)) and row[what]
+    )  # fmt: skip
+
+
+def _number(text: str) -> str:
+    return f"{float(text):.3f}" if text else "-"
+
+
+def _percent(text: str) -> str:
+    return f"{100 * float(text):.1f}%"
+
+
+def main() -> None:
+    """Print both tables of one set."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("set")
+    options.add_argument("--steps", type=int, default=5000)
+    options.add_argument("--results", type=Path, default=RESULTS)
+    arguments = options.parse_args()
+    rows = [row for row in read_rows(arguments.results)
+            if row["set"] == arguments.set and row["steps"] == str(arguments.steps)]  # fmt: skip
+    if not rows:
+        options.error(f"{arguments.results} has no rows of {arguments.set} with {arguments.steps} steps")
+    print("\n".join(by_seed(rows, (6, 8))), "\n".join(by_window(rows, 6)), sep="\n\n")
+
+
+if __name__ == "__main__":
+    main()
