@@ -123,13 +123,20 @@ class ClipScorer:
         Raises:
             ValueError: ``images`` and ``rows`` differ in number.
         """
+        return self.scored(images, rows)[0]
+
+    def scored(
+        self, images: Sequence[bytes | npt.NDArray[np.uint8] | Image.Image], rows: Sequence[ScoreRequest]
+    ) -> tuple[list[list[ScoreRow]], dict[str, Embedding]]:
+        """Return what ``score`` returns, and the embedding (d,) of every picture that could be read, by sample id."""
         opened = [_open(image) for image, _ in zip(images, rows, strict=True)]
         good = [index for index, image in enumerate(opened) if not isinstance(image, BadImage)]
         made = dict(zip(good, self.clip.embed_images([opened[index] for index in good]), strict=True))
-        return [
+        found = [
             list(self._score_rows(image, made[index], row)) if index in made else _unreadable(image, row)
             for index, (image, row) in enumerate(zip(opened, rows, strict=True))
         ]
+        return found, {rows[index].sample_id: embedding for index, embedding in made.items()}
 
     def _score_rows(self, image: Image.Image, embedding: Embedding, row: ScoreRequest) -> Iterator[ScoreRow]:
         cosine = float(np.dot(self.clip.embed_text(row.prompt).astype(np.float64), embedding.astype(np.float64)))

@@ -7,6 +7,7 @@ from filters.clip_alignment import ClipAlignment
 from filters.edit_misplaced import EditMisplaced
 from filters.grey_scale import GreyScale
 from filters.group_judge import GroupJudge
+from filters.near_duplicates import NearDuplicates
 from filters.shortcut_left import ShortcutLeft
 from filters.spurious_absence import SpuriousAbsence
 from filters.trajectory_variance import TrajectoryVarianceLimit
@@ -21,6 +22,7 @@ FILTERS: dict[str, type[Filter]] = {
         EditMisplaced,
         TrajectoryVarianceLimit,
         GreyScale,
+        NearDuplicates,
     )
 }
 """Recipe key to class: ``FILTERS["clip_alignment"](min=0.2)``."""

@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from catalogs import manifest
 from catalogs.identity import TASK_DIGITS, UNKNOWN_BIAS, canonical_json, digest, task_hash
 from catalogs.manifest import ManifestError
 from filters.limits import POOLED, Threshold
+from filters.near_duplicates import LIMITS, NearDuplicates, nearest_other
 from filters.registry import FILTERS
 from generators.personal import NEW_WORD
 from pipeline.jobs import Launcher
@@ -25,7 +28,7 @@ from pipeline.planning import prompt_of
 from pipeline.progress import Reporter
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.runfolder import RunFolder
-from transforms import commit
+from transforms import commit, embeddings
 from transforms.score_real import ScoreReal, real_score_tasks
 from transforms.specs import GeneratorSpec, ScorerSpec
 
@@ -34,11 +37,20 @@ Values = Mapping[str, Mapping[str, list[float | None]]]
 
 
 @dataclass(frozen=True)
+class Real:
+    """The embeddings (n, d) of a class's real training pictures, of length 1, and their ids."""
+
+    names: tuple[str, ...]
+    rows: Any
+
+
+@dataclass(frozen=True)
 class CalibrationSets:
     """What limits are measured on, beside the pool of samples.
 
     Attributes:
         real: Scores of real training pictures: by score, then by group.
+        seen: Their embeddings, by class number.
         borrowed: By filter, the thresholds that another run measured.
         fingerprints: What scores of "real" pictures and of "samples" rest on.
         manifests: The manifests of real pictures' scores, with content hashes.
@@ -50,6 +62,7 @@ class CalibrationSets:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     manifests: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
+    seen: Mapping[int, Real] = field(default_factory=dict)
 
 
 def calibration_sets(
@@ -65,6 +78,9 @@ def calibration_sets(
         RecipeError: a limit of another run was measured with other models, or isn't there.
     """
     prints = fingerprints(recipe, specs)
+    if recipe.calibration.run and _needs_embeddings(recipe):
+        raise RecipeError("filters.near_duplicates compares samples with this run's real pictures, so calibration.run "
+                          "can't be used beside it: leave one of both out")
     if recipe.calibration.run:
         borrowed = _borrowed(recipe, prints)
         inputs = [digest([vars(one) for one in own]) for own in borrowed.values()]
@@ -80,7 +96,12 @@ def calibration_sets(
     records = [found for task in tasks if (found := commit.find(task))]
     scored = [row for one in records for row in manifest.read_rows(folder.root / one.manifest)[1]]
     manifests = {name: sha, **{one.manifest: one.content_sha256 for one in records}}
-    return CalibrationSets(_by_group(scored), {}, prints, manifests, tuple(task.task_hash for task in tasks))
+    identity = tuple(task.task_hash for task in tasks)
+    if not _needs_embeddings(recipe):
+        return CalibrationSets(_by_group(scored), {}, prints, manifests, identity)
+    seen = _seen(rows, [folder.root / one.manifest for one in records])
+    values = {**_by_group(scored), **_real_duplicates(rows, seen)}
+    return CalibrationSets(values, {}, prints, manifests, identity, _by_class(rows, seen))
 
 
 def fingerprints(recipe: Recipe, specs: tuple[GeneratorSpec, ScorerSpec]) -> dict[str, str]:
@@ -113,18 +134,51 @@ def commit_calibrations(
     return {file: head.content_sha256}
 
 
+def _needs_embeddings(recipe: Recipe) -> bool:
+    return NearDuplicates.name in recipe.filters
+
+
+def _seen(rows: Sequence[Row], files: Sequence[Path]) -> dict[str, Any]:
+    """Return the embeddings of real pictures by id."""
+    found: dict[str, Any] = {}
+    for file in files:
+        found |= embeddings.of_manifest(file, manifest.read_head(file).settings)
+    return {row["source_id"]: found[row["source_id"]] for row in rows if row["source_id"] in found}
+
+
+def _by_class(rows: Sequence[Row], seen: Mapping[str, Any]) -> dict[int, Real]:
+    names: dict[int, list[str]] = defaultdict(list)
+    for row in rows:
+        if row["source_id"] in seen:
+            names[row["y"]].append(row["source_id"])
+    return {y: Real(tuple(own), np.stack([seen[name] for name in own])) for y, own in names.items()}
+
+
+def _real_duplicates(rows: Sequence[Row], seen: Mapping[str, Any]) -> Values:
+    """Return what near-duplicates are calibrated on: each real picture's cosine with the nearest of its group."""
+    groups: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        if row["source_id"] in seen:
+            groups[row["group_name"]].append(seen[row["source_id"]])
+    nearest: dict[str, list[float | None]] = {name: [*nearest_other(np.stack(own))] for name, own in groups.items()}
+    return {limit.score: nearest for limit in LIMITS}
+
+
 def _asks_for_real(recipe: Recipe) -> bool:
-    return any(limit.over == "real" for name, options in recipe.filters.items()
+    return _needs_embeddings(recipe) or any(limit.over == "real" for name, options in recipe.filters.items()
                for limit in FILTERS[name](**options).to_calibrate())  # fmt: skip
 
 
 def _plan_rows(recipe: Recipe, index: Sequence[Row], holding: Mapping[str, frozenset[str]]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each real training picture to score: at most ``calibration.images`` a group, drawn by hash."""
-    groups = set(recipe.groups)
+    """Yield a row for each real training picture to score: at most ``calibration.images`` a group, drawn by hash.
+
+    A memorised picture may be any of them, so near-duplicates need all.
+    """
+    groups, most = set(recipe.groups), len(index) if _needs_embeddings(recipe) else recipe.calibration.images
     chosen: dict[Any, list[Row]] = defaultdict(list)
     for row in sorted(index, key=lambda row: digest(["calibrates", row["sample_id"]])):
         group = (row["y"], row["b"] if recipe.bias.known else UNKNOWN_BIAS)
-        if row["split"] == "train" and group in groups and len(chosen[group]) < recipe.calibration.images:
+        if row["split"] == "train" and group in groups and len(chosen[group]) < most:
             chosen[group].append(row)
     wanted = [(group, number, row) for group, rows in chosen.items() for number, row in enumerate(rows)]
     for (y, b), number, row in sorted(wanted, key=lambda one: (one[2]["shard"], one[2]["offset"])):

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 STAGES = ("source", "discover", "generate", "curate", "train", "report")
 SAMPLES, RESULTS = ("plan/", "raw/", "scores/"), ("curated/", "training/")
-CALIBRATION = "calibration/"
+OF_FILTERS = ("calibration/", "scores/duplicates-")
+"""Scores that are taken for some filters only: of real pictures, and of near-duplicates."""
 DISCOVERY = ("captions/", "phrases/", "edits/", "edit_scores/", "discovery/", "personal/")
 
 
@@ -317,13 +318,13 @@ def _keep_earlier(
 ) -> None:
     """Keep what earlier runs put in these places, where all that it read stands.
 
-    Scores of real pictures stay where this run has none of its own, with the curations that were calibrated on them.
+    What belongs to a setting that this run doesn't have (``OF_FILTERS``) stays with the curations that read it.
     """
-    own = any(name.startswith(CALIBRATION) for name in current)
-    also = () if own else (CALIBRATION,)
+    also = tuple(place for place in OF_FILTERS if not any(name.startswith(place) for name in current))
     earlier = [name for name in previous if name not in current and name.startswith((*also, *places))]
+    earlier.sort(key=lambda name: not name.startswith(OF_FILTERS))
     kept = folder.still_valid(earlier, current)
-    results = {name: sha for name, sha in kept.items() if not name.startswith(CALIBRATION)}
+    results = {name: sha for name, sha in kept.items() if not name.startswith(OF_FILTERS)}
     read = {sha for name in results for sha in manifest.read_head(folder.root / name).inputs}
     current.update({name: sha for name, sha in kept.items() if name in results or sha in read})
 

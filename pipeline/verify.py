@@ -23,6 +23,7 @@ from pipeline.progress import Reporter
 from pipeline.recipe import Recipe
 from pipeline.runfolder import RunFolder
 from trainers.personalise_record import read_personalised
+from transforms import embeddings
 from transforms.generate import LazyGenerator, regenerate
 from transforms.shards import sha256, slice_of
 from transforms.specs import GeneratorSpec, personalised_fingerprint
@@ -87,6 +88,8 @@ def check_shards(folder: RunFolder, seen: list[str] | None = None) -> Iterator[s
         except ManifestError as error:
             yield str(error)
             continue
+        if beside := head.settings.get(embeddings.KEY):
+            yield from _check_tar((folder.root / name).parent / beside["name"], beside["sha256"])
         if head.shard:
             yield from _check_tar((folder.root / name).parent / head.shard.name, head.shard.sha256)
         elif head.stage == "index" and "curated" in name:
@@ -110,6 +113,7 @@ def find_orphans(folder: RunFolder) -> Iterator[Path]:
     for name in folder.current():
         place, head = (folder.root / name).parent, manifest.read_head(folder.root / name)
         wanted |= {place / head.shard.name} if head.shard else set()
+        wanted |= {place / beside["name"]} if (beside := head.settings.get(embeddings.KEY)) else set()
         if head.stage == "index" and name.startswith("curated/"):
             wanted |= set(_of_curation(place, head))
     for stage in ("source", "plan", "raw", "scores", "calibration", "curated"):

@@ -15,6 +15,9 @@ from transforms import storage
 from transforms.shards import sha256
 from transforms.task import ShardTask, TaskRecord
 
+EMBEDDINGS = "embeddings"
+"""Under this key a score manifest's settings name the file of embeddings beside it."""
+
 
 def manifest_name(task: ShardTask) -> str:
     """Return where a task's manifest lies, relative to the run folder."""
@@ -24,7 +27,7 @@ def manifest_name(task: ShardTask) -> str:
 def find(task: ShardTask) -> TaskRecord | None:
     """Return the task's record when it is committed, else None.
 
-    Committed means: a readable manifest with *this* hash, and the tar that it names with the right size.
+    Committed means: a readable manifest with *this* hash, and what it names: the tar with the right size, embeddings.
     """
     name = manifest_name(task)
     path = storage.join(task.run, name)
@@ -35,6 +38,9 @@ def find(task: ShardTask) -> TaskRecord | None:
     except ManifestError:
         return None
     if head.task_hash != task.task_hash or not _shard_is_there(path, head.shard):
+        return None
+    beside = head.settings.get(EMBEDDINGS)
+    if beside and not storage.exists(storage.join(path.rpartition("/")[0], beside["name"])):
         return None
     return _record(task, name, head, rows)
 

@@ -19,7 +19,7 @@ from filters.clip_scorer import ClipScorer, ScoreRequest
 from generators.images import decode_image
 from generators.loading import resolve_device
 from generators.personal import NEW_WORD
-from transforms import commit, storage
+from transforms import commit, embeddings, storage
 from transforms.model_stage import LazyModels, StageHandler, use_threads
 from transforms.shards import slice_of
 from transforms.specs import ScorerSpec
@@ -80,7 +80,7 @@ def _score(task: ShardTask, made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
     good = [row for row in raw if row["status"] == "ok"]
     tar = storage.read(storage.join(task.run, made.task.folder, head.shard.name)) if head.shard else b""
     images = [slice_of(tar, row["offset"], row["size"]) for row in good]
-    results = lazy.scorer.score(images, [request_of(plan[row["sample_id"]]) for row in good])
+    results, seen = lazy.scorer.scored(images, [request_of(plan[row["sample_id"]]) for row in good])
     rows = [
         {"sample_id": row["sample_id"], **score}
         for row, scores in zip(good, results, strict=True)
@@ -92,6 +92,7 @@ def _score(task: ShardTask, made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
         rows,
         fingerprint=lazy.spec.stage_fingerprint,
         inputs=[made.content_sha256],
+        settings=embeddings.publish(task, seen),
         attempt=commit.attempt(started, samples=len(good), device=lazy.spec.device),
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import apache_beam as beam
 
 from catalogs.identity import task_hash
-from transforms import commit, storage
+from transforms import commit, embeddings, storage
 from transforms.model_stage import StageHandler
 from transforms.score import LazyScorer, request_of, score_row
 from transforms.shards import slice_of
@@ -56,14 +56,15 @@ def _score(task: ShardTask, lazy: LazyScorer) -> TaskRecord:
     plan = commit.read_task_rows(task)
     tar = storage.read(storage.join(task.run, plan[0]["shard"]))
     images = [slice_of(tar, row["offset"], row["size"]) for row in plan]
-    results = lazy.scorer.score(images, [request_of({**row, "sample_id": row["source_id"]}) for row in plan])
+    results, seen = lazy.scorer.scored(images, [request_of({**row, "sample_id": row["source_id"]}) for row in plan])
     rows = [
         {"source_id": row["source_id"], "group_name": row["group_name"], **score_row(score)}
         for row, scores in zip(plan, results, strict=True)
         for score in scores
     ]
     attempt = commit.attempt(started, samples=len(plan), device=lazy.spec.device)
-    return commit.commit(task, rows, fingerprint=lazy.spec.stage_fingerprint, attempt=attempt)
+    settings = embeddings.publish(task, seen)
+    return commit.commit(task, rows, fingerprint=lazy.spec.stage_fingerprint, settings=settings, attempt=attempt)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from filters.preview import PreviewLimits
 from filters.spurious_absence import PhraseContrast
 
 GENERATE_VERSION = "generate/1"
-SCORE_VERSION = "score/2"
+SCORE_VERSION = "score/3"
 
 
 class HasHints:
