@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
-from trainers.intervals import Z95, wilson
+from trainers.intervals import auroc, wilson
 
 Values = npt.NDArray[np.float64]
 RETAINED = 0.96
@@ -46,19 +44,7 @@ def separation(score: Values, positive: npt.NDArray[np.bool_]) -> Separation:
     above, below = score[positive], score[~positive]
     if not len(above) or not len(below):
         return Separation(len(score), len(above))
-    area, error = _auroc(above, below)
     gone = int((above > np.quantile(below, RETAINED, method="higher")).sum())
     return Separation(
-        len(score), len(above), area, max(0.0, area - Z95 * error), min(1.0, area + Z95 * error),
-        gone / len(above), *wilson(gone, len(above)),
-    )  # fmt: skip
-
-
-def _auroc(above: Values, below: Values) -> tuple[float, float]:
-    """Return the area under the ROC curve and its standard error (DeLong's)."""
-    ranks = rankdata(np.concatenate([above, below]))
-    m, n = len(above), len(below)
-    higher = (ranks[:m] - rankdata(above)) / n  # of each hallucination: the share of others below it
-    lower = 1 - (ranks[m:] - rankdata(below)) / m
-    spread = [float(part.var(ddof=1)) / len(part) if len(part) > 1 else 0.0 for part in (higher, lower)]
-    return float(higher.mean()), math.sqrt(sum(spread))
+        len(score), len(above), *auroc(above.tolist(), below.tolist()), gone / len(above), *wilson(gone, len(above))
+    )

@@ -81,6 +81,12 @@ SCHEMAS: dict[str, pa.Schema] = {
         [("retain", _F), ("n", _I), ("dropped", _I), ("threshold", _F), ("low", _F), ("high", _F)],
         [("fingerprint", _S), ("shares", _FS), ("limits", _FS), ("note", _S)],
     ),
+    # one row per group of a curation: how well its kept samples and real pictures can be told apart; auc is null where
+    # there are too few, which note says
+    "g_detector": _schema(
+        [("curation_id", _S), ("group_name", _S), ("real", _I), ("synthetic", _I)],
+        [("auc", _F), ("low", _F), ("high", _F), ("note", _S)],
+    ),
     # one row per curated sample: the index that trainers read (and, with g = 0, the source index)
     "index": _schema(
         [("curation_id", _S), ("sample_id", _S), ("split", _S)],

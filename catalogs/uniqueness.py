@@ -26,6 +26,7 @@ UNIQUE: dict[str, tuple[tuple[str, str], ...]] = {
     "calibration_plan": (("calibration_set", "source_id"),),
     "real_score": (("real_scores", "source_id, score"),),
     "calibrate": (("calibrations", "curation_id, filter, score, group_name"),),
+    "g_detector": (("g_detector", "curation_id, group_name"),),
     "index": (("shard_index", "curation_id, sample_id"),),
     "train": (("group_metrics", "training_id, stage, split, y, b"), ("training_runs", "training_id")),
 }

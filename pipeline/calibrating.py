@@ -26,6 +26,7 @@ from generators.personal import NEW_WORD
 from pipeline.jobs import Launcher
 from pipeline.planning import prompt_of
 from pipeline.progress import Reporter
+from pipeline.quota import Group
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.runfolder import RunFolder
 from transforms import commit, embeddings
@@ -38,7 +39,7 @@ Values = Mapping[str, Mapping[str, list[float | None]]]
 
 @dataclass(frozen=True)
 class Real:
-    """The embeddings (n, d) of a class's real training pictures, of length 1, and their ids."""
+    """The embeddings (n, d) of a group's real training pictures, of length 1, and their ids."""
 
     names: tuple[str, ...]
     rows: Any
@@ -50,7 +51,7 @@ class CalibrationSets:
 
     Attributes:
         real: Scores of real training pictures: by score, then by group.
-        seen: Their embeddings, by class number.
+        seen: Their embeddings, by (class, bias) group.
         borrowed: By filter, the thresholds that another run measured.
         fingerprints: What scores of "real" pictures and of "samples" rest on.
         manifests: The manifests of real pictures' scores, with content hashes.
@@ -62,7 +63,7 @@ class CalibrationSets:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     manifests: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
-    seen: Mapping[int, Real] = field(default_factory=dict)
+    seen: Mapping[Group, Real] = field(default_factory=dict)
 
 
 def calibration_sets(
@@ -96,12 +97,9 @@ def calibration_sets(
     records = [found for task in tasks if (found := commit.find(task))]
     scored = [row for one in records for row in manifest.read_rows(folder.root / one.manifest)[1]]
     manifests = {name: sha, **{one.manifest: one.content_sha256 for one in records}}
-    identity = tuple(task.task_hash for task in tasks)
-    if not _needs_embeddings(recipe):
-        return CalibrationSets(_by_group(scored), {}, prints, manifests, identity)
     seen = _seen(rows, [folder.root / one.manifest for one in records])
-    values = {**_by_group(scored), **_real_duplicates(rows, seen)}
-    return CalibrationSets(values, {}, prints, manifests, identity, _by_class(rows, seen))
+    values = {**_by_group(scored), **_real_duplicates(recipe, seen)}
+    return CalibrationSets(values, {}, prints, manifests, tuple(task.task_hash for task in tasks), seen)
 
 
 def fingerprints(recipe: Recipe, specs: tuple[GeneratorSpec, ScorerSpec]) -> dict[str, str]:
@@ -138,29 +136,23 @@ def _needs_embeddings(recipe: Recipe) -> bool:
     return NearDuplicates.name in recipe.filters
 
 
-def _seen(rows: Sequence[Row], files: Sequence[Path]) -> dict[str, Any]:
-    """Return the embeddings of real pictures by id."""
+def _seen(rows: Sequence[Row], files: Sequence[Path]) -> dict[Group, Real]:
+    """Return the embeddings of real pictures, group by group."""
     found: dict[str, Any] = {}
     for file in files:
         found |= embeddings.of_manifest(file, manifest.read_head(file).settings)
-    return {row["source_id"]: found[row["source_id"]] for row in rows if row["source_id"] in found}
-
-
-def _by_class(rows: Sequence[Row], seen: Mapping[str, Any]) -> dict[int, Real]:
-    names: dict[int, list[str]] = defaultdict(list)
+    names: dict[Group, list[str]] = defaultdict(list)
     for row in rows:
-        if row["source_id"] in seen:
-            names[row["y"]].append(row["source_id"])
-    return {y: Real(tuple(own), np.stack([seen[name] for name in own])) for y, own in names.items()}
+        if row["source_id"] in found:
+            names[row["y"], row["b"]].append(row["source_id"])
+    return {group: Real(tuple(own), np.stack([found[name] for name in own])) for group, own in names.items()}
 
 
-def _real_duplicates(rows: Sequence[Row], seen: Mapping[str, Any]) -> Values:
+def _real_duplicates(recipe: Recipe, seen: Mapping[Group, Real]) -> Values:
     """Return what near-duplicates are calibrated on: each real picture's cosine with the nearest of its group."""
-    groups: dict[str, list[Any]] = defaultdict(list)
-    for row in rows:
-        if row["source_id"] in seen:
-            groups[row["group_name"]].append(seen[row["source_id"]])
-    nearest: dict[str, list[float | None]] = {name: [*nearest_other(np.stack(own))] for name, own in groups.items()}
+    nearest: dict[str, list[float | None]] = {
+        recipe.group_name(*group): [*nearest_other(own.rows)] for group, own in seen.items()
+    }
     return {limit.score: nearest for limit in LIMITS}
 
 

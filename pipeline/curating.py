@@ -14,6 +14,7 @@ from catalogs.schemas import SCHEMAS
 from filters.limits import POOLED
 from pipeline.calibrating import commit_calibrations
 from pipeline.curation import VERSION, Decision, Selection, curation_id, select
+from pipeline.g_detector import commit_g_detector
 from pipeline.jobs import Launcher
 from pipeline.pool import Pool
 from pipeline.progress import Reporter
@@ -75,6 +76,8 @@ def curation_stage(
         settings={"shards": _shards(tasks, folder)},
     )
     manifests[f"curated/{name}/index.parquet"] = head.content_sha256
+    kept = [candidate for _, candidate in selection.chosen]
+    manifests.update(commit_g_detector(name, recipe, kept, pool.sets, pool.scores, folder))
     _say_calibrations(decision, report)
     _say_shortfall(recipe, selection, report)
     return Curated(name, manifests, selection)

@@ -14,6 +14,7 @@ from filters.near_duplicates import GROUP_SCORE, REAL_SCORE, NearDuplicates, Nea
 from pipeline.calibrating import Real
 from pipeline.curation import Candidate
 from pipeline.pool import Pool
+from pipeline.quota import Group
 from pipeline.recipe import Recipe
 from pipeline.runfolder import RunFolder
 from transforms import embeddings
@@ -30,8 +31,7 @@ def add_duplicate_scores(recipe: Recipe, pool: Pool, folder: RunFolder) -> None:
     if NearDuplicates.name not in recipe.filters or not pool.candidates:
         return
     pool.manifests = {name: sha for name, sha in pool.manifests.items() if not name.startswith(NAME)}
-    inputs = [sha for name, sha in pool.manifests.items() if name.startswith("scores/")]
-    inputs += list(pool.sets.manifests.values())
+    inputs = [*pool.scores.values(), *pool.sets.manifests.values()]
     found = dict(_scores(pool.candidates, _seen(pool, folder), pool.sets.seen))
     rows = [{"sample_id": sample, "score": score, "value": value, "label": label, "status": "ok"}
             for sample, scores in found.items() for score, (value, label) in scores.items()]  # fmt: skip
@@ -53,14 +53,13 @@ def _with(candidate: Candidate, scores: Mapping[str, Nearest]) -> Candidate:
 def _seen(pool: Pool, folder: RunFolder) -> dict[str, Any]:
     """Return the embeddings of the pool's pictures by id."""
     found: dict[str, Any] = {}
-    for name in pool.manifests:
-        if name.startswith("scores/"):
-            found |= embeddings.of_manifest(folder.root / name, manifest.read_head(folder.root / name).settings)
+    for name in pool.scores:
+        found |= embeddings.of_manifest(folder.root / name, manifest.read_head(folder.root / name).settings)
     return found
 
 
 def _scores(
-    candidates: Sequence[Candidate], seen: Mapping[str, Any], real: Mapping[int, Real]
+    candidates: Sequence[Candidate], seen: Mapping[str, Any], real: Mapping[Group, Real]
 ) -> Iterator[tuple[str, dict[str, Nearest]]]:
     """Yield each picture's id and scores, group by group, in the order of the replicates."""
     groups: dict[Any, list[Candidate]] = {}
@@ -70,8 +69,10 @@ def _scores(
     for (y, _), own in groups.items():
         names = [one.sample["sample_id"] for one in own]
         rows = np.stack([seen[name] for name in names])
-        others = real.get(y, Real((), rows[:0]))
-        pairs = zip(names, nearest_earlier(rows, names), nearest_of(rows, others.rows, others.names), strict=True)
+        same = [one for (own_class, _), one in real.items() if own_class == y]
+        others = np.concatenate([rows[:0], *(one.rows for one in same)])
+        ids = [each for one in same for each in one.names]
+        pairs = zip(names, nearest_earlier(rows, names), nearest_of(rows, others, ids), strict=True)
         for name, earlier, real_one in pairs:
             both = {GROUP_SCORE: earlier, REAL_SCORE: real_one}
             yield name, {score: nearest for score, nearest in both.items() if nearest is not None}

@@ -56,6 +56,11 @@ class Pool:
         """The content hashes that a curation rests on: the raw and the score manifests'."""
         return [value for name, value in self.manifests.items() if not name.startswith("plan/")]
 
+    @property
+    def scores(self) -> dict[str, str]:
+        """The score manifests, with content hashes."""
+        return {name: value for name, value in self.manifests.items() if name.startswith("scores/")}
+
     def made(self) -> Counter[Group]:
         """How many samples of each group the generator was asked for; edits aren't among them."""
         return Counter(candidate.group for candidate in self.candidates if not is_edit(candidate.sample))

@@ -113,6 +113,13 @@ CREATE TABLE calibration_curves (
     manifest VARCHAR NOT NULL
 );
 
+-- The G-detector of a curation: the AUC with which a linear probe on CLIP embeddings tells a group's kept samples from its
+-- real pictures, 0.5 where it can't; NULL with a note where there were too few.
+CREATE TABLE g_detector (
+    curation_id VARCHAR, group_name VARCHAR, "real" BIGINT, synthetic BIGINT, auc DOUBLE, low DOUBLE, high DOUBLE,
+    note VARCHAR, manifest VARCHAR NOT NULL
+);
+
 -- The real training pictures that filters are calibrated on, with the prompts that samples of their groups get.
 CREATE TABLE calibration_set (
     source_id VARCHAR, group_name VARCHAR, prompt VARCHAR, spurious JSON, manifest VARCHAR NOT NULL

@@ -203,6 +203,9 @@ def curate(
              "calibrated_on": "real", "group_name": "*", "retain": 0.95, "n": 400, "dropped": 0, "threshold": 0.21,
              "low": 0.2, "high": 0.22, "fingerprint": digest("scorer"), "shares": [0.9, 0.95], "limits": [0.22, 0.21]}
     run.write(f"curated/{curation}/calibrations.parquet", "calibrate", [limit])
+    told = {"curation_id": curation, "group_name": "landbird|land", "real": 40, "synthetic": 30, "auc": 0.7, "low": 0.6,
+            "high": 0.8}  # fmt: skip
+    run.write(f"curated/{curation}/g-detector.parquet", "g_detector", [told])
     tar = {"name": "balanced-000000.tar", "sha256": digest(curation), "bytes": 9000, "samples": len(index)}
     return run.write(f"curated/{curation}/index.parquet", "index", index, settings={"shards": [tar]})
 

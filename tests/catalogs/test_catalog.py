@@ -44,6 +44,7 @@ TABLES = {
     "calibration_curves",
     "calibration_set",
     "real_scores",
+    "g_detector",
     "previews",
     "plan",
     "generated",

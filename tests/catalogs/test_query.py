@@ -27,6 +27,7 @@ NAMES = [
     "calibrations",
     "cost",
     "curations",
+    "g-detector",
     "phrase-bits",
     "rejects",
     "samples",
