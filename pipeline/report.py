@@ -68,6 +68,7 @@ def _facts(reader: Reader, folder: RunFolder, recipe: Recipe) -> dict[str, Any]:
         "sheets": group_sheets(reader, folder.root, groups), "rejected": rejected_sheets(reader, folder.root),
         "scores": histograms(reader, settings, groups), "reasons": reader.rows("reasons"),
         "meanings": REASONS, "calibrations": calibrations(reader),
+        "told_apart": reader.rows("g_detector"),
         "example": _example(reader),
     }
 

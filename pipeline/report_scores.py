@@ -18,6 +18,8 @@ LONG = {
     "judge_bias": ("Judge: bias value", "probability of the bias value that was asked for"),
     "trajectory_variance": ("Trajectory variance", "how much the predicted picture still moved at the end"),
     "grey_scale": ("Grey scale", "distance from grey, in grey levels"),
+    "duplicate_in_group": ("Nearest in its group", "highest cosine with an earlier sample of its group"),
+    "duplicate_of_real": ("Nearest real picture", "highest cosine with a real training picture of its class"),
 }
 REASONS = {
     "alignment": "resembles its prompt too little", "class": "the judge saw another class",
@@ -26,6 +28,8 @@ REASONS = {
     "trajectory": "was still moving at the end of sampling", "surplus": "passed every filter; over the quota",
     "shortcut_left": "the reference classifier is as sure of its class as of real pictures",
     "edit_misplaced": "the edit took less from its class inside the mask than the class's edits do on average",
+    "duplicate": "nearly the same as an earlier sample of its group",
+    "memorised": "nearly the same as a real training picture", "pruned": "its preview half-way missed group or prompt",
     "balance": "passed every filter; dropped so that groups are equal",
 }
 _AT_LEAST, _AT_MOST = ("min", "min_probability"), ("max",)
