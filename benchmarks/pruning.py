@@ -105,9 +105,10 @@ def calibrated(recipe: Recipe, samples: int, report: Reporter) -> tuple[int, flo
     """Return step and limits, found on a run of another seed."""
     with tempfile.TemporaryDirectory() as root:
         each = samples // len(recipe.groups)
-        other = recipe.model_copy(update={
-            "seed": recipe.seed + 1000, "quota": recipe.quota.model_copy(update={"per_group": each, "max_rounds": 1}),
-        })  # fmt: skip
+        few = {"per_group": each, "max_rounds": 1, "shard_size": recipe.generator.batch_size}
+        other = recipe.model_copy(
+            update={"seed": recipe.seed + 1000, "quota": recipe.quota.model_copy(update=few)}
+        )
         result = run(other, Launcher(), report, "curate", Path(root) / "run")
         found = calibrate_pruning(result.folder, other, samples, (), 0.02, report)
     print("\n".join(lines(found, recipe.generator.steps)))
