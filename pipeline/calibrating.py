@@ -98,17 +98,19 @@ def calibration_sets(
     scored = [row for one in records for row in manifest.read_rows(folder.root / one.manifest)[1]]
     manifests = {name: sha, **{one.manifest: one.content_sha256 for one in records}}
     seen = _seen(rows, [folder.root / one.manifest for one in records])
-    values = {**_by_group(scored), **_real_duplicates(recipe, seen)}
+    values = {**_by_group(scored), **(_real_duplicates(recipe, seen) if _needs_embeddings(recipe) else {})}
     return CalibrationSets(values, {}, prints, manifests, tuple(task.task_hash for task in tasks), seen)
 
 
 def fingerprints(recipe: Recipe, specs: tuple[GeneratorSpec, ScorerSpec]) -> dict[str, str]:
-    """Return what scores rest on: of real pictures the scorer, of samples also the generator and its sampler."""
+    """Return what scores rest on, beside the prompts: of real pictures the scorer, of samples the generator."""
     generator, scorer = specs
     sampler = recipe.generator
+    words = [value.wordings for value in (*recipe.classes, *recipe.bias.values)]
+    prompts = [recipe.prompts.model_dump(mode="json"), words]
     said = {"generator": generator.fingerprint, "steps": sampler.steps, "guidance": sampler.guidance_scale,
             "eta": sampler.eta, "size": [sampler.height, sampler.width], "window": generator.window}  # fmt: skip
-    return {"real": scorer.stage_fingerprint, "samples": digest(said)}
+    return {"real": digest([scorer.stage_fingerprint, prompts]), "samples": digest([said, prompts])}
 
 
 def commit_calibrations(
@@ -235,11 +237,11 @@ def _check_borrowed(
         raise RecipeError(f"calibration.run is {root}, which has no calibration of filters.{name}; set retain there, "
                           "or calibrate in this run (leave calibration.run out)")
     if pooled["fingerprint"] != prints[over]:
-        what = "scorer or its prompts" if over == "real" else "generator: weights, scheduler, steps, eta or window"
+        what = "scorer" if over == "real" else "generator (weights, scheduler, steps, guidance, eta, size, window)"
         raise RecipeError(
-            f"calibration.run is {root}: filters.{name} was calibrated with another {what} (fingerprint "
-            f"{pooled['fingerprint'][:12]}, this run's is {prints[over][:12]}); such a limit means nothing here: leave "
-            "calibration.run out, which calibrates in this run"
+            f"calibration.run is {root}: filters.{name} was calibrated with another {what} or other "
+            f"prompts (fingerprint {pooled['fingerprint'][:12]}, this run's is {prints[over][:12]}); such a limit means "
+            "nothing here: leave calibration.run out, which calibrates in this run"
         )
     if pooled["retain"] != retain:
         raise RecipeError(f"calibration.run is {root}: filters.{name}.retain was {pooled['retain']} there and is "

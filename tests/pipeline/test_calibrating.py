@@ -132,8 +132,9 @@ def test_another_runs_limits_are_used_where_the_models_are_the_same(made: Made, 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["generator.steps=5"], "filters.variance was calibrated with another generator: weights, scheduler, steps"),
+        (["generator.steps=5"], r"filters.variance was calibrated with another generator \(weights, scheduler, steps"),
         (["generator.scheduler=DDPMScheduler"], "filters.variance was calibrated with another generator"),
+        (["prompts.templates=['a {class}, {bias}']"], "clip_alignment was calibrated with another scorer or other"),
         (["scorer.class_prompts=['a {class}']"], "filters.clip_alignment was calibrated with another scorer"),
         (["filters={variance: {retain: 0.8}}"], "filters.variance.retain was 0.9 there and is 0.8 here"),
         (["filters={grey_scale: {retain: 0.9}}"], "has no calibration of filters.grey_scale"),
