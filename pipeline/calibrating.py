@@ -240,8 +240,8 @@ def _check_borrowed(
         what = "scorer" if over == "real" else "generator (weights, scheduler, steps, guidance, eta, size, window)"
         raise RecipeError(
             f"calibration.run is {root}: filters.{name} was calibrated with another {what} or other "
-            f"prompts (fingerprint {pooled['fingerprint'][:12]}, this run's is {prints[over][:12]}); such a limit means "
-            "nothing here: leave calibration.run out, which calibrates in this run"
+            f"prompts (fingerprint {pooled['fingerprint'][:12]}, this run's is {prints[over][:12]}); such a limit "
+            "means nothing here: leave calibration.run out, which calibrates in this run"
         )
     if pooled["retain"] != retain:
         raise RecipeError(f"calibration.run is {root}: filters.{name}.retain was {pooled['retain']} there and is "
