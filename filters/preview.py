@@ -1,39 +1,52 @@
 """What is asked of a half-finished picture: is its sample worth finishing? (pruning in flight)
 
-A preview is judged by the scores of finished pictures. Its group score is the probability of the intended class times
-that of the intended bias value, in [0, 1]; the class's alone where no bias value was asked for.
+A preview is judged by the scores of finished pictures, each with a limit of its own: a background is settled long
+before the object on it, so that the one can be told at a step at which the other is still a guess.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from filters import clip_alignment, group_judge
 from filters.base import rounded
 
-SCORES = (clip_alignment.SCORE, group_judge.CLASS_SCORE, group_judge.BIAS_SCORE)
+LIMITS = {"min_class": group_judge.CLASS_SCORE, "min_bias": group_judge.BIAS_SCORE,
+          "min_alignment": clip_alignment.SCORE}  # fmt: skip
+"""Each limit's score."""
+SCORES = tuple(LIMITS.values())
+_WHAT = {
+    "min_class": "the probability that the preview shows its class",
+    "min_bias": "the probability that the preview shows its bias value",
+    "min_alignment": "the preview's cosine with its prompt",
+}
 
 
 @dataclass(frozen=True)
 class PreviewLimits:
-    """A preview goes on where its group score is at least ``min_group`` and its cosine at least ``min_alignment``.
+    """A preview goes on where each score that has a limit reaches it.
+
+    ``min_class`` and ``min_bias`` are probabilities of the intended values, in [0, 1], ``min_alignment`` a cosine.
 
     Raises:
-        ValueError: neither is given, or one is out of its range.
+        ValueError: none is given, or one is out of its range.
     """
 
-    min_group: float | None = None
+    min_class: float | None = None
+    min_bias: float | None = None
     min_alignment: float | None = None
 
     def __post_init__(self) -> None:
-        if self.min_group is None and self.min_alignment is None:
-            raise ValueError("prune needs min_group, min_alignment, or both; `fairshards calibrate-pruning` finds them")
-        if self.min_group is not None and not 0 <= self.min_group <= 1:
-            raise ValueError(f"prune.min_group is {self.min_group}; a probability lies in [0, 1]")
-        if self.min_alignment is not None and not -1 <= self.min_alignment <= 1:
-            raise ValueError(f"prune.min_alignment is {self.min_alignment}; a cosine lies in [-1, 1]")
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        if not given:
+            names = ", ".join(field.name for field in fields(self))
+            raise ValueError(f"prune needs one of {names}; `fairshards calibrate-pruning` finds them")
+        for name, value in given.items():
+            low = -1 if name == "min_alignment" else 0
+            if not low <= value <= 1:
+                raise ValueError(f"prune.{name} is {value}; it lies in [{low}, 1]")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -41,20 +54,9 @@ class PreviewLimits:
         return asdict(self)
 
     def verdict(self, scores: Mapping[str, float | None]) -> str | None:
-        """Return why a preview isn't worth finishing; None where it is, or where a score is missing."""
-        asked = (
-            ("the probability that the preview shows its group", group_score(scores), self.min_group),
-            ("the preview's cosine with its prompt", scores.get(clip_alignment.SCORE), self.min_alignment),
-        )
-        for what, value, least in asked:
+        """Return why a preview isn't worth finishing; None where it is, or where the scores aren't there."""
+        for name, least in self.settings.items():
+            value = scores.get(LIMITS[name])
             if least is not None and value is not None and rounded(value) < rounded(least):
-                return f"{what} is {value:.4f}; at least {least:.4g} is asked for"
+                return f"{_WHAT[name]} is {value:.4f}; at least {least:.4g} is asked for"
         return None
-
-
-def group_score(scores: Mapping[str, float | None]) -> float | None:
-    """Return the probability of the intended group; None where the class wasn't judged."""
-    of_class, of_bias = scores.get(group_judge.CLASS_SCORE), scores.get(group_judge.BIAS_SCORE)
-    if of_class is None:
-        return None
-    return of_class if of_bias is None else of_class * of_bias

@@ -17,13 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from catalogs import manifest
 from catalogs.catalog import open_current
 from catalogs.identity import canonical_json, digest
-from filters import clip_alignment
-from filters.preview import group_score
+from filters.preview import LIMITS, PreviewLimits
 from generators.phases import Preview, glimpses
 from generators.requests import batches
 from pipeline.models import generator_spec, scorer_spec
@@ -39,13 +36,18 @@ FILE = "calibration/pruning.json"
 Row = Mapping[str, Any]
 
 
+SPLITS = tuple(
+    (a / 4, b / 4, (4 - a - b) / 4) for a in range(5) for b in range(5 - a)
+)
+"""How what may be lost can be split among the three limits."""
+
+
 @dataclass(frozen=True)
 class Glimpsed:
-    """One sample: did it pass the filters, and its previews' group score and alignment by step."""
+    """One sample: did it pass the filters, and its preview's scores by step."""
 
     accepted: bool
-    group: Mapping[int, float]
-    alignment: Mapping[int, float]
+    scores: Mapping[int, Mapping[str, float | None]]
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,7 @@ class Choice:
     """
 
     step: int
-    min_group: float | None
-    min_alignment: float | None
+    limits: Mapping[str, float]
     lost: float
     lost_high: float
     survival: float
@@ -96,41 +97,32 @@ def calibrate_pruning(
 
 def best_limits(seen: Sequence[Glimpsed], step: int, steps: int, judging: float, most_lost: float) -> Choice:
     """Return the limits at a step that prune most while at most ``most_lost`` of the accepted samples are lost."""
-    shares = [(share * most_lost, (1 - share) * most_lost) for share in (1.0, 0.75, 0.5, 0.25, 0.0)]
-    found = [_choice(seen, step, steps, judging, *_limits(seen, step, *pair)) for pair in shares]
+    known = [(one.accepted, one.scores[step]) for one in seen if step in one.scores]
+    found = [_choice(known, len(seen), step, steps, judging, _limits(known, [part * most_lost for part in split]))
+             for split in SPLITS]  # fmt: skip
     return max((one for one in found if one.lost <= most_lost), key=lambda one: one.gain)
 
 
-def _limits(
-    seen: Sequence[Glimpsed], step: int, group: float, alignment: float
-) -> tuple[float | None, float | None]:
-    """Return the limits of which each loses at most its share of the accepted samples; None for a share of 0."""
-    accepted = [one for one in seen if one.accepted]
-    return (_lowest([one.group[step] for one in accepted if step in one.group], group),
-            _lowest([one.alignment[step] for one in accepted if step in one.alignment], alignment))  # fmt: skip
-
-
-def _lowest(values: Sequence[float], share: float) -> float | None:
-    if not share or not values:
-        return None
-    return math.floor(sorted(values)[math.floor(share * len(values))] * 1e4) / 1e4
+def _limits(seen: Sequence[tuple[bool, Row]], shares: Sequence[float]) -> dict[str, float]:
+    """Return the limits of which each loses at most its share of the accepted samples."""
+    found = {}
+    for (name, score), share in zip(LIMITS.items(), shares, strict=True):
+        values = sorted(scores[score] for accepted, scores in seen if accepted and scores.get(score) is not None)
+        if share and values:
+            found[name] = math.floor(values[math.floor(share * len(values))] * 1e4) / 1e4
+    return found
 
 
 def _choice(
-    seen: Sequence[Glimpsed], step: int, steps: int, judging: float, group: float | None, alignment: float | None
+    seen: Sequence[tuple[bool, Row]], total: int, step: int, steps: int, judging: float, limits: Mapping[str, float]
 ) -> Choice:
-    gone = [_is_below(one.group.get(step), group) or _is_below(one.alignment.get(step), alignment) for one in seen]
-    accepted = sum(one.accepted for one in seen)
-    lost = sum(pruned and one.accepted for pruned, one in zip(gone, seen, strict=True))
-    survival = 1 - sum(gone) / len(seen)
+    bound = PreviewLimits(**limits) if limits else None
+    gone = [accepted for accepted, scores in seen if bound and bound.verdict(scores)]
+    accepted = sum(accepted for accepted, _ in seen)
+    survival, lost = 1 - len(gone) / total, sum(gone) / accepted if accepted else 0.0
     cost = (step + survival * (steps - step) + judging) / steps
-    share = lost / accepted if accepted else 0.0
-    high = wilson(lost, accepted)[1] if accepted else 1.0
-    return Choice(step, group, alignment, share, high, survival, judging, cost, (1 - share) / cost)
-
-
-def _is_below(value: float | None, limit: float | None) -> bool:
-    return value is not None and limit is not None and round(value, 4) < limit
+    high = wilson(sum(gone), accepted)[1] if accepted else 1.0
+    return Choice(step, limits, lost, high, survival, judging, cost, (1 - lost) / cost)
 
 
 def _drawn(folder: RunFolder, samples: int) -> list[tuple[Row, bool]]:
@@ -179,19 +171,19 @@ def _scores(scorer: Any, previews: Sequence[Preview | None], own: Sequence[tuple
 
 
 def _seen(number: int, accepted: bool, judged: Mapping[int, Sequence[Any]]) -> Glimpsed:
-    known = {step: scores[number] for step, scores in judged.items() if scores[number] is not None}
-    groups = {step: value for step, scores in known.items() if (value := group_score(scores)) is not None}
-    alignments = {step: scores[clip_alignment.SCORE] for step, scores in known.items()}
-    return Glimpsed(accepted, groups, {step: value for step, value in alignments.items() if value is not None})
+    return Glimpsed(accepted, {step: scores[number] for step, scores in judged.items() if scores[number] is not None})
 
 
 def lines(choices: Sequence[Choice], steps: int) -> Iterator[str]:
     """Yield the table, the arithmetic of the best choice, and the recipe's lines for it."""
-    yield "step   min_group   min_alignment   lost (95% up to)   finished   judging   cost   gain"
+    head = [f"{name:>{len(name)}}" for name in LIMITS]
+    yield f"step   {'   '.join(head)}   lost (95% up to)   finished   judging    cost   gain"
     for one in choices:
-        limits = [f"{value:.4f}" if value is not None else "-" for value in (one.min_group, one.min_alignment)]
-        yield (f"{one.step:>4}   {limits[0]:>9}   {limits[1]:>13}   {one.lost:>6.1%} ({one.lost_high:.1%})".ljust(55)
-               + f"{one.survival:>8.1%}   {one.judging:>7.2f}   {one.cost:.3f}   {one.gain:.2f}")  # fmt: skip
+        limits = [f"{one.limits[name]:.4f}" if name in one.limits else "-" for name in LIMITS]
+        shown = "   ".join(f"{text:>{len(name)}}" for text, name in zip(limits, LIMITS, strict=True))
+        lost = f"{one.lost:.1%} ({one.lost_high:.1%})"
+        yield (f"{one.step:>4}   {shown}   {lost:>16}   {one.survival:>8.1%}   {one.judging:>7.2f}   {one.cost:.3f}"
+               f"   {one.gain:.2f}")  # fmt: skip
     best = max(choices, key=lambda one: one.gain)
     spent = f"({best.step} + {best.survival:.3f} x {steps - best.step} + {best.judging:.2f}) / {steps}"
     yield f"cost at step {best.step}: {spent} = {best.cost:.3f}"
@@ -200,10 +192,5 @@ def lines(choices: Sequence[Choice], steps: int) -> Iterator[str]:
         yield "pruning in flight doesn't pay here: leave generator.prune out"
         return
     yield "generator:"
-    yield f"  prune: {{step: {best.step}{_setting('min_group', best.min_group)}" \
-          f"{_setting('min_alignment', best.min_alignment)}}}"
-
-
-def _setting(name: str, value: float | None) -> str:
-    return "" if value is None else f", {name}: {np.format_float_positional(value, trim='-')}"
-
+    said = {"step": best.step, **best.limits}
+    yield "  prune: {" + ", ".join(f"{name}: {value:.6g}" for name, value in said.items()) + "}"

@@ -105,13 +105,14 @@ class Prune(Strict):
     """Pruning in flight: at a step, previews that miss their group or prompt aren't finished."""
 
     step: int = Field(ge=1, description="Model calls before previews are judged.")
-    min_group: float | None = Field(None, description="Least probability of the intended class and bias value.")
+    min_class: float | None = Field(None, description="Least probability of the intended class.")
+    min_bias: float | None = Field(None, description="Least probability of the intended bias value.")
     min_alignment: float | None = Field(None, description="Least cosine of the preview with its prompt.")
 
     @property
     def limits(self) -> PreviewLimits:
         """The limits as filters have them."""
-        return PreviewLimits(self.min_group, self.min_alignment)
+        return PreviewLimits(self.min_class, self.min_bias, self.min_alignment)
 
     @model_validator(mode="after")
     def _some_limit(self) -> Prune:

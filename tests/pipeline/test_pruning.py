@@ -40,10 +40,10 @@ class Pair:
 def pair(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     root = tmp_path_factory.mktemp("pruned")
     run(small_recipe(small.folder, *SETTINGS), Launcher(), Reporter(quiet=True), "curate", root / "whole")
-    first = (*SETTINGS, "generator.prune={step: 2, min_group: 0.0}")
+    first = (*SETTINGS, "generator.prune={step: 2, min_bias: 0.0}")
     run(small_recipe(small.folder, *first), Launcher(), Reporter(quiet=True), "curate", root / "kept")
-    groups = sorted(value for value, in asked(root / "kept", "SELECT judge_class * judge_bias FROM previews"))
-    overrides = (*SETTINGS, f"generator.prune={{step: 2, min_group: {groups[len(groups) // 2]:.4f}}}")
+    groups = sorted(value for value, in asked(root / "kept", "SELECT judge_bias FROM previews"))
+    overrides = (*SETTINGS, f"generator.prune={{step: 2, min_bias: {groups[len(groups) // 2]:.4f}}}")
     run(small_recipe(small.folder, *overrides), Launcher(), Reporter(quiet=True), "curate", root / "half")
     return Pair(root / "whole", root / "half", groups[len(groups) // 2], overrides)
 
@@ -66,14 +66,14 @@ def test_spared_samples_are_the_pictures_of_an_unpruned_run(pair: Pair) -> None:
 
 
 def test_pruned_samples_are_rejects_with_their_scores_and_step(pair: Pair) -> None:
-    rows = asked(pair.pruned, "SELECT pruned, step, judge_class * judge_bias, plan.noise_seed IS NOT NULL "
+    rows = asked(pair.pruned, "SELECT pruned, step, judge_bias, plan.noise_seed IS NOT NULL "
                               "FROM previews JOIN plan USING (sample_id)")  # fmt: skip
     assert len(rows) == 16 and {step for _, step, _, _ in rows} == {2} and all(row[3] for row in rows)
     assert all(gone is (round(group, 4) < round(pair.limit, 4)) for gone, _, group, _ in rows)
     reasons = asked(pair.pruned, "SELECT reason, count(*) FROM rejects WHERE stage = 'generate' GROUP BY 1")
     assert reasons == [("pruned", sum(gone for gone, *_ in rows))]
     (detail,), *_ = asked(pair.pruned, "SELECT detail FROM rejects WHERE reason = 'pruned'")
-    assert "the probability that the preview shows its group is" in detail
+    assert "the probability that the preview shows its bias value is" in detail
     decided = asked(pair.pruned, "SELECT count(*) FROM decisions WHERE filter = 'generated' AND reason = 'pruned'")
     assert decided == [(reasons[0][1],)]
 
@@ -107,9 +107,9 @@ def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("generator.prune={step: 3, min_group: 0.1}", "prune.step is 3, but the trajectory variance is followed over"),
-        ("generator.prune={step: 2}", "prune needs min_group, min_alignment, or both"),
-        ("generator.prune={step: 0, min_group: 0.1}", "greater than or equal to 1"),
+        ("generator.prune={step: 3, min_class: 0.1}", "prune.step is 3, but the trajectory variance is followed over"),
+        ("generator.prune={step: 2}", "prune needs one of min_class, min_bias, min_alignment"),
+        ("generator.prune={step: 0, min_class: 0.1}", "greater than or equal to 1"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_when_the_recipe_is_read(small: Small, change: str, message: str) -> None:
@@ -131,14 +131,18 @@ def test_calibration_finds_limits_on_a_finished_run(small: Small, pair: Pair, co
 
 
 def glimpsed(accepted: int, rejected: int) -> list[Glimpsed]:
-    """Return samples whose group score tells them apart, but for one in fifty accepted ones."""
-    good = [Glimpsed(True, {5: 0.1 if number % 50 == 0 else 0.9}, {5: 0.3}) for number in range(accepted)]
-    return good + [Glimpsed(False, {5: 0.2}, {5: 0.3}) for _ in range(rejected)]
+    """Return samples whose bias value tells them apart, but for one in fifty accepted ones; their class doesn't."""
+
+    def seen(number: int, bias: float) -> dict[int, dict[str, float | None]]:
+        return {5: {"judge_class": 0.01 * (number % 7), "judge_bias": bias, "clip_alignment": 0.3}}
+
+    good = [Glimpsed(True, seen(number, 0.1 if number % 50 == 0 else 0.9)) for number in range(accepted)]
+    return good + [Glimpsed(False, seen(number, 0.2)) for number in range(rejected)]
 
 
 def test_the_limit_loses_at_most_what_it_may_and_the_arithmetic_is_right() -> None:
     best = best_limits(glimpsed(100, 100), 5, 20, 0.5, 0.02)
-    assert (best.lost, best.survival) == (0.02, 0.49) and best.min_alignment is None
+    assert (best.lost, best.survival) == (0.02, 0.49) and best.limits == {"min_bias": 0.9}
     assert best.cost == pytest.approx((5 + 0.49 * 15 + 0.5) / 20) and best.gain == pytest.approx(0.98 / best.cost)
     assert 0.02 < best.lost_high < 0.08
     strict = best_limits(glimpsed(100, 100), 5, 20, 0.5, 0.01)
@@ -146,8 +150,8 @@ def test_the_limit_loses_at_most_what_it_may_and_the_arithmetic_is_right() -> No
 
 
 def test_what_does_not_pay_is_said() -> None:
-    losing = Choice(5, 0.1, None, 0.0, 0.03, 1.0, 0.5, 1.025, 0.976)
+    losing = Choice(5, {"min_class": 0.1}, 0.0, 0.03, 1.0, 0.5, 1.025, 0.976)
     assert list(lines([losing], 20))[-1] == "pruning in flight doesn't pay here: leave generator.prune out"
-    paying = Choice(5, 0.25, 0.1, 0.01, 0.03, 0.5, 0.5, 0.65, 1.52)
+    paying = Choice(5, {"min_bias": 0.25, "min_alignment": 0.1}, 0.01, 0.03, 0.5, 0.5, 0.65, 1.52)
     assert list(lines([losing, paying], 20))[-2:] == [
-        "generator:", "  prune: {step: 5, min_group: 0.25, min_alignment: 0.1}"]  # fmt: skip
+        "generator:", "  prune: {step: 5, min_bias: 0.25, min_alignment: 0.1}"]  # fmt: skip
