@@ -4,7 +4,7 @@
     python -m benchmarks.pruning --model /tmp/early/early-diffusion --set 'prompts.templates=["a photo of a {class}"]'
     python -m benchmarks.pruning --easy
 
-The first pair is an early checkpoint with prompts that say nothing of the background; 40 to 50% of its samples are kept,
+The first is an early checkpoint with prompts that say nothing of the background; 40 to 50% of its samples are kept,
 goal 1.3. ``--easy`` is pocket-diffusion with full prompts, 95% or more: goal 0.98.
 
 Each side is a Beam job on the in-process runner: generate (with pruning or without), write shards and manifests, score.
