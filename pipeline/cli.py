@@ -248,7 +248,7 @@ def verify_command(
 def calibrate_pruning_command(
     run: RunName,
     samples: Annotated[int, typer.Option(min=16, help="How many of the run's samples are made again.")] = 512,
-    steps: Annotated[str, typer.Option(help="Steps to look at, e.g. 4,6,8. Default: five of them.")] = "",
+    steps: Annotated[str, typer.Option(help="Steps to look at, e.g. 4,6,8. Default: seven of them.")] = "",
     lost: Annotated[float, typer.Option(min=0.0, max=0.5, help="Largest share of good samples to lose.")] = 0.02,
     quiet: Quiet = False,
     debug: Debug = False,

@@ -81,7 +81,7 @@ def calibrate_pruning(
         raise RecipeError("the run was pruned in flight, so what it lost isn't known: take generator.prune out of the "
                           "recipe, run it into another folder, and calibrate on that")
     last = settings.steps - settings.window
-    steps = sorted(steps or {max(1, round(last * share)) for share in (0.2, 0.35, 0.5, 0.65, 0.8)})
+    steps = sorted(steps or {max(1, round(last * share / 10)) for share in range(2, 9)})
     if not steps or steps[0] < 1 or steps[-1] > last:
         raise RecipeError(f"steps are {list(steps)}; previews can be judged at steps 1 to {last}")
     drawn = _drawn(folder, samples)
@@ -109,8 +109,19 @@ def _limits(seen: Sequence[tuple[bool, Row]], shares: Sequence[float]) -> dict[s
     for (name, score), share in zip(LIMITS.items(), shares, strict=True):
         values = sorted(scores[score] for accepted, scores in seen if accepted and scores.get(score) is not None)
         if share and values:
-            found[name] = math.floor(values[math.floor(share * len(values))] * 1e4) / 1e4
+            found[name] = _between(values[math.floor(share * len(values))], [
+                value for _, scores in seen if (value := scores.get(score)) is not None
+            ])  # fmt: skip
     return found
+
+
+def _between(least: float, values: Sequence[float]) -> float:
+    """Return a limit half-way between the least value that goes on and the next one below it, to 4 decimals.
+
+    Where scores lie at 0 and at 1, a limit right at the lowest good one would lose the next good sample.
+    """
+    below = max((value for value in values if value < least), default=least)
+    return math.floor((least + below) / 2 * 1e4) / 1e4
 
 
 def _choice(

@@ -179,8 +179,9 @@ def test_rows_are_replaced_by_their_key(tmp_path: Path) -> None:
     assert found == [("2", "0.9124", ""), ("1", "0.5000", "")]
 
 
-def test_the_pages_tables_are_those_of_the_csv() -> None:
+@pytest.mark.parametrize(("name", "steps"), [("1d", "5000"), ("2d", "40000")])
+def test_the_pages_tables_are_those_of_the_csv(name: str, steps: str) -> None:
     rows = [row for row in read_rows(PAGE.parent / "results" / "mode-interpolation.csv")
-            if row["set"] == "1d" and row["steps"] == "5000"]  # fmt: skip
+            if row["set"] == name and row["steps"] == steps]  # fmt: skip
     page = PAGE.read_text()
     assert "\n".join(by_seed(rows, (6, 8))) in page and "\n".join(by_window(rows, 6)) in page

@@ -142,7 +142,7 @@ def glimpsed(accepted: int, rejected: int) -> list[Glimpsed]:
 
 def test_the_limit_loses_at_most_what_it_may_and_the_arithmetic_is_right() -> None:
     best = best_limits(glimpsed(100, 100), 5, 20, 0.5, 0.02)
-    assert (best.lost, best.survival) == (0.02, 0.49) and best.limits == {"min_bias": 0.9}
+    assert (best.lost, best.survival) == (0.02, 0.49) and best.limits == {"min_bias": 0.55}  # between 0.2 and 0.9
     assert best.cost == pytest.approx((5 + 0.49 * 15 + 0.5) / 20) and best.gain == pytest.approx(0.98 / best.cost)
     assert 0.02 < best.lost_high < 0.08
     strict = best_limits(glimpsed(100, 100), 5, 20, 0.5, 0.01)
