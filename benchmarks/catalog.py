@@ -39,7 +39,8 @@ ROWS = {
         repeat('f', 64) AS generator_fingerprint, '{}' AS settings, NULL AS negatives, NULL AS spurious""",
     "generate": """SELECT md5(i::VARCHAR) AS sample_id, 'shard.tar' AS shard, i * 1536 AS "offset",
         900 AS size, sha256(i::VARCHAR) AS image_sha256, 64 AS width, 64 AS height, random() AS trajectory_variance,
-        'ok' AS status, NULL AS reason, NULL AS detail""",
+        'ok' AS status, NULL AS reason, NULL AS detail, NULL AS preview_step, NULL AS preview_clip_alignment,
+        NULL AS preview_judge_class, NULL AS preview_judge_bias""",
     "score": """SELECT md5(i::VARCHAR) AS sample_id, 'clip_alignment' AS score, random() AS value,
         NULL AS label, 'ok' AS status, NULL AS reason, NULL AS detail""",
 }
