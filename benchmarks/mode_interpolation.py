@@ -87,9 +87,9 @@ def _text(value: Any) -> str:
     return "" if value is None else f"{value:.4f}" if isinstance(value, float) and abs(value) >= 0.01 else str(value)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the options."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def training_options(description: str | None) -> argparse.ArgumentParser:
+    """Return the options that all of these experiments have: the set, the seeds, and how models are trained."""
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("set", choices=list(SETS))
     options.add_argument("--seeds", type=int, default=1, help="how many, from 0 on")
     options.add_argument("--steps", type=int, default=5000)
@@ -97,9 +97,15 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--lr", type=float, default=1e-3)
     options.add_argument("--anneal", action="store_true", help="let the rate fall to 0 along a cosine")
     options.add_argument("--points", type=int, help="training points; default: the paper's")
-    options.add_argument("--samples", type=int, default=50_000)
     options.add_argument("--threads", type=int, help="of torch; which moves results a little")
-    options.add_argument("--work", type=Path, default=Path("runs/mode-interpolation"), help="models and finished rows")
+    options.add_argument("--work", type=Path, default=Path("runs/mode-interpolation"), help="models, to go on from")
+    return options
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options."""
+    options = training_options(__doc__)
+    options.add_argument("--samples", type=int, default=50_000)
     options.add_argument("--out", type=Path, default=Path("docs/results/mode-interpolation.csv"))
     return options
 

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from benchmarks.gaussian_sets import SETS, GaussianSet, Points
-from benchmarks.mode_interpolation import POINTS, write_rows
+from benchmarks.mode_interpolation import POINTS, training_options, write_rows
 from benchmarks.toy_diffusion import Samples, Training, sample, train
 from pipeline.progress import Reporter
 from trainers.seeding import part_seed
@@ -73,19 +73,10 @@ def state_of(world: GaussianSet, points: Points) -> dict[str, float]:
 
 def parser() -> argparse.ArgumentParser:
     """Return the options."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("set", choices=list(SETS))
-    options.add_argument("--seeds", type=int, default=1, help="how many, from 0 on")
+    options = training_options(__doc__)
     options.add_argument("--generations", type=int, default=5)
     options.add_argument("--filters", type=lambda text: text.split(","), default=list(FILTERS))
     options.add_argument("--surplus", type=float, default=0.0244, help="share drawn beyond what is kept")
-    options.add_argument("--steps", type=int, default=5000)
-    options.add_argument("--batch", type=int, default=512)
-    options.add_argument("--lr", type=float, default=1e-3)
-    options.add_argument("--anneal", action="store_true", help="let the rate fall to 0 along a cosine")
-    options.add_argument("--points", type=int, help="points a generation; default: the paper's")
-    options.add_argument("--threads", type=int, help="of torch; which moves results a little")
-    options.add_argument("--work", type=Path, default=Path("runs/mode-interpolation"), help="models, to go on from")
     options.add_argument("--out", type=Path, default=Path("docs/results/mode-interpolation-recursive.csv"))
     return options
 

@@ -22,7 +22,7 @@ from generators import scheduler_state
 from generators.encoding import encoded_behind
 from generators.isolation import run_rows
 from generators.loading import is_stable_diffusion
-from generators.pixels import RawPicture, rejected, to_uint8
+from generators.pixels import RawPicture, raw_pictures, rejected, to_uint8
 from generators.predicted_x0 import predicted_x0
 from generators.requests import Batch, ImageRequest, ImageResult, batches
 from generators.text_to_image import TextToImage, finished
@@ -132,7 +132,7 @@ def _to_step(
     """Run a batch up to a step; return each request's row and its preview, None for one that isn't finite."""
     with ExitStack() as stack:
         scheduler = stack.enter_context(scheduler_state.fresh(model.pipeline))
-        model.enter(stack, batch.requests, batch.rows(), shown)
+        model.enter(stack, batch, shown)
         arguments = model.arguments(batch, shown)
         stopped = _StopAfter(scheduler, step)
         try:
@@ -161,7 +161,7 @@ def _from_step(model: TextToImage, batch: Batch[Paused], shown: frozenset[int], 
     with ExitStack() as stack:
         scheduler = stack.enter_context(scheduler_state.fresh(model.pipeline))
         finite, follower = model.watch(stack, asked.requests[0].window, step)
-        model.enter(stack, asked.requests, asked.rows(), shown)
+        model.enter(stack, asked, shown)
         latents = torch.stack([one.latents for one in rows])
         state = scheduler_state.rows_of([(one.scheduler, one.row) for one in rows])
         _resume(scheduler, state, step)
@@ -169,7 +169,7 @@ def _from_step(model: TextToImage, batch: Batch[Paused], shown: frozenset[int], 
         arguments = model.arguments(asked, shown)
         for generator, one in zip(arguments["generator"], rows, strict=True):
             generator.set_state(one.generator)
-        return model.pictures(model.pipeline(**arguments), len(batch.requests), finite, follower)
+        return raw_pictures(model.pipeline(**arguments), len(batch.requests), finite.rows, follower)
 
 
 class _Stopped(Exception):

@@ -91,32 +91,24 @@ class TextToImage:
         """Run the model with the rows of ``shown`` as asked and an empty prompt in the others."""
         with ExitStack() as stack:
             finite, follower = self.watch(stack, batch.requests[0].window)
-            self.enter(stack, batch.requests, batch.rows(), shown)
+            self.enter(stack, batch, shown)
             output = self.pipeline(**self.arguments(batch, shown))
-            return self.pictures(output, len(batch.requests), finite, follower)
+            return raw_pictures(output, len(batch.requests), finite.rows, follower)
 
-    def enter(
-        self, stack: ExitStack, requests: Sequence[ImageRequest], rows: Sequence[int], shown: frozenset[int]
-    ) -> None:
+    def enter(self, stack: ExitStack, batch: Batch[ImageRequest], shown: frozenset[int]) -> None:
         """Set up what every sampling run needs: no gradients, the number format, Perp-Neg."""
         import torch
 
         stack.enter_context(torch.inference_mode())
         stack.enter_context(autocast(self.device, self.dtype))
-        stack.enter_context(PerpNeg(self.pipeline, [requests[row].negatives if row in shown else () for row in rows]))
+        negatives = [batch.requests[row].negatives if row in shown else () for row in batch.rows()]
+        stack.enter_context(PerpNeg(self.pipeline, negatives))
 
     def watch(self, stack: ExitStack, window: int, begin: int = 0) -> tuple[FiniteRows, TrajectoryVariance | None]:
         """Set up what is measured of a sampling run that ends in pictures, and begins at a step."""
         finite = stack.enter_context(FiniteRows(self.pipeline))
         follower = TrajectoryVariance(self.pipeline.scheduler, window, begin) if window else None
         return finite, stack.enter_context(follower) if follower else None
-
-    @staticmethod
-    def pictures(
-        output: Any, count: int, finite: FiniteRows, follower: TrajectoryVariance | None
-    ) -> list[RawPicture]:
-        """Return a run's pictures with what was measured of them, without padding."""
-        return raw_pictures(output, count, finite.rows, follower)
 
     def arguments(self, batch: Batch[ImageRequest], shown: frozenset[int]) -> dict[str, Any]:
         """Return the pipeline's arguments, those that it takes."""

@@ -140,9 +140,7 @@ def _needs_embeddings(recipe: Recipe) -> bool:
 
 def _seen(rows: Sequence[Row], files: Sequence[Path]) -> dict[Group, Real]:
     """Return the embeddings of real pictures, group by group."""
-    found: dict[str, Any] = {}
-    for file in files:
-        found |= embeddings.of_manifest(file, manifest.read_head(file).settings)
+    found = embeddings.of_manifests(files)
     names: dict[Group, list[str]] = defaultdict(list)
     for row in rows:
         if row["source_id"] in found:

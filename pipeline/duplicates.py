@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from catalogs import manifest
 from catalogs.identity import TASK_DIGITS, task_hash
 from filters.near_duplicates import GROUP_SCORE, REAL_SCORE, NearDuplicates, Nearest, nearest_earlier, nearest_of
 from pipeline.calibrating import Real
@@ -32,7 +31,8 @@ def add_duplicate_scores(recipe: Recipe, pool: Pool, folder: RunFolder) -> None:
         return
     pool.manifests = {name: sha for name, sha in pool.manifests.items() if not name.startswith(NAME)}
     inputs = [*pool.scores.values(), *pool.sets.manifests.values()]
-    found = dict(_scores(pool.candidates, _seen(pool, folder), pool.sets.seen))
+    seen = embeddings.of_manifests(folder.root / name for name in pool.scores)
+    found = dict(_scores(pool.candidates, seen, pool.sets.seen))
     rows = [{"sample_id": sample, "score": score, "value": value, "label": label, "status": "ok"}
             for sample, scores in found.items() for score, (value, label) in scores.items()]  # fmt: skip
     hashed = task_hash("score", VERSION, list(found), inputs)
@@ -48,14 +48,6 @@ def _with(candidate: Candidate, scores: Mapping[str, Nearest]) -> Candidate:
     return replace(
         candidate, scores={**candidate.scores, **values}, labels={**candidate.labels, **labels}
     )
-
-
-def _seen(pool: Pool, folder: RunFolder) -> dict[str, Any]:
-    """Return the embeddings of the pool's pictures by id."""
-    found: dict[str, Any] = {}
-    for name in pool.scores:
-        found |= embeddings.of_manifest(folder.root / name, manifest.read_head(folder.root / name).settings)
-    return found
 
 
 def _scores(

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from catalogs import manifest
 from catalogs.identity import task_hash
 from pipeline.calibrating import CalibrationSets
 from pipeline.curation import Candidate
@@ -34,9 +33,7 @@ def commit_g_detector(
     """Commit the audit of a curation whose kept samples these are; ``scores`` are its score manifests."""
     if not sets.seen:
         return {}
-    seen: dict[str, Any] = {}
-    for file in scores:
-        seen |= embeddings.of_manifest(folder.root / file, manifest.read_head(folder.root / file).settings)
+    seen = embeddings.of_manifests(folder.root / file for file in scores)
     rows = [{"curation_id": name, **_row(recipe, group, kept, seen, sets)} for group in recipe.groups]
     inputs = [*scores.values(), *sets.manifests.values()]
     ids = [one.sample["sample_id"] for one in kept]

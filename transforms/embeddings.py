@@ -6,7 +6,7 @@ They are what near-duplicates and the G-detector are found by, without loading a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load, save
 
+from catalogs import manifest
 from catalogs.identity import canonical_json
 from transforms import storage
 from transforms.commit import EMBEDDINGS
@@ -38,6 +39,14 @@ def of_manifest(path: Path, settings: Mapping[str, Any]) -> dict[str, Embeddings
     """Return the embeddings that lie beside a local score manifest, by id; none where it names none."""
     beside = settings.get(KEY)
     return read((path.parent / beside["name"]).read_bytes(), json.loads(beside["ids"])) if beside else {}
+
+
+def of_manifests(paths: Iterable[Path]) -> dict[str, Embeddings]:
+    """Return the embeddings that lie beside local score manifests, by id."""
+    found: dict[str, Embeddings] = {}
+    for path in paths:
+        found |= of_manifest(path, manifest.read_head(path).settings)
+    return found
 
 
 def read(data: bytes, ids: Sequence[str]) -> dict[str, Embeddings]:
