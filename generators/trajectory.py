@@ -90,12 +90,14 @@ class TrajectoryVariance:
         return self._calls + begin >= len(self.scheduler.timesteps) - self.window
 
     def _follow(self, result: Any, call: dict[str, Any]) -> None:
-        """Add one predicted x0 to the running mean and sum of squared deviations (Welford, float32)."""
         x0 = predicted_x0(self.scheduler, result, call["model_output"], call["timestep"], call["sample"])
         if x0 is None:
             self.note = f"{type(self.scheduler).__name__} doesn't tell its predicted x0"
             return
-        x0 = x0.float()
+        self.add(x0.float())
+
+    def add(self, x0: torch.Tensor) -> None:
+        """Add one predicted x0 (rows, ...) to the running mean and sum of squared deviations (Welford, float32)."""
         self._count += 1
         if self._mean is None or self._squares is None:
             self._mean, self._squares = x0.clone(), x0.new_zeros(x0.shape)
