@@ -1,6 +1,6 @@
 """Does trajectory variance tell repeated and misplaced shapes? SimpleShapes of arXiv 2406.09358 (methods 3.3).
 
-    python -m benchmarks.mode_interpolation_shapes --steps 20000 --samples 2000 --threads 1
+    python -m benchmarks.mode_interpolation_shapes --samples 2048 --threads 1
 
 5,000 pictures of 64x64, each 4x4 block of pixels a place with 16 channels; a U-Net of 1.2 M parameters predicts the
 noise of 250 steps (the paper has 1,000), betas from 0.0004 to 0.08; DDPM's ancestral sampler. Metric: variance of the
@@ -150,10 +150,10 @@ def parser() -> argparse.ArgumentParser:
     """Return the options."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--seeds", type=int, nargs="+", default=[0])
-    options.add_argument("--steps", type=int, default=20_000)
+    options.add_argument("--steps", type=int, default=10_000)
     options.add_argument("--batch", type=int, default=64)
     options.add_argument("--lr", type=float, default=5e-4)
-    options.add_argument("--samples", type=int, default=2000)
+    options.add_argument("--samples", type=int, default=2048)
     options.add_argument("--threads", type=int, help="of torch; which moves results a little")
     options.add_argument("--work", type=Path, default=Path("runs/mode-interpolation"), help="models, to go on from")
     options.add_argument("--out", type=Path, default=Path("docs/results/mode-interpolation-shapes.csv"))

@@ -261,13 +261,13 @@ def _chunk(
     net: nn.Module, schedule: Schedule, shape: tuple[int, ...], windows: Sequence[Window],
     local: Callable[[Tensor], Tensor] | None, draws: torch.Generator,
 ) -> _Chunk:
-    """Return samples and their variances by window. Where x0 is followed, pictures are computed in float32."""
+    """Return samples and their variances by window. In windows that end with the last step, pictures are computed in float32."""
     point = torch.randn(shape, generator=draws)
     bounds = {window: window if isinstance(window, tuple) else (0, window) for window in windows}
     predicted, noisy = ({window: Running() for window in windows} for _ in range(2))
     for time in reversed(range(len(schedule.signal))):
         inside = [window for window, (low, high) in bounds.items() if low <= time < high]
-        with half_precision(point, needed=bool(inside)):
+        with half_precision(point, needed=any(bounds[window][0] == 0 for window in inside)):
             noise = net(point, torch.tensor([time])).float()
         x0 = schedule.to_x0[time] * point - schedule.from_noise[time] * noise
         for window in inside:
