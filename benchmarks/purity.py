@@ -34,7 +34,7 @@ from pipeline.recipe import Recipe, load_recipe
 from pocket import checkpoint_path
 
 RETAIN = 0.96
-SHEET = (8, 6)
+SHEET = (6, 4)
 ZOOM = 3
 LABELS = {"g": "good", "t": "two heads", "n": "no head", "m": "both kinds of bird", "o": "other"}
 RESULTS = Path("docs/results/purity.csv")
@@ -55,7 +55,7 @@ def bird_masks(images: npt.NDArray[np.uint8]) -> torch.Tensor:
     return torch.stack([torch.from_numpy(mask.astype(np.float32)) for mask in found])
 
 
-def measure(bed: Bed, recipe: Recipe, work: Path) -> dict[str, npt.NDArray[np.float64]]:
+def measure(bed: Bed, recipe: Recipe, work: Path, report: Reporter) -> dict[str, npt.NDArray[np.float64]]:
     """Return every statistic of every sample, kept in ``work``."""
     file = work / "statistics.npz"
     if file.is_file():
@@ -68,7 +68,7 @@ def measure(bed: Bed, recipe: Recipe, work: Path) -> dict[str, npt.NDArray[np.fl
         made: torch.Tensor = vae.decode(latents / vae.config.scaling_factor).sample
         return made
 
-    statistics = every(bed.x0, bird_masks(bed.images), decode)
+    statistics = every(bed.x0, bird_masks(bed.images), decode, report)
     np.savez_compressed(file, **statistics)
     return statistics
 
@@ -90,11 +90,9 @@ def kept_of(bed: Bed) -> npt.NDArray[np.bool_]:
     return kept
 
 
-def sheets(bed: Bed, work: Path, each: int, seed: int = 0) -> None:
-    """Write sheets of ``each`` kept and ``each`` rejected pictures in a shuffled order, and ``order.csv``."""
-    kept, rng = kept_of(bed), np.random.default_rng(seed)
-    chosen = np.concatenate([rng.permutation(np.flatnonzero(which))[:each] for which in (kept, ~kept)])
-    order = rng.permutation(chosen)
+def sheets(bed: Bed, class_name: str, work: Path, seed: int = 0) -> None:
+    """Write sheets of all pictures of a class in a shuffled order, and ``order.csv``."""
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(bed.column("class_name") == class_name))
     columns, rows = SHEET
     for number, start in enumerate(range(0, len(order), columns * rows)):
         part = order[start : start + columns * rows]
@@ -109,7 +107,8 @@ def sheets(bed: Bed, work: Path, each: int, seed: int = 0) -> None:
         sheet.save(work / f"sheet-{number:02d}.png")
     with open(work / "order.csv", "w", newline="") as opened:
         writer = csv.writer(opened)
-        writer.writerows([["number", "sample_id"], *([place, bed.rows[sample]["sample_id"]] for place, sample in enumerate(order))])
+        writer.writerow(["number", "sample_id"])
+        writer.writerows([place, bed.rows[sample]["sample_id"]] for place, sample in enumerate(order))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -118,7 +117,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--model", help="the generator; default: pocket-diffusion")
     options.add_argument("--work", type=Path, default=Path("runs/purity"))
     options.add_argument("--shards", type=int, default=3, help="of 128 samples, of each of the four groups")
-    options.add_argument("--each", type=int, default=400, help="kept, and rejected, to label")
+    options.add_argument("--class", dest="class_name", default="waterbird", help="whose pictures are labelled")
     options.add_argument("--threads", type=int, default=2)
     return options
 
@@ -132,9 +131,9 @@ def main() -> None:
         passed, kept, oracle = judged(bed), kept_of(bed), bed.column("oracle") == 1
         print(f"{len(bed.rows)} samples; the judge keeps {passed.mean():.3f}, judge and variance {kept.mean():.3f}; oracle's "
               f"purity {oracle.mean():.3f} of all, {oracle[passed].mean():.4f} of the judge's, {oracle[kept].mean():.4f} of kept")
-        measure(bed, recipe, arguments.work)
+        measure(bed.of_class(arguments.class_name), recipe, arguments.work, report)
     if arguments.what == "sheets":
-        sheets(bed, arguments.work, arguments.each)
+        sheets(bed, arguments.class_name, arguments.work)
 
 
 if __name__ == "__main__":

@@ -90,6 +90,11 @@ class Bed:
         """Return one entry of every row."""
         return np.array([row[name] for row in self.rows])
 
+    def of_class(self, name: str) -> Bed:
+        """Return the samples of one class."""
+        mine = np.flatnonzero(self.column("class_name") == name)
+        return Bed([self.rows[place] for place in mine], self.images[mine], self.x0[mine], self.embeddings[mine])
+
 
 def make(recipe: Recipe, shards: int, work: Path, report: Reporter) -> Bed:
     """Return ``shards`` shards of every group: looked up in ``work``, or made."""

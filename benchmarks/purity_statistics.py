@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
+from pipeline.progress import Reporter
+
 Values = npt.NDArray[np.float64]
 Statistic = Callable[[Tensor], Tensor]
 
@@ -109,7 +111,7 @@ def windows(steps: int) -> list[tuple[int, int]]:
     return [*last, (2, 7), (4, 9), (5, 10), (5, 15), (8, 13), (10, 15)]
 
 
-def every(x0: Tensor, masks: Tensor, decode: Callable[[Tensor], Tensor]) -> dict[str, Values]:
+def every(x0: Tensor, masks: Tensor, decode: Callable[[Tensor], Tensor], report: Reporter) -> dict[str, Values]:
     """Return all statistics over all windows by name, "where: statistic, steps a to b".
 
     ``masks`` (n, h, w) in [0, 1] show the objects; ``decode`` turns latents (n, c, h, w) into pictures.
@@ -123,6 +125,7 @@ def every(x0: Tensor, masks: Tensor, decode: Callable[[Tensor], Tensor]) -> dict
             found[f"latent: {name}, steps {start + 1} to {stop}"] = _array(inside(x0[:, start:stop], shrunk))
     parts: list[dict[str, Tensor]] = []
     for rows, mask in zip(torch.split(x0, 64), torch.split(masks.float(), 64), strict=True):
+        report.say(f"statistics of decoded trajectories: {64 * len(parts)} of {len(x0)}")
         seen = torch.stack([decode(rows[:, step].float()) for step in range(x0.shape[1])], 1)
         part = {}
         for start, stop in windows(x0.shape[1]):

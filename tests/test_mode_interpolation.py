@@ -16,7 +16,7 @@ from benchmarks.gaussian_sets import SETS
 from benchmarks.hallucination import separation
 from benchmarks.mode_interpolation import KEY, read_rows, separations, write_rows
 from benchmarks.mode_interpolation_tables import by_seed, by_window
-from benchmarks.toy_diffusion import Net, Samples, Schedule, Training, sample, train, variance
+from benchmarks.toy_diffusion import Net, Running, Samples, Schedule, Training, sample, train
 from generators.trajectory import TrajectoryVariance
 from pipeline.progress import Reporter
 from trainers.intervals import wilson
@@ -62,10 +62,33 @@ def test_a_perfect_model_draws_the_data() -> None:
     assert made.points.mean() == pytest.approx(2, abs=0.01) and made.points.std() == pytest.approx(0.05, rel=0.1)
 
 
-def test_the_metric_is_the_population_variance_of_the_last_steps() -> None:
-    trajectory = torch.randn(20, 5, 3, generator=torch.Generator().manual_seed(0))
-    expected = trajectory.numpy()[-4:].astype(float).var(axis=0).mean(axis=-1)
-    np.testing.assert_allclose(variance(trajectory, 4), expected)
+class Drifting(torch.nn.Module):
+    """Predicts noise that depends on the time alone, and keeps what it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[torch.Tensor] = []
+
+    def forward(self, points: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        self.shown.append(points.clone())
+        return torch.full_like(points, float(times) / 1000)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 4, 4)])
+def test_the_metric_is_the_population_variance_of_predicted_x0_in_its_window(shape: tuple[int, ...]) -> None:
+    """The last k steps, or those whose times lie in [low, high), for points and for pictures."""
+    net, schedule = Drifting(), Schedule.linear(0.0004, 0.08, 50)
+    made = sample(net, 5, shape, (4, (10, 20)), 0, schedule, lambda found: found.flatten(1).amax(1), chunk=3)
+    shown = [torch.cat([net.shown[step], net.shown[50 + step]]) for step in range(50)]
+    for window, times in ((4, range(4)), ((10, 20), range(10, 20))):
+        steps = [49 - time for time in times]
+        x0 = torch.stack([schedule.to_x0[time] * shown[49 - time] - schedule.from_noise[time] * time / 1000
+                          for time in times]).double()  # fmt: skip
+        varied = x0.var(0, correction=0).flatten(1)
+        np.testing.assert_allclose(made.x0[window], varied.mean(1), rtol=1e-4)
+        np.testing.assert_allclose(made.local[window], varied.amax(1), rtol=1e-4)
+        noisy = torch.stack([shown[step] for step in steps]).double().var(0, correction=0)
+        np.testing.assert_allclose(made.x_t[window], noisy.flatten(1).mean(1), rtol=1e-4)
 
 
 def test_the_products_follower_is_the_metric_that_was_reproduced() -> None:
@@ -83,7 +106,10 @@ def test_the_products_follower_is_the_metric_that_was_reproduced() -> None:
             made = scheduler.step(noise, time, point, generator=draws)
             seen.append(made.pred_original_sample)
             point = made.prev_sample
-    np.testing.assert_allclose(follower.values(), variance(torch.stack(seen), 7), rtol=1e-4)
+    running = Running()
+    for x0 in seen[-7:]:
+        running.add(x0)
+    np.testing.assert_allclose(follower.values(), running.variance().mean(-1), rtol=1e-4)
 
 
 def test_auroc_and_what_is_removed_at_96_percent_retained() -> None:
