@@ -1,23 +1,22 @@
-"""Which pictures are off support, and which statistic of the trajectory tells them: the study of docs/purity.md.
+"""Which pictures are off support, and which statistic tells them: the study of docs/purity.md.
 
     python -m pocket.train early --work /tmp/early            # a checkpoint that draws two-headed birds
     python -m benchmarks.purity make --model /tmp/early/early-diffusion --work /tmp/purity
     python -m benchmarks.purity sheets --work /tmp/purity     # pictures to label, in an order that says nothing
-    python -m benchmarks.purity join --work /tmp/purity       # labels and statistics: docs/results/purity.csv
-    python -m benchmarks.purity table
+    python -m benchmarks.purity tables --work /tmp/purity     # docs/results/purity*.csv, and the page's tables
 
-``make`` draws the samples of the recipe pocket-waterbirds with full prompts, scores them, and measures every statistic of
-``benchmarks/purity_statistics.py`` over every window. ``sheets`` takes 400 that the recipe's filters keep and 400 that
-they reject, shuffled; a label is one letter: g good, t two heads or beaks, n no head, m halves of both kinds of bird, o
-other: a body or legs that no bird of the data has. One half of the labels, by the sample's id, chooses the
-statistic, the other half tests it.
+``make`` draws the samples of the recipe pocket-waterbirds, scores them, and measures every statistic of
+``benchmarks/purity_statistics.py`` over every window, and the distance of silhouettes. ``sheets`` shuffles all pictures
+of a class. A label is one letter: g good, t two heads, d a head that is joined to nothing, n no head, o another
+malformation. ``--labels`` has those of two who saw nothing but the sheets, and a third one's where the two differ on
+whether a picture is good. One half of the pictures, by the sample's id, chooses the statistic; the other tests it.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +26,29 @@ import torch
 from diffusers import AutoencoderKL
 from PIL import Image, ImageDraw
 
+from benchmarks.mode_interpolation import read_rows, write_rows
 from benchmarks.purity_pictures import Bed, judged, make
 from benchmarks.purity_statistics import every
+from benchmarks.purity_tables import Labelled, lines, ranking
+from filters.silhouette import nearest_silhouettes, silhouette
+from generators.clipseg import ClipSeg
+from pipeline.models import generator_spec
 from pipeline.progress import Reporter
 from pipeline.recipe import Recipe, load_recipe
 from pocket import checkpoint_path
+from pocket.scene import CLASSES
+from pocket.world import biased_counts, samples, shuffled_groups
 
-RETAIN = 0.96
 SHEET = (6, 4)
-ZOOM = 3
-LABELS = {"g": "good", "t": "two heads", "n": "no head", "m": "both kinds of bird", "o": "other"}
-RESULTS = Path("docs/results/purity.csv")
+ZOOM, TITLE = 3, 14
+RESULTS = Path("docs/results")
+SILHOUETTE = "silhouette: distance to the nearest real one"
+VARIANCE = "latent: mean, steps 16 to 20"
+"""The paper's, over the window of the recipe."""
+KEPT = (VARIANCE, "latent: mean, steps 13 to 20", "latent: max of 3x3, steps 13 to 20", "latent: path, steps 16 to 20",
+        "decoded: mean, steps 16 to 20", "decoded: max of 3x3, steps 18 to 20", SILHOUETTE)  # fmt: skip
+"""The statistics whose values are kept picture by picture."""
+Values = npt.NDArray[np.float64]
 
 
 def recipe_of(model: str | None, threads: int) -> Recipe:
@@ -46,63 +57,60 @@ def recipe_of(model: str | None, threads: int) -> Recipe:
     return load_recipe("pocket-waterbirds", sets + ([f"generator.model={model}"] if model else []))
 
 
-def bird_masks(images: npt.NDArray[np.uint8]) -> torch.Tensor:
-    """Return (n, 64, 64) in [0, 1]: where pocket-segmenter sees a bird."""
-    from generators.clipseg import ClipSeg
-
+def masks_of(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Return (n, 64, 64): where pocket-segmenter sees a bird."""
     segmenter = ClipSeg.load(checkpoint_path("pocket-segmenter"))
-    found = segmenter.segment(list(images), ["bird"] * len(images), 32)
-    return torch.stack([torch.from_numpy(mask.astype(np.float32)) for mask in found])
+    return np.stack(list(segmenter.segment(list(images), ["bird"] * len(images), 32)))
 
 
-def measure(bed: Bed, recipe: Recipe, work: Path, report: Reporter) -> dict[str, npt.NDArray[np.float64]]:
+def measure(bed: Bed, class_name: str, recipe: Recipe, work: Path, report: Reporter) -> dict[str, Values]:
     """Return every statistic of every sample, kept in ``work``."""
-    file = work / "statistics.npz"
+    file = work / f"statistics-{class_name}.npz"
     if file.is_file():
         with np.load(file) as found:
             return dict(found)
-    vae = AutoencoderKL.from_pretrained(Path(recipe_folder(recipe)) / "vae", torch_dtype=torch.float32).eval()
+    folder = Path(generator_spec(recipe).folder)
+    vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32).eval()
 
     @torch.inference_mode()
     def decode(latents: torch.Tensor) -> torch.Tensor:
         made: torch.Tensor = vae.decode(latents / vae.config.scaling_factor).sample
         return made
 
-    statistics = every(bed.x0, bird_masks(bed.images), decode, report)
+    masks = masks_of(bed.images)
+    statistics = every(bed.x0, torch.from_numpy(masks), decode, report)
+    statistics[SILHOUETTE] = distances(masks, class_name, recipe)
+    for name, score, sign in (("CLIP's alignment", "clip_alignment", -1), ("CLIP's class", "judge_class", -1)):
+        statistics[f"{name}, from the lowest"] = sign * np.array([row["values"][score] for row in bed.rows])
     np.savez_compressed(file, **statistics)
     return statistics
 
 
-def recipe_folder(recipe: Recipe) -> Path:
-    """Return the folder of the recipe's generator."""
-    from pipeline.models import generator_spec
-
-    return Path(generator_spec(recipe).folder)
-
-
-def kept_of(bed: Bed) -> npt.NDArray[np.bool_]:
-    """Tell which samples CLIP's judge and the variance, at 96% of what the judge keeps of a group, keep."""
-    passed, groups, variance = judged(bed), bed.column("group"), bed.column("trajectory_variance").astype(float)
-    kept = passed.copy()
-    for group in np.unique(groups):
-        mine = passed & (groups == group)
-        kept[mine] = variance[mine] <= np.quantile(variance[mine], RETAIN)
-    return kept
+def distances(masks: npt.NDArray[np.bool_], class_name: str, recipe: Recipe) -> Values:
+    """Return how far each mask's silhouette is from the recipe's real training pictures of the class."""
+    total, ratio = recipe.source.n_train, recipe.source.bias_ratio
+    assert isinstance(total, int) and ratio is not None
+    groups = shuffled_groups(biased_counts(total, ratio))
+    label = CLASSES.index(class_name)
+    real = [one.image for one in samples("train", recipe.seed, groups, None) if one.scene.label == label]
+    known = np.stack([silhouette(mask) for mask in masks_of(np.stack(real))])
+    own = np.stack([silhouette(mask) for mask in masks])
+    nearest = nearest_silhouettes(own, known, [str(number) for number in range(len(known))])
+    return np.array([found[0] for found in nearest if found is not None])
 
 
-def sheets(bed: Bed, class_name: str, work: Path, seed: int = 0) -> None:
-    """Write sheets of all pictures of a class in a shuffled order, and ``order.csv``."""
-    order = np.random.default_rng(seed).permutation(np.flatnonzero(bed.column("class_name") == class_name))
+def sheets(bed: Bed, work: Path, seed: int = 0) -> None:
+    """Write sheets of all pictures in a shuffled order, and ``order.csv``."""
+    order = np.random.default_rng(seed).permutation(len(bed.rows))
     columns, rows = SHEET
+    side = 64 * ZOOM
     for number, start in enumerate(range(0, len(order), columns * rows)):
-        part = order[start : start + columns * rows]
-        side, gap = 64 * ZOOM, 14
-        sheet = Image.new("RGB", (columns * side, rows * (side + gap)), "white")
+        sheet = Image.new("RGB", (columns * side, rows * (side + TITLE)), "white")
         pen = ImageDraw.Draw(sheet)
-        for place, sample in enumerate(part):
-            x, y = place % columns * side, place // columns * (side + gap)
+        for place, sample in enumerate(order[start : start + columns * rows]):
+            x, y = place % columns * side, place // columns * (side + TITLE)
             picture = Image.fromarray(bed.images[sample]).resize((side, side), Image.Resampling.BICUBIC)
-            sheet.paste(picture, (x, y + gap))
+            sheet.paste(picture, (x, y + TITLE))
             pen.text((x + 2, y), f"{start + place}", fill="black")
         sheet.save(work / f"sheet-{number:02d}.png")
     with open(work / "order.csv", "w", newline="") as opened:
@@ -111,29 +119,66 @@ def sheets(bed: Bed, class_name: str, work: Path, seed: int = 0) -> None:
         writer.writerows([place, bed.rows[sample]["sample_id"]] for place, sample in enumerate(order))
 
 
+def labels_of(file: Path) -> dict[str, str]:
+    """Return the label of each sample: the third one's where there is one, else the first one's."""
+    return {row["sample_id"]: row["third"] or row["first"] for row in read_rows(file)}
+
+
+def joined(bed: Bed, statistics: Mapping[str, Values], labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return a row for each labelled picture."""
+    passed = judged(bed)
+    return [
+        {"sample_id": row["sample_id"], "group": row["group"], "label": labels[row["sample_id"]],
+         "judged": int(passed[place]), "oracle": row["oracle"],
+         **{name: f"{statistics[name][place]:.6g}" for name in KEPT}}
+        for place, row in enumerate(bed.rows) if row["sample_id"] in labels
+    ]  # fmt: skip
+
+
+def labelled(rows: Sequence[Mapping[str, Any]]) -> Labelled:
+    """Return what rows say of support: as they are joined, or read from their CSV."""
+    halves = [int(str(row["sample_id"])[0], 16) % 2 == 0 for row in rows]
+    return Labelled(
+        np.array([row["group"] for row in rows]), np.array([int(row["judged"]) == 1 for row in rows]),
+        np.array([row["label"] != "g" for row in rows]), np.array(halves),
+    )  # fmt: skip
+
+
 def parser() -> argparse.ArgumentParser:
+    """Return the options."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("what", choices=["make", "sheets", "join", "table"])
+    options.add_argument("what", choices=["make", "sheets", "tables"])
     options.add_argument("--model", help="the generator; default: pocket-diffusion")
     options.add_argument("--work", type=Path, default=Path("runs/purity"))
-    options.add_argument("--shards", type=int, default=3, help="of 128 samples, of each of the four groups")
-    options.add_argument("--class", dest="class_name", default="waterbird", help="whose pictures are labelled")
+    options.add_argument("--shards", type=int, default=3, help="of 128 samples, of each group")
+    options.add_argument("--class", dest="class_name", default="waterbird", choices=CLASSES, help="who is labelled")
+    options.add_argument("--labels", type=Path, default=RESULTS / "purity-labels.csv")
+    options.add_argument("--out", type=Path, default=RESULTS / "purity.csv")
     options.add_argument("--threads", type=int, default=2)
     return options
 
 
 def main() -> None:
+    """Do one part of the study."""
     arguments, report = parser().parse_args(), Reporter()
     torch.set_num_threads(arguments.threads)
     recipe = recipe_of(arguments.model, arguments.threads)
-    bed = make(recipe, arguments.shards, arguments.work, report)
-    if arguments.what == "make":
-        passed, kept, oracle = judged(bed), kept_of(bed), bed.column("oracle") == 1
-        print(f"{len(bed.rows)} samples; the judge keeps {passed.mean():.3f}, judge and variance {kept.mean():.3f}; oracle's "
-              f"purity {oracle.mean():.3f} of all, {oracle[passed].mean():.4f} of the judge's, {oracle[kept].mean():.4f} of kept")
-        measure(bed.of_class(arguments.class_name), recipe, arguments.work, report)
+    bed = make(recipe, arguments.shards, arguments.work, report).of_class(arguments.class_name)
+    passed, oracle = judged(bed), bed.column("oracle") == 1
+    print(f"{len(bed.rows)} samples of {arguments.class_name}; the judge keeps {passed.mean():.3f}; the oracle sees "
+          f"what was asked for in {oracle.mean():.3f} of all, {oracle[passed].mean():.4f} of those")  # fmt: skip
     if arguments.what == "sheets":
-        sheets(bed, arguments.class_name, arguments.work)
+        sheets(bed, arguments.work)
+        return
+    statistics = measure(bed, arguments.class_name, recipe, arguments.work, report)
+    if arguments.what == "tables":
+        rows = joined(bed, statistics, labels_of(arguments.labels))
+        have = {row["sample_id"] for row in rows}
+        mine = np.array([row["sample_id"] in have for row in bed.rows])
+        write_rows(arguments.out, rows, ["sample_id"])
+        ranks = list(ranking({name: values[mine] for name, values in statistics.items()}, labelled(rows)))
+        write_rows(arguments.out.with_name(f"{arguments.out.stem}-statistics.csv"), ranks, ["statistic"])
+        print("\n".join(lines(read_rows(arguments.out))))
 
 
 if __name__ == "__main__":

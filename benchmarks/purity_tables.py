@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.hallucination import separation
+from trainers.intervals import wilson
 
 Bools = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
-RETAIN = 0.96
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,33 @@ def ranking(statistics: Mapping[str, Values], labelled: Labelled) -> Iterator[di
 
 
 def kept_at(values: Values, labelled: Labelled, retain: float) -> Bools:
-    """Tell what the filter keeps: judged, and at most the ``retain`` quantile of the judged of its group."""
+    """Tell what a filter keeps: judged, and at most the ``retain`` quantile of the judged of its group."""
     kept = labelled.judged.copy()
     for group in np.unique(labelled.groups):
         mine = labelled.judged & (labelled.groups == group)
         kept[mine] = values[mine] <= np.quantile(values[mine], retain)
     return kept
+
+
+def lines(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Yield the page's table of filters: what each keeps of the good, and how pure that is."""
+    off, judged = np.array([row["label"] != "g" for row in rows]), np.array([row["judged"] == "1" for row in rows])
+    oracle = np.array([row["oracle"] == "1" for row in rows])
+    labelled = Labelled(np.array([row["group"] for row in rows]), judged, off, np.zeros(len(rows), bool))
+    names = [name for name in rows[0] if ":" in name]
+    values = {name: np.array([float(row[name]) for row in rows]) for name in names}
+    yield "| kept by | kept | of the good | off support | oracle's purity |"
+    yield "|---|---:|---:|---|---|"
+    yield _line("nobody asked", np.ones(len(rows), bool), off, oracle)
+    yield _line("the judge", judged, off, oracle)
+    for name in (names[0], names[-1]):
+        for retain in (0.96, 0.9, 0.5):
+            kept = kept_at(values[name], labelled, retain)
+            yield _line(f"the judge and {name.partition(':')[0]}, {retain:.0%}", kept, off, oracle)
+
+
+def _line(name: str, kept: Bools, off: Bools, oracle: Bools) -> str:
+    shares = [(int((kept & which).sum()), int(kept.sum())) for which in (off, oracle)]
+    cells = [f"{100 * part / whole:.1f}% [{100 * low:.1f}, {100 * high:.1f}]"
+             for part, whole in shares for low, high in [wilson(part, whole)]]  # fmt: skip
+    return f"| {name} | {int(kept.sum())} | {(kept & ~off).sum() / (~off).sum():.1%} | {cells[0]} | {cells[1]} |"

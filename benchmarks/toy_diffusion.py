@@ -261,7 +261,7 @@ def _chunk(
     net: nn.Module, schedule: Schedule, shape: tuple[int, ...], windows: Sequence[Window],
     local: Callable[[Tensor], Tensor] | None, draws: torch.Generator,
 ) -> _Chunk:
-    """Return samples and their variances by window. In windows that end with the last step, pictures are computed in float32."""
+    """Return samples and variances by window; pictures in float32 inside the windows that end with the last step."""
     point = torch.randn(shape, generator=draws)
     bounds = {window: window if isinstance(window, tuple) else (0, window) for window in windows}
     predicted, noisy = ({window: Running() for window in windows} for _ in range(2))

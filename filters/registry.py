@@ -9,6 +9,7 @@ from filters.grey_scale import GreyScale
 from filters.group_judge import GroupJudge
 from filters.near_duplicates import NearDuplicates
 from filters.shortcut_left import ShortcutLeft
+from filters.silhouette import Silhouette
 from filters.spurious_absence import SpuriousAbsence
 from filters.trajectory_variance import TrajectoryVarianceLimit
 
@@ -22,6 +23,7 @@ FILTERS: dict[str, type[Filter]] = {
         EditMisplaced,
         TrajectoryVarianceLimit,
         GreyScale,
+        Silhouette,
         NearDuplicates,
     )
 }

@@ -22,6 +22,7 @@ from catalogs.manifest import ManifestError
 from filters.limits import POOLED, Threshold
 from filters.near_duplicates import LIMITS, NearDuplicates, nearest_other
 from filters.registry import FILTERS
+from filters.silhouette import Silhouette
 from generators.personal import NEW_WORD
 from pipeline.jobs import Launcher
 from pipeline.planning import prompt_of
@@ -39,10 +40,13 @@ Values = Mapping[str, Mapping[str, list[float | None]]]
 
 @dataclass(frozen=True)
 class Real:
-    """The embeddings (n, d) of a group's real training pictures, of length 1, and their ids."""
+    """The embeddings (n, d) of a group's real training pictures, of length 1, and their ids; their silhouettes
+    (n, h, w) where those were made.
+    """
 
     names: tuple[str, ...]
     rows: Any
+    silhouettes: Any = None
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,10 @@ def calibration_sets(
         RecipeError: a limit of another run was measured with other models, or isn't there.
     """
     prints = fingerprints(recipe, specs)
-    if recipe.calibration.run and _needs_embeddings(recipe):
-        raise RecipeError("filters.near_duplicates compares samples with this run's real pictures, so calibration.run "
-                          "can't be used beside it: leave one of both out")
+    if recipe.calibration.run and _compares(recipe):
+        names = " and ".join(f"filters.{name}" for name in _compares(recipe))
+        raise RecipeError(f"{names} compares samples with this run's real pictures, so calibration.run can't be used "
+                          "beside it: leave one of both out")
     if recipe.calibration.run:
         borrowed = _borrowed(recipe, prints)
         inputs = [digest([vars(one) for one in own]) for own in borrowed.values()]
@@ -98,7 +103,7 @@ def calibration_sets(
     scored = [row for one in records for row in manifest.read_rows(folder.root / one.manifest)[1]]
     manifests = {name: sha, **{one.manifest: one.content_sha256 for one in records}}
     seen = _seen(rows, [folder.root / one.manifest for one in records])
-    values = {**_by_group(scored), **(_real_duplicates(recipe, seen) if _needs_embeddings(recipe) else {})}
+    values = {**_by_group(scored), **(_real_duplicates(recipe, seen) if NearDuplicates.name in recipe.filters else {})}
     return CalibrationSets(values, {}, prints, manifests, tuple(task.task_hash for task in tasks), seen)
 
 
@@ -134,18 +139,23 @@ def commit_calibrations(
     return {file: head.content_sha256}
 
 
-def _needs_embeddings(recipe: Recipe) -> bool:
-    return NearDuplicates.name in recipe.filters
+def _compares(recipe: Recipe) -> list[str]:
+    """Return the filters that compare samples with real pictures, in any case and not to measure a limit alone."""
+    return [name for name in (NearDuplicates.name, Silhouette.name) if name in recipe.filters]
 
 
 def _seen(rows: Sequence[Row], files: Sequence[Path]) -> dict[Group, Real]:
-    """Return the embeddings of real pictures, group by group."""
-    found = embeddings.of_manifests(files)
+    """Return the embeddings and silhouettes of real pictures, group by group."""
+    found, outlines = (embeddings.of_manifests(files, kind) for kind in (embeddings.KEY, embeddings.SILHOUETTES))
     names: dict[Group, list[str]] = defaultdict(list)
     for row in rows:
         if row["source_id"] in found:
             names[row["y"], row["b"]].append(row["source_id"])
-    return {group: Real(tuple(own), np.stack([found[name] for name in own])) for group, own in names.items()}
+    return {
+        group: Real(tuple(own), np.stack([found[name] for name in own]),
+                    np.stack([outlines[name] for name in own]) if outlines else None)
+        for group, own in names.items()
+    }  # fmt: skip
 
 
 def _real_duplicates(recipe: Recipe, seen: Mapping[Group, Real]) -> Values:
@@ -157,7 +167,7 @@ def _real_duplicates(recipe: Recipe, seen: Mapping[Group, Real]) -> Values:
 
 
 def _asks_for_real(recipe: Recipe) -> bool:
-    return _needs_embeddings(recipe) or any(limit.over == "real" for name, options in recipe.filters.items()
+    return bool(_compares(recipe)) or any(limit.over == "real" for name, options in recipe.filters.items()
                for limit in FILTERS[name](**options).to_calibrate())  # fmt: skip
 
 
@@ -166,7 +176,8 @@ def _plan_rows(recipe: Recipe, index: Sequence[Row], holding: Mapping[str, froze
 
     A memorised picture may be any of them, so near-duplicates need all.
     """
-    groups, most = set(recipe.groups), len(index) if _needs_embeddings(recipe) else recipe.calibration.images
+    groups, most = set(recipe.groups), recipe.calibration.images
+    most = len(index) if NearDuplicates.name in recipe.filters else most
     chosen: dict[Any, list[Row]] = defaultdict(list)
     for row in sorted(index, key=lambda row: digest(["calibrates", row["sample_id"]])):
         group = (row["y"], row["b"] if recipe.bias.known else UNKNOWN_BIAS)

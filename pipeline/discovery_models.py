@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from catalogs.identity import digest
 from filters.clip_model import resolve_clip
 from generators.endpoint import EndpointSettings
 from generators.model_files import fingerprint, library_versions
@@ -15,9 +14,9 @@ from generators.precision import resolve_dtype
 from generators.sampling import Decoding
 from generators.sentences import check_installed
 from pipeline.discovery_settings import CaptionModel, Discovery, EndpointModel, Merging, TextModel
-from pipeline.models import POCKET, model_folder
+from pipeline.models import POCKET, model_folder, segmenter_spec
 from pipeline.recipe import Recipe
-from transforms.edit_specs import EditorSpec, EditSpec, EditTestSpec, SegmenterSpec
+from transforms.edit_specs import EditorSpec, EditSpec, EditTestSpec
 from transforms.language_specs import CaptionerSpec, ExtractorSpec, TextModelSpec
 
 
@@ -123,16 +122,5 @@ def _edit_spec(settings: Discovery, threads: int | None) -> EditSpec:
     return EditSpec(
         EditorSpec(editor.kind, str(folder), fingerprint(folder, extra), dtype,
                    **{name: getattr(editor, name) for name in names}),
-        _segmenter_spec(settings), settings.device, settings.accelerator, settings.min_ram, threads,
+        segmenter_spec(settings.segmenter), settings.device, settings.accelerator, settings.min_ram, threads,
     )  # fmt: skip
-
-
-def _segmenter_spec(settings: Discovery) -> SegmenterSpec | None:
-    chosen = settings.segmenter
-    if chosen is None:
-        return None
-    folders = [model_folder(name) for name in (chosen.model, chosen.sam) if name]
-    weights = digest([fingerprint(folder, library_versions(("torch", "transformers"))) for folder in folders])
-    names = ("threshold", "text_threshold", "dilate", "min_share", "max_share", "batch_size")
-    sam = str(folders[1]) if chosen.sam else None
-    return SegmenterSpec(str(folders[0]), weights, sam, **{name: getattr(chosen, name) for name in names})

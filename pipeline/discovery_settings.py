@@ -72,7 +72,7 @@ class Segmenting(Strict):
     min_share: float = Field(0.001, ge=0, le=1)
     max_share: float = Field(0.9, ge=0, le=1)
     object_words: tuple[str, ...] = Field(
-        (), description="What the segmenter looks for to keep the class object, by class. Default: 'a <class>'."
+        (), description="What the segmenter looks for to find the class object, by class. Default: 'a <class>'."
     )
     batch_size: int = Field(8, ge=1)
 

@@ -18,6 +18,7 @@ from catalogs.catalog import Catalog
 from catalogs.errors import CatalogBusy
 from catalogs.identity import TASK_DIGITS, canonical_json, digest, task_hash
 from pipeline.calibrating import CalibrationSets, calibration_sets
+from pipeline.compared import PLACES
 from pipeline.curating import Curated, curation_stage
 from pipeline.earlier import Round, earlier_samples, existing_pool, planned_rounds
 from pipeline.jobs import Launcher
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 
 STAGES = ("source", "discover", "generate", "curate", "train", "report")
 SAMPLES, RESULTS = ("plan/", "raw/", "scores/"), ("curated/", "training/")
-OF_FILTERS = ("calibration/", "scores/duplicates-")
-"""Scores that are taken for some filters only: of real pictures, and of near-duplicates."""
+OF_FILTERS = ("calibration/", *PLACES)
+"""Scores that are taken for some filters only: of real pictures, and of samples compared with others."""
 DISCOVERY = ("captions/", "phrases/", "edits/", "edit_scores/", "discovery/", "personal/")
 
 

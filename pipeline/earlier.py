@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from catalogs import manifest
 from catalogs.manifest import ManifestError
 from pipeline import planning
+from pipeline.compared import add_compared_scores
 from pipeline.curation import Decision
-from pipeline.duplicates import add_duplicate_scores
 from pipeline.jobs import Launcher
 from pipeline.pool import ROUND, Pool, Row, collect, commit_plan, decide_on, is_done
 from pipeline.progress import Reporter
@@ -78,7 +78,7 @@ def existing_pool(
     if left:
         command = f"fairshards generate {shell_path(folder.root)}"
         report.say(f"{left} planned samples were never made; `{command}` makes them")
-    add_duplicate_scores(recipe, pool, folder)
+    add_compared_scores(recipe, pool, folder)
     return pool, decide_on(recipe, pool)
 
 

@@ -10,6 +10,7 @@ from catalogs.identity import canonical_json, digest, noise_seed, sample_id
 from generators.phrases import normalise
 from pipeline.association import CaptionedImage, Phrase
 from pipeline.discovery_settings import Discovery, Editing
+from pipeline.models import object_words
 from pipeline.phrases_found import Found
 from pipeline.recipe import Recipe
 from transforms.edit_specs import EditSpec
@@ -74,7 +75,7 @@ def _row(
     asked = {
         "source_id": image.source_id, "y": y, "class_name": recipe.classes[y].name, "kind": phrase.kind,
         "phrase": phrase.text, "phrase_group": phrase.group, "replacement": replacement,
-        "mask_phrase": phrase.text if phrase.kind == "foreground" else object_words(recipe, settings, y),
+        "mask_phrase": phrase.text if phrase.kind == "foreground" else object_words(recipe, settings.segmenter, y),
         "keep_phrases": _kept(image) if phrase.kind == "background" else [],
         "editor": editor.kind, "prompt": _prompt(recipe, editor, image, phrase, replacement),
         "negative_prompt": editor.negative, "steps": editor.steps, "guidance_scale": editor.guidance_scale,
@@ -92,12 +93,6 @@ def _row(
 def _kept(image: CaptionedImage) -> list[str]:
     """Return the objects of a picture, which a new background leaves alone."""
     return list(dict.fromkeys(phrase.text for phrase in image.phrases if phrase.kind == "foreground"))
-
-
-def object_words(recipe: Recipe, settings: Discovery, y: int) -> str:
-    """Return what the segmenter looks for to know the class object from its background."""
-    given = settings.segmenter.object_words if settings.segmenter else ()
-    return given[y % len(given)] if given else f"a {recipe.classes[y].wordings[0]}"
 
 
 def _prompt(

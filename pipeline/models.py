@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from catalogs.identity import digest
 from filters.clip_model import resolve_clip
 from generators.model_files import fingerprint, library_versions, resolve_model
 from generators.precision import resolve_dtype
+from pipeline.discovery_settings import Segmenting
 from pipeline.recipe import LabelValue, Recipe, RecipeError
-from transforms.specs import GeneratorSpec, PruneSpec, ScorerSpec
+from transforms.specs import GeneratorSpec, PruneSpec, ScorerSpec, SegmenterSpec
 
 POCKET = "pocket:"
 
@@ -58,7 +60,8 @@ def _prune_spec(recipe: Recipe, threads: int | None) -> PruneSpec | None:
     prune, device = recipe.generator.prune, recipe.generator.device
     if prune is None:
         return None
-    return PruneSpec(prune.step, prune.limits, replace(scorer_spec(recipe, threads), device=device))
+    scorer = replace(scorer_spec(recipe, threads), device=device, segmenter=None, objects=())
+    return PruneSpec(prune.step, prune.limits, scorer)
 
 
 def scorer_spec(recipe: Recipe, threads: int | None = None) -> ScorerSpec:
@@ -76,7 +79,28 @@ def scorer_spec(recipe: Recipe, threads: int | None = None) -> ScorerSpec:
         tuple(value.name for value in recipe.classes),
         tuple(value.name for value in recipe.bias.values),
         threads=threads,
+        segmenter=segmenter_spec(settings.segmenter),
+        objects=tuple(object_words(recipe, settings.segmenter, y) for y in range(len(recipe.classes)))
+        if settings.segmenter
+        else (),
     )
+
+
+def segmenter_spec(chosen: Segmenting | None) -> SegmenterSpec | None:
+    """Return what workers need for a segmenter."""
+    if chosen is None:
+        return None
+    folders = [model_folder(name) for name in (chosen.model, chosen.sam) if name]
+    weights = digest([fingerprint(folder, library_versions(("torch", "transformers"))) for folder in folders])
+    names = ("threshold", "text_threshold", "dilate", "min_share", "max_share", "batch_size")
+    sam = str(folders[1]) if chosen.sam else None
+    return SegmenterSpec(str(folders[0]), weights, sam, **{name: getattr(chosen, name) for name in names})
+
+
+def object_words(recipe: Recipe, chosen: Segmenting | None, y: int) -> str:
+    """Return what the segmenter looks for to find the object of class ``y``."""
+    given = chosen.object_words if chosen else ()
+    return given[y % len(given)] if given else f"a {recipe.classes[y].wordings[0]}"
 
 
 def judge_prompts(value: LabelValue, templates: tuple[str, ...], field: str) -> tuple[str, ...]:

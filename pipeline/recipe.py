@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from catalogs.identity import UNKNOWN, UNKNOWN_BIAS
 from filters.preview import PreviewLimits
 from filters.registry import FILTERS
-from pipeline.discovery_settings import Discovery
+from filters.silhouette import Silhouette
+from pipeline.discovery_settings import Discovery, Segmenting
 from pipeline.nearest import nearest
 from pipeline.source_settings import SOURCES, Source
 from pipeline.spurious_free_settings import SpuriousFree
@@ -186,6 +187,9 @@ class Scorer(Strict):
     batch_size: int = Field(64, ge=1)
     class_prompts: tuple[str, ...] = ("a photo of a {class}",)
     bias_prompts: tuple[str, ...] = ("a photo of {bias}",)
+    segmenter: Segmenting | None = Field(
+        None, description="Finds each picture's object for the filter silhouette; takes model, sam and object_words."
+    )
 
 
 Method = Literal["erm", "usb", "asb", "ffr", "aspire-erm", "aspire-dfr"]
@@ -261,6 +265,9 @@ class Recipe(Strict):
                 FILTERS[name](**settings)
             except (TypeError, ValueError) as error:
                 raise ValueError(f"filters.{name}: {error}") from None
+        if Silhouette.name in self.filters and not self.scorer.segmenter:
+            raise ValueError("filters has silhouette, which compares the outlines of objects: name what finds them, "
+                             "e.g. scorer.segmenter: {model: CIDAS/clipseg-rd64-refined, object_words: [a bird]}")
         generated = any(one.selection == "synthetic-validation" for one in train_settings(self.training))
         if generated and not self.quota.validation:
             raise ValueError("training has selection synthetic-validation, but quota.validation is 0: set how many "

@@ -11,13 +11,14 @@ from filters.limits import POOLED
 from filters.registry import FILTERS
 
 SHORT = {"clip_alignment": "CLIP", "judge_class": "class", "judge_bias": "bias", "trajectory_variance": "traj",
-         "grey_scale": "grey"}
+         "grey_scale": "grey", "silhouette_distance": "shape"}
 LONG = {
     "clip_alignment": ("CLIP alignment", "cosine between picture and prompt"),
     "judge_class": ("Judge: class", "probability of the class that was asked for"),
     "judge_bias": ("Judge: bias value", "probability of the bias value that was asked for"),
     "trajectory_variance": ("Trajectory variance", "how much the predicted picture still moved at the end"),
     "grey_scale": ("Grey scale", "distance from grey, in grey levels"),
+    "silhouette_distance": ("Silhouette", "distance to the nearest silhouette of a real picture of its class"),
     "duplicate_in_group": ("Nearest in its group", "highest cosine with an earlier sample of its group"),
     "duplicate_of_real": ("Nearest real picture", "highest cosine with a real training picture of its class"),
 }
@@ -29,6 +30,7 @@ REASONS = {
     "shortcut_left": "the reference classifier is as sure of its class as of real pictures",
     "edit_misplaced": "the edit took less from its class inside the mask than the class's edits do on average",
     "duplicate": "nearly the same as an earlier sample of its group",
+    "silhouette": "its object has a shape that no real picture of its class has",
     "memorised": "nearly the same as a real training picture", "pruned": "its preview half-way missed group or prompt",
     "balance": "passed every filter; dropped so that groups are equal",
 }

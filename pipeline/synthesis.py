@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipeline import planning
+from pipeline.compared import add_compared_scores
 from pipeline.curation import Decision
-from pipeline.duplicates import add_duplicate_scores
 from pipeline.jobs import Launcher
 from pipeline.pool import Pool, collect, commit_plan, decide_on, is_done
 from pipeline.progress import Reporter
@@ -40,7 +40,7 @@ def synthesis_stage(
         RecipeError: a filter needs a score that no picture has.
     """
     pool = begin or Pool()
-    add_duplicate_scores(recipe, pool, folder)
+    add_compared_scores(recipe, pool, folder)
     decision = decide_on(recipe, pool)
     missing = decision.missing(quotas)
     if pool.candidates:
@@ -50,7 +50,7 @@ def synthesis_stage(
     for number in range(recipe.quota.max_rounds):
         if _round(recipe, number, wanted, pool, folder, specs, launcher, report):
             committed(pool)
-        add_duplicate_scores(recipe, pool, folder)
+        add_compared_scores(recipe, pool, folder)
         decision = decide_on(recipe, pool)
         missing = decision.missing(quotas)
         passed = {group: decision.generated(group) for group in recipe.groups}

@@ -8,7 +8,8 @@ from generators.editing import Editor
 from generators.inpainting import Inpainting
 from generators.instruct_edit import InstructEdit
 from generators.segmentation import Segmenter, load_segmenter
-from transforms.edit_specs import EditorSpec, SegmenterSpec
+from transforms.edit_specs import EditorSpec
+from transforms.specs import SegmenterSpec
 
 
 def load_segmenter_of(spec: SegmenterSpec, device: str) -> Segmenter:

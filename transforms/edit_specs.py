@@ -6,34 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from catalogs.identity import digest
-from transforms.specs import HasHints
+from transforms.specs import HasHints, SegmenterSpec
 
 EDIT_VERSION = "edit/2"
 EDIT_TEST_VERSION = "edit_test/2"
-
-
-@dataclass(frozen=True)
-class SegmenterSpec:
-    """What a worker needs to load a segmenter: CLIPSeg, or Grounding DINO with the SAM in ``sam``.
-
-    ``threshold`` and ``text_threshold`` are None for the segmenter's own; the rest is of ``MaskSettings``.
-    """
-
-    model: str
-    fingerprint: str
-    sam: str | None = None
-    threshold: float | None = None
-    text_threshold: float | None = None
-    dilate: float = 10.0
-    min_share: float = 0.001
-    max_share: float = 0.9
-    batch_size: int = 8
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What decides a mask; folders are told by their fingerprint."""
-        said = asdict(self)
-        return {name: value for name, value in said.items() if name not in ("model", "sam")}
 
 
 @dataclass(frozen=True)

@@ -11,21 +11,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
+import numpy as np
 
 from catalogs import manifest
 from catalogs.identity import task_hash
 from filters import shortcut_left
 from filters.clip_scorer import ClipScorer, ScoreRequest
+from filters.silhouette import Silhouettes, silhouette
 from generators.images import decode_image
 from generators.loading import resolve_device
 from generators.personal import NEW_WORD
 from transforms import commit, embeddings, storage
+from transforms.edit_models import load_segmenter_of
 from transforms.model_stage import LazyModels, StageHandler, use_threads
 from transforms.shards import slice_of
 from transforms.specs import ScorerSpec
 from transforms.task import ShardTask, TaskRecord
 
 if TYPE_CHECKING:
+    from generators.segmentation import Segmenter
     from trainers.reference import ReferenceClassifier
 
 
@@ -43,6 +47,11 @@ class LazyScorer(LazyModels[ScorerSpec]):
         """The loaded scorer."""
         use_threads(self.spec.threads)
         return load_scorer(self.spec)
+
+    @cached_property
+    def segmenter(self) -> Segmenter | None:
+        """The loaded segmenter, where the stage has one."""
+        return load_segmenter_of(self.spec.segmenter, self.spec.device) if self.spec.segmenter else None
 
     @cached_property
     def reference(self) -> ReferenceClassifier | None:
@@ -81,6 +90,8 @@ def _score(task: ShardTask, made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
     tar = storage.read(storage.join(task.run, made.task.folder, head.shard.name)) if head.shard else b""
     images = [slice_of(tar, row["offset"], row["size"]) for row in good]
     results, seen = lazy.scorer.scored(images, [request_of(plan[row["sample_id"]]) for row in good])
+    outlines = silhouettes({row["sample_id"]: (image, plan[row["sample_id"]]["y"])
+                            for row, image in zip(good, images, strict=True) if row["sample_id"] in seen}, lazy)
     rows = [
         {"sample_id": row["sample_id"], **score}
         for row, scores in zip(good, results, strict=True)
@@ -92,9 +103,19 @@ def _score(task: ShardTask, made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
         rows,
         fingerprint=lazy.spec.stage_fingerprint,
         inputs=[made.content_sha256],
-        settings=embeddings.publish(task, seen),
+        settings=embeddings.publish(task, seen, outlines),
         attempt=commit.attempt(started, samples=len(good), device=lazy.spec.device),
     )
+
+
+def silhouettes(pictures: Mapping[str, tuple[bytes, int]], lazy: LazyScorer) -> dict[str, Silhouettes] | None:
+    """Return the silhouettes of encoded pictures and their classes by id; None where the stage makes none."""
+    if lazy.segmenter is None or lazy.spec.segmenter is None:
+        return None
+    opened = [np.asarray(decode_image(image)) for image, _ in pictures.values()]
+    words = [lazy.spec.objects[y] for _, y in pictures.values()]
+    masks = lazy.segmenter.segment(opened, words, lazy.spec.segmenter.batch_size)
+    return {name: silhouette(mask) for name, mask in zip(pictures, masks, strict=True)}
 
 
 def request_of(row: Mapping[str, Any]) -> ScoreRequest:

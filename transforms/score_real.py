@@ -13,7 +13,7 @@ import apache_beam as beam
 from catalogs.identity import task_hash
 from transforms import commit, embeddings, storage
 from transforms.model_stage import StageHandler
-from transforms.score import LazyScorer, request_of, score_row
+from transforms.score import LazyScorer, request_of, score_row, silhouettes
 from transforms.shards import slice_of
 from transforms.specs import ScorerSpec
 from transforms.task import ShardTask, TaskRecord
@@ -63,7 +63,9 @@ def _score(task: ShardTask, lazy: LazyScorer) -> TaskRecord:
         for score in scores
     ]
     attempt = commit.attempt(started, samples=len(plan), device=lazy.spec.device)
-    settings = embeddings.publish(task, seen)
+    outlines = silhouettes({row["source_id"]: (image, row["y"])
+                            for row, image in zip(plan, images, strict=True) if row["source_id"] in seen}, lazy)
+    settings = embeddings.publish(task, seen, outlines)
     return commit.commit(task, rows, fingerprint=lazy.spec.stage_fingerprint, settings=settings, attempt=attempt)
 
 

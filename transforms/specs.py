@@ -85,12 +85,36 @@ class GeneratorSpec(HasHints):
 
 
 @dataclass(frozen=True)
+class SegmenterSpec:
+    """What a worker needs to load a segmenter: CLIPSeg, or Grounding DINO with the SAM in ``sam``.
+
+    ``threshold`` and ``text_threshold`` are None for the segmenter's own; the rest is of ``MaskSettings``.
+    """
+
+    model: str
+    fingerprint: str
+    sam: str | None = None
+    threshold: float | None = None
+    text_threshold: float | None = None
+    dilate: float = 10.0
+    min_share: float = 0.001
+    max_share: float = 0.9
+    batch_size: int = 8
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides a mask; folders are told by their fingerprint."""
+        said = asdict(self)
+        return {name: value for name, value in said.items() if name not in ("model", "sam")}
+
+
+@dataclass(frozen=True)
 class ScorerSpec(HasHints):
     """What a worker needs to load the CLIP scorer. ``class_prompts[y]`` are the wordings of class y.
 
     ``contrasts`` tell how phrases that samples must be free of are seen. With ``training``, a finished training's
     folder, its classifier scores pictures too; ``reference_means[y]`` is its mean probability of class y over the
-    class's real training pictures.
+    class's real training pictures. With a ``segmenter`` pictures get silhouettes, of ``objects[y]`` for class y.
     """
 
     model: str
@@ -108,14 +132,17 @@ class ScorerSpec(HasHints):
     training: str | None = None
     training_fingerprint: str = ""
     reference_means: tuple[float, ...] = ()
+    segmenter: SegmenterSpec | None = None
+    objects: tuple[str, ...] = ()
 
     @property
     def _more(self) -> dict[str, Any]:
-        """What spurious-free generation adds to the fingerprint; nothing where it isn't used."""
+        """What spurious-free generation and silhouettes add to the fingerprint; nothing where they aren't used."""
         contrasts = {"contrasts": [asdict(one) for one in self.contrasts]} if self.contrasts else {}
         means = [round(mean, 4) for mean in self.reference_means]
         reference = {"training": self.training_fingerprint, "means": means} if self.training else {}
-        return {**contrasts, **reference}
+        seen = {"segmenter": self.segmenter.identity, "objects": list(self.objects)} if self.segmenter else {}
+        return {**contrasts, **reference, **seen}
 
     @property
     def stage_fingerprint(self) -> str:

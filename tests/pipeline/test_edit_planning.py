@@ -9,7 +9,8 @@ import pytest
 from pipeline.edit_planning import edit_rows
 from pipeline.phrases_found import Found, phrases_found
 from pipeline.recipe import Recipe, load_recipe
-from transforms.edit_specs import EditorSpec, EditSpec, SegmenterSpec
+from transforms.edit_specs import EditorSpec, EditSpec
+from transforms.specs import SegmenterSpec
 
 Row = dict[str, Any]
 SPEC = EditSpec(EditorSpec("inpaint", "there", "e" * 64), SegmenterSpec("there", "s" * 64), device="cpu")

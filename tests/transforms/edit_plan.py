@@ -19,8 +19,9 @@ from tests.tiny_models import write_tiny_clip, write_tiny_diffusion
 from trainers.checkpoint import save_weights
 from trainers.models import build_model
 from trainers.settings import TrainSettings
-from transforms.edit_specs import EditorSpec, EditSpec, EditTestSpec, SegmenterSpec
+from transforms.edit_specs import EditorSpec, EditSpec, EditTestSpec
 from transforms.shards import ShardSample, sha256, write_shard
+from transforms.specs import SegmenterSpec
 
 CLASSES = ("landbird", "waterbird")
 PLAN = "plan/edits.parquet"
