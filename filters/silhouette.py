@@ -94,16 +94,16 @@ def silhouette(mask: Mask) -> Silhouettes:
 
 def nearest_silhouettes(rows: Silhouettes, others: Silhouettes, names: Sequence[str]) -> Iterator[Nearest | None]:
     """Yield, for each map of (n, 32, 32), the nearest of ``others`` (m, 32, 32), mirrored or not; None where m is 0."""
-    flat = others.reshape(len(others), -1)
+    flat = others.reshape(len(others), SIDE * SIDE)
     squares = (flat**2).sum(1)
     for start in range(0, len(rows), BLOCK):
         part = rows[start : start + BLOCK]
         if not len(others):
             yield from [None] * len(part)
             continue
-        ways = [part.reshape(len(part), -1), part[:, :, ::-1].reshape(len(part), -1)]
+        ways = [part.reshape(len(part), SIDE * SIDE), part[:, :, ::-1].reshape(len(part), SIDE * SIDE)]
         products = np.maximum(*(way @ flat.T for way in ways))
         found = (ways[0] ** 2).sum(1)[:, None] + squares[None] - 2 * products
         best = found.argmin(1)
         for number, place in enumerate(best):
-            yield float(max(0.0, found[number, place]) / flat.shape[1]) ** 0.5, names[place]
+            yield float(max(0.0, found[number, place]) / SIDE**2) ** 0.5, names[place]

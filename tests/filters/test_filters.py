@@ -23,7 +23,7 @@ SURE = {"judge_class": 0.9, "judge_bias": 0.8}
 
 def test_the_registry_holds_every_filter_under_its_name() -> None:
     known = {"clip_alignment", "group_judge", "variance", "grey_scale", "spurious_absence", "shortcut_left",
-             "edit_misplaced", "near_duplicates"}  # fmt: skip
+             "edit_misplaced", "near_duplicates", "silhouette"}  # fmt: skip
     assert set(FILTERS) == known
     assert all(kind.name == name and kind.scores and kind.version for name, kind in FILTERS.items())
 
