@@ -29,7 +29,7 @@ from PIL import Image, ImageDraw
 from benchmarks.mode_interpolation import read_rows, write_rows
 from benchmarks.purity_pictures import Bed, judged, make
 from benchmarks.purity_statistics import every
-from benchmarks.purity_tables import Labelled, lines, ranking
+from benchmarks.purity_tables import Labelled, by_label, by_statistic, lines, ranking
 from filters.silhouette import nearest_silhouettes, silhouette
 from generators.clipseg import ClipSeg
 from pipeline.models import generator_spec
@@ -42,6 +42,7 @@ from pocket.world import biased_counts, samples, shuffled_groups
 SHEET = (6, 4)
 ZOOM, TITLE = 3, 14
 RESULTS = Path("docs/results")
+KINDS = {"t": "two heads", "d": "head joined to nothing", "n": "no head", "o": "other"}
 SILHOUETTE = "silhouette: distance to the nearest real one"
 VARIANCE = "latent: mean, steps 16 to 20"
 """The paper's, over the window of the recipe."""
@@ -51,10 +52,10 @@ KEPT = (VARIANCE, "latent: mean, steps 13 to 20", "latent: max of 3x3, steps 13 
 Values = npt.NDArray[np.float64]
 
 
-def recipe_of(model: str | None, threads: int) -> Recipe:
-    """Return the recipe pocket-waterbirds with another model and larger shards."""
-    sets = ["quota.shard_size=128", f"runner.threads={threads}"]
-    return load_recipe("pocket-waterbirds", sets + ([f"generator.model={model}"] if model else []))
+def recipe_of(model: str | None, threads: int, sets: Sequence[str] = ()) -> Recipe:
+    """Return the recipe pocket-waterbirds with another model, larger shards and ``--set`` overrides."""
+    given = ["quota.shard_size=128", f"runner.threads={threads}", *([f"generator.model={model}"] if model else [])]
+    return load_recipe("pocket-waterbirds", [*given, *sets])
 
 
 def masks_of(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
@@ -154,6 +155,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--class", dest="class_name", default="waterbird", choices=CLASSES, help="who is labelled")
     options.add_argument("--labels", type=Path, default=RESULTS / "purity-labels.csv")
     options.add_argument("--out", type=Path, default=RESULTS / "purity.csv")
+    options.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the recipe")
     options.add_argument("--threads", type=int, default=2)
     return options
 
@@ -162,8 +164,8 @@ def main() -> None:
     """Do one part of the study."""
     arguments, report = parser().parse_args(), Reporter()
     torch.set_num_threads(arguments.threads)
-    recipe = recipe_of(arguments.model, arguments.threads)
-    bed = make(recipe, arguments.shards, arguments.work, report).of_class(arguments.class_name)
+    recipe = recipe_of(arguments.model, arguments.threads, arguments.set)
+    bed = make(recipe, arguments.class_name, arguments.shards, arguments.work, report)
     passed, oracle = judged(bed), bed.column("oracle") == 1
     print(f"{len(bed.rows)} samples of {arguments.class_name}; the judge keeps {passed.mean():.3f}; the oracle sees "
           f"what was asked for in {oracle.mean():.3f} of all, {oracle[passed].mean():.4f} of those")  # fmt: skip
@@ -177,8 +179,10 @@ def main() -> None:
         mine = np.array([row["sample_id"] in have for row in bed.rows])
         write_rows(arguments.out, rows, ["sample_id"])
         ranks = list(ranking({name: values[mine] for name, values in statistics.items()}, labelled(rows)))
-        write_rows(arguments.out.with_name(f"{arguments.out.stem}-statistics.csv"), ranks, ["statistic"])
-        print("\n".join(lines(read_rows(arguments.out))))
+        ranked = arguments.out.with_name(f"{arguments.out.stem}-statistics.csv")
+        write_rows(ranked, ranks, ["statistic"])
+        table = read_rows(arguments.out)
+        print(*lines(table), "", *by_label(table, KINDS), "", *by_statistic(read_rows(ranked)), sep="\n")
 
 
 if __name__ == "__main__":

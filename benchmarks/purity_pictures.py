@@ -90,20 +90,15 @@ class Bed:
         """Return one entry of every row."""
         return np.array([row[name] for row in self.rows])
 
-    def of_class(self, name: str) -> Bed:
-        """Return the samples of one class."""
-        mine = np.flatnonzero(self.column("class_name") == name)
-        return Bed([self.rows[place] for place in mine], self.images[mine], self.x0[mine], self.embeddings[mine])
-
-
-def make(recipe: Recipe, shards: int, work: Path, report: Reporter) -> Bed:
-    """Return ``shards`` shards of every group: looked up in ``work``, or made."""
+def make(recipe: Recipe, class_name: str, shards: int, work: Path, report: Reporter) -> Bed:
+    """Return ``shards`` shards of each of a class's groups: looked up in ``work``, or made."""
     spec = generator_spec(recipe)
     generator, scorer = LazyGenerator(spec), LazyScorer(scorer_spec(recipe))
     recorded: Recorded | None = None
     files = []
     work.mkdir(parents=True, exist_ok=True)
-    wanted = [(group, shard) for shard in range(shards) for group in recipe.groups]
+    mine = [group for group in recipe.groups if recipe.classes[group[0]].name == class_name]
+    wanted = [(group, shard) for shard in range(shards) for group in mine]
     for number, (group, shard) in enumerate(wanted):
         rows = planning.shard_rows(recipe, spec, group, shard, 0)
         file = work / f"{rows[0]['task']}-{rows[0]['sample_id'][:12]}.safetensors"

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.hallucination import separation
-from trainers.intervals import wilson
+from trainers.intervals import auroc, wilson
 
 Bools = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
+FEWEST = 10
+"""Pictures of a kind that its AUROC needs."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,45 @@ def kept_at(values: Values, labelled: Labelled, retain: float) -> Bools:
         mine = labelled.judged & (labelled.groups == group)
         kept[mine] = values[mine] <= np.quantile(values[mine], retain)
     return kept
+
+
+def by_statistic(ranks: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Yield the page's table of statistics: the window that the choosing half likes best, and both halves' AUROC."""
+    best: dict[str, Mapping[str, str]] = {}
+    for row in ranks:
+        family = row["statistic"].partition(", steps")[0]
+        if family not in best or float(row["choose_auroc"]) > float(best[family]["choose_auroc"]):
+            best[family] = row
+    yield "| statistic | best window | AUROC, choosing half | AUROC, testing half | removed at 96%, testing half |"
+    yield "|---|---|---:|---|---|"
+    for family, row in sorted(best.items(), key=lambda item: -float(item[1]["choose_auroc"])):
+        area, removed = (_interval(row, f"test_{what}", factor) for what, factor in (("auroc", 1), ("removed", 100)))
+        window = row["statistic"].partition(", steps ")[2] or "-"
+        yield f"| {family} | {window} | {float(row['choose_auroc']):.3f} | {area} | {removed} |"
+
+
+def by_label(rows: Sequence[Mapping[str, str]], labels: Mapping[str, str]) -> Iterator[str]:
+    """Yield the page's table of kinds: AUROC of each of them against the good, in ranks within the group."""
+    kinds = np.array([row["label"] for row in rows])
+    judged, groups = np.array([row["judged"] == "1" for row in rows]), np.array([row["group"] for row in rows])
+    labelled = Labelled(groups, judged, kinds != "g", np.zeros(len(rows), bool))
+    wanted = {letter: name for letter, name in labels.items() if (judged & (kinds == letter)).sum() >= FEWEST}
+    counts = [f"{name} ({(judged & (kinds == letter)).sum()})" for letter, name in wanted.items()]
+    yield f"| statistic | {' | '.join(counts)} |"
+    yield "|---|" + "---|" * len(wanted)
+    for name in [name for name in rows[0] if ":" in name]:
+        ranks = within_groups(np.array([float(row[name]) for row in rows]), labelled)
+        cells = []
+        for letter in wanted:
+            areas = auroc(ranks[judged & (kinds == letter)].tolist(), ranks[judged & (kinds == "g")].tolist())
+            cells.append("{:.2f} [{:.2f}, {:.2f}]".format(*areas))
+        yield f"| {name} | {' | '.join(cells)} |"
+
+
+def _interval(row: Mapping[str, str], name: str, factor: int) -> str:
+    form = ".3f" if factor == 1 else ".1f"
+    value, low, high = (factor * float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    return f"{value:{form}}{'' if factor == 1 else '%'} [{low:{form}}, {high:{form}}]"
 
 
 def lines(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
