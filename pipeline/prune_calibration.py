@@ -165,7 +165,7 @@ def _glimpse(
             begin = time.perf_counter()
             with glimpses(model, steps) as previews:
                 list(model.generate(batch.requests, batch.size))
-            between = time.perf_counter()
+                between = time.perf_counter()  # previews are decoded when the `with` ends: that is judging
             own = [rows[request.sample_id] for request in batch.requests]
             judged = {step: _scores(scorer, previews[step][: len(own)], own) for step in previews}
             making, judging = making + between - begin, judging + time.perf_counter() - between

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from catalogs.query import run_query
+from generators import phases
+from generators.text_to_image import TextToImage
+from pipeline import prune_calibration
 from pipeline.cli import app
 from pipeline.driver import run
 from pipeline.jobs import Launcher
@@ -128,6 +132,29 @@ def test_calibration_finds_limits_on_a_finished_run(small: Small, pair: Pair, co
     with pytest.raises(RecipeError, match=r"take generator\.prune out"):
         pruned = small_recipe(small.folder, *pair.overrides)
         calibrate_pruning(open_run(str(root)), pruned, 16, [2], 0.02, Reporter(quiet=True))
+
+
+def test_decoding_a_preview_is_a_cost_of_judging(
+    small: Small, pair: Pair, copy_of: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that only sampling (1 a step) and decoding previews (7 each) move."""
+    clock = [0.0]
+    make, decode = TextToImage._make, phases.previews_of
+
+    def making(*args: Any) -> Any:
+        clock[0] += 4
+        return make(*args)
+
+    def decoding(*args: Any) -> Any:
+        clock[0] += 7
+        return decode(*args)
+
+    monkeypatch.setattr(TextToImage, "_make", making)
+    monkeypatch.setattr(phases, "previews_of", decoding)
+    monkeypatch.setattr(prune_calibration, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    recipe, root = small_recipe(small.folder, *SETTINGS), copy_of(pair.whole)
+    found = calibrate_pruning(open_run(str(root)), recipe, 16, [1, 2], 0.0, Reporter(quiet=True))
+    assert [one.judging for one in found] == [7, 7]
 
 
 def glimpsed(accepted: int, rejected: int) -> list[Glimpsed]:
