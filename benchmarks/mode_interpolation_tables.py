@@ -1,6 +1,8 @@
-"""The tables of docs/mode-interpolation.md, from the CSV that the runs wrote.
+"""The tables of docs/mode-interpolation.md, from the CSVs that the runs wrote.
 
     python -m benchmarks.mode_interpolation_tables 1d [--steps 5000] [--results docs/results/mode-interpolation.csv]
+    python -m benchmarks.mode_interpolation_tables shapes
+    python -m benchmarks.mode_interpolation_tables generations
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from pathlib import Path
 from benchmarks.mode_interpolation import WINDOWS, read_rows
 
 RESULTS = Path("docs/results/mode-interpolation.csv")
+SHAPES, GENERATIONS = (RESULTS.with_stem(f"{RESULTS.stem}-{name}") for name in ("shapes", "recursive"))
 Row = dict[str, str]
 
 
@@ -35,6 +38,38 @@ def by_window(rows: Sequence[Row], sigmas: int) -> Iterator[str]:
         means = [_mean(rows, sigmas, metric, window, what)
                  for metric, what in (("x0", "auroc"), ("x0", "removed"), ("x_t", "auroc"))]  # fmt: skip
         yield f"| {window} | {means[0]:.3f} | {100 * means[1]:.1f}% | {means[2]:.3f} |"
+
+
+def of_shapes(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield the lines of SimpleShapes' table: each window's AUROC and what is removed, by metric; means over seeds."""
+    metrics = ("x0", "x0 highest", "x_t")
+    yield "| steps before the end | AUROC of x0 | removed | of its highest place | removed | of x_t |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for window in dict.fromkeys(row["window"] for row in rows):
+        cells = []
+        for metric in metrics:
+            mine = [row for row in rows if (row["metric"], row["window"]) == (metric, window) and row["auroc"]]
+            cells.append(f"{statistics.mean(float(row['auroc']) for row in mine):.3f}")
+            cells.append(f"{100 * statistics.mean(float(row['removed']) for row in mine):.1f}%")
+        name = window.replace("-", " to ") if "-" in window else f"last {window}"
+        yield f"| {name} | {' | '.join(cells[:-1])} |"
+
+
+def of_generations(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield the lines of the recursive trainings' table: means over seeds, and the seeds' range where they differ."""
+    yield "| filter | generation | drawn off support | handed on off support | spread, sigmas | modes |"
+    yield "|---|---:|---|---|---|---:|"
+    for kind in dict.fromkeys(row["filter"] for row in rows):
+        for number in sorted({int(row["generation"]) for row in rows}):
+            mine = [row for row in rows if row["filter"] == kind and int(row["generation"]) == number]
+            drawn, handed = ([100 * float(row[what]) for row in mine] for what in ("drawn_off", "off"))
+            spread = [float(row["spread"]) for row in mine]
+            yield (f"| {kind} | {number} | {_range(drawn, '.2f', '%')} | {_range(handed, '.2f', '%')} | "
+                   f"{_range(spread, '.2f')} | {min(int(row['modes']) for row in mine)} |")  # fmt: skip
+
+
+def _range(values: Sequence[float], form: str, unit: str = "") -> str:
+    return f"{statistics.mean(values):{form}}{unit} ({min(values):{form}} to {max(values):{form}})"
 
 
 def _one(rows: Sequence[Row], seed: str, sigmas: int, metric: str, window: int) -> Row:
@@ -66,12 +101,16 @@ def _percent(text: str) -> str:
 
 
 def main() -> None:
-    """Print both tables of one set."""
+    """Print both tables of one set, or those of the other experiments."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("set")
     options.add_argument("--steps", type=int, default=5000)
     options.add_argument("--results", type=Path, default=RESULTS)
     arguments = options.parse_args()
+    if arguments.set in ("shapes", "generations"):
+        file, table = (SHAPES, of_shapes) if arguments.set == "shapes" else (GENERATIONS, of_generations)
+        print(*table(read_rows(file)), sep="\n")
+        return
     rows = [row for row in read_rows(arguments.results)
             if row["set"] == arguments.set and row["steps"] == str(arguments.steps)]  # fmt: skip
     if not rows:

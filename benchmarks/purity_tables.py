@@ -14,6 +14,7 @@ from trainers.intervals import auroc, wilson
 
 Bools = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
+RETAINED = (0.96, 0.9, 0.7, 0.5)
 FEWEST = 10
 """Pictures of a kind that its AUROC needs."""
 
@@ -109,12 +110,12 @@ def lines(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
     values = {name: np.array([float(row[name]) for row in rows]) for name in names}
     yield "| kept by | kept | of the good | off support | oracle's purity |"
     yield "|---|---:|---:|---|---|"
-    yield _line("nobody asked", np.ones(len(rows), bool), off, oracle)
+    yield _line("no filter", np.ones(len(rows), bool), off, oracle)
     yield _line("the judge", judged, off, oracle)
-    for name in (names[0], names[-1]):
-        for retain in (0.96, 0.9, 0.5):
+    for name, filtered in ((names[0], "variance"), (names[-1], "silhouette")):
+        for retain in RETAINED:
             kept = kept_at(values[name], labelled, retain)
-            yield _line(f"the judge and {name.partition(':')[0]}, {retain:.0%}", kept, off, oracle)
+            yield _line(f"the judge and `{filtered}`, retain {retain}", kept, off, oracle)
 
 
 def _line(name: str, kept: Bools, off: Bools, oracle: Bools) -> str:

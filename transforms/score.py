@@ -112,7 +112,7 @@ def silhouettes(pictures: Mapping[str, tuple[bytes, int]], lazy: LazyScorer) -> 
     """Return the silhouettes of encoded pictures and their classes by id; None where the stage makes none."""
     if lazy.segmenter is None or lazy.spec.segmenter is None:
         return None
-    opened = [np.asarray(decode_image(image)) for image, _ in pictures.values()]
+    opened = [np.array(decode_image(image)) for image, _ in pictures.values()]
     words = [lazy.spec.objects[y] for _, y in pictures.values()]
     masks = lazy.segmenter.segment(opened, words, lazy.spec.segmenter.batch_size)
     return {name: silhouette(mask) for name, mask in zip(pictures, masks, strict=True)}

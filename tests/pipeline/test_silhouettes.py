@@ -14,6 +14,7 @@ from filters.silhouette import nearest_silhouettes, silhouette
 from generators import segmentation
 from generators.clipseg import ClipSeg
 from generators.images import decode_image
+from pipeline.aspire_plan import downloads
 from pipeline.driver import RunResult, run
 from pipeline.jobs import Launcher
 from pipeline.models import scorer_spec
@@ -97,6 +98,8 @@ def test_without_a_segmenter_the_filter_is_refused_and_nothing_else_changes(fold
     plain, with_it = small_recipe(folder), small_recipe(folder, segmenting(folder))
     assert scorer_spec(plain).stage_fingerprint != scorer_spec(with_it).stage_fingerprint
     assert scorer_spec(with_it).objects == ("a bird", "a bird") and scorer_spec(plain).segmenter is None
+    hub = small_recipe(folder, "scorer.segmenter={model: owner/dino, sam: owner/sam}")
+    assert {"owner/dino", "owner/sam"} <= set(downloads(hub))
     named = small_recipe(folder, f"scorer.segmenter={{model: {folder / 'clipseg'}}}")
     assert scorer_spec(named).objects == ("a landbird", "a waterbird")
 
