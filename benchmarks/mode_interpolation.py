@@ -91,7 +91,8 @@ def training_options(description: str | None) -> argparse.ArgumentParser:
     """Return the options that all of these experiments have: the set, the seeds, and how models are trained."""
     options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("set", choices=list(SETS))
-    options.add_argument("--seeds", type=int, default=1, help="how many, from 0 on")
+    options.add_argument("--seeds", type=int, default=1, help="how many")
+    options.add_argument("--first", type=int, default=0, help="the first of them")
     options.add_argument("--steps", type=int, default=5000)
     options.add_argument("--batch", type=int, default=512)
     options.add_argument("--lr", type=float, default=1e-3)
@@ -116,7 +117,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     report = Reporter()
-    for seed in range(arguments.seeds):
+    for seed in range(arguments.first, arguments.first + arguments.seeds):
         training = Training(arguments.steps, arguments.batch, arguments.lr, arguments.anneal, seed)
         points = arguments.points or POINTS[arguments.set]
         rows = experiment(arguments.set, training, arguments.samples, points, arguments.work, report)

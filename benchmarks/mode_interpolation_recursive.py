@@ -90,7 +90,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     points = arguments.points or POINTS[arguments.set]
-    for seed in range(arguments.seeds):
+    for seed in range(arguments.first, arguments.first + arguments.seeds):
         training = Training(arguments.steps, arguments.batch, arguments.lr, arguments.anneal, seed)
         for kind in arguments.filters:
             for row in generations(
