@@ -169,7 +169,9 @@ def main() -> None:
         training = Training(arguments.steps, arguments.batch, arguments.lr, True, seed)
         made = drawn(training, arguments.samples, arguments.work, report)
         pictures = (255 * unpacked(made.points)).astype(np.uint8)
-        np.savez_compressed(arguments.work / f"shapes-{seed}.npz", pictures=pictures)
+        scores = {f"{name} {window}": values for name, found in (("x0", made.x0), ("highest", made.local))
+                  for window, values in found.items()}  # fmt: skip
+        np.savez_compressed(arguments.work / f"shapes-{seed}.npz", pictures=pictures, **scores)
         rows = list(rows_of(training, made))
         write_rows(arguments.out, rows, KEY)
         print({name: rows[0][name] for name in ("samples", "repeated", "misplaced", "malformed", "empty")})

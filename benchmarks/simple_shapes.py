@@ -19,6 +19,8 @@ SHAPES = ("triangle", "square", "pentagon")
 SIDE, COLUMN, HEIGHT, AREA = 64, 21, 63, 60.0
 ALIKE = 0.75
 """Overlap with the best of the three shapes below which something isn't one of them."""
+SURELY = 0.1
+"""By how much more something must be like another shape than like its column's, to be that one: edges are ragged."""
 Picture = npt.NDArray[np.uint8]
 
 
@@ -56,8 +58,8 @@ def draw(count: int, seed: int) -> Picture:
 
 @dataclass(frozen=True)
 class Seen:
-    """What is in a picture. ``repeated``: a shape there twice or more; ``misplaced``: a shape in another's column;
-    ``malformed``: something that is none of the shapes; ``empty``: nothing.
+    """What is in a picture. ``repeated``: a shape there twice or more; ``misplaced``: one that is surely another
+    column's; ``malformed``: something that is none of the shapes; ``empty``: nothing.
     """
 
     repeated: bool
@@ -80,32 +82,32 @@ def look(picture: npt.NDArray[np.floating]) -> Seen:
         blob = labels[place] == number
         if blob.sum() < 4:  # a speck
             continue
-        kind, alike = kind_of(blob)
-        if alike < ALIKE:
+        alike = likeness(blob)
+        if max(alike) < ALIKE:
             malformed = True
             continue
-        found.append(kind)
-        middle = (place[1].start + place[1].stop) / 2
-        misplaced |= int(middle // COLUMN) != kind
+        column = min(int((place[1].start + place[1].stop) / 2 // COLUMN), len(SHAPES) - 1)
+        elsewhere = max(alike) > alike[column] + SURELY
+        found.append(alike.index(max(alike)) if elsewhere else column)
+        misplaced |= elsewhere
     return Seen(len(set(found)) < len(found), misplaced, malformed, not count)
 
 
-def kind_of(blob: npt.NDArray[np.bool_]) -> tuple[int, float]:
-    """Return the shape that is most like a blob (h, w), and the overlap (intersection over union) at the best place."""
-    best = (0, 0.0)
+def likeness(blob: npt.NDArray[np.bool_]) -> list[float]:
+    """Return how like a blob (h, w) is to each shape: the overlap (intersection over union) at the best place."""
+    found: list[float] = []
     height, width = blob.shape
     room = np.zeros((height + 2, width + 2), bool)
     room[1:-1, 1:-1] = blob
-    for kind, pattern in enumerate(patterns()):
+    for pattern in patterns():
         tall, wide = (max(a, b) for a, b in zip(room.shape, pattern.shape, strict=True))
         mine, other = np.zeros((tall, wide), bool), np.zeros((tall, wide), bool)
         mine[: room.shape[0], : room.shape[1]] = room
         other[: pattern.shape[0], : pattern.shape[1]] = pattern
         size = (2 * tall, 2 * wide)  # so that no shift wraps around
         common = np.fft.irfft2(np.fft.rfft2(mine, size) * np.fft.rfft2(other, size).conj(), size).max()
-        alike = float(common / (blob.sum() + pattern.sum() - common))
-        best = max(best, (kind, alike), key=lambda one: one[1])
-    return best
+        found.append(float(common / (blob.sum() + pattern.sum() - common)))
+    return found
 
 
 @cache

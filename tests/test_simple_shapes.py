@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import simple_shapes
 from benchmarks.mode_interpolation_shapes import UNet, packed, rows_of, unpacked
-from benchmarks.simple_shapes import Seen, draw, kind_of, look, patterns, stamp
+from benchmarks.simple_shapes import Seen, draw, likeness, look, patterns, stamp
 from benchmarks.toy_diffusion import Samples, Training
 
 Picture = np.ndarray
@@ -54,10 +54,10 @@ def test_what_is_repeated_misplaced_or_no_shape_is_seen(picture: Picture, expect
 def test_shapes_are_told_apart_with_ragged_edges() -> None:
     draws = np.random.default_rng(0)
     for kind, pattern in enumerate(patterns()):
-        assert kind_of(pattern) == (kind, pytest.approx(1.0))
+        assert likeness(pattern)[kind] == pytest.approx(1.0) and max([*likeness(pattern)[:kind], 0.0]) < 0.9
         ragged = np.pad(pattern, 2)
         edge = draws.random(ragged.shape) < 0.04
-        assert kind_of(ragged ^ edge)[0] == kind
+        assert max(likeness(ragged ^ edge)) == likeness(ragged ^ edge)[kind]
 
 
 def test_packing_loses_nothing() -> None:
