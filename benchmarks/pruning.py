@@ -120,7 +120,7 @@ def calibrated(recipe: Recipe, samples: int, report: Reporter) -> dict[str, Any]
         found = calibrate_pruning(result.folder, other, samples, (), 0.02, report)
     print("\n".join(lines(found, recipe.generator.steps)))
     best = max(found, key=lambda one: one.gain)
-    return {"step": best.step, **best.limits}
+    return {"step": best.step, **best.limits, "pays_from": best.pays_from(recipe.generator.steps)}
 
 
 def _listed(seconds: Sequence[float]) -> str:
@@ -132,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--model", type=Path, help="a checkpoint of whose samples about half are kept")
     options.add_argument("--easy", action="store_true", help="pocket-diffusion itself")
-    options.add_argument("--shards", type=int, default=1, help="of each group; a shard has 128 samples")
+    options.add_argument("--shards", type=int, default=1, help="of each group; a shard has 256 samples")
     options.add_argument("--samples", type=int, default=256, help="to calibrate on")
     options.add_argument("--repeats", type=int, default=2)
     options.add_argument("--prune", type=yaml.safe_load, help="{step: 6, min_bias: 0.5} in place of calibrating")
@@ -146,7 +146,7 @@ def main() -> None:
     arguments = options.parse_args()
     if bool(arguments.model) == arguments.easy:
         options.error("give --model, or --easy")
-    sets = ["quota.shard_size=128", "quota.surplus=0", "quota.usb_extra=false", "filters={group_judge: {}}"]
+    sets = ["quota.shard_size=256", "quota.surplus=0", "quota.usb_extra=false", "filters={group_judge: {}}"]
     sets += [f"generator.model={arguments.model}"] if arguments.model else []
     recipe = load_recipe("pocket-waterbirds", [*sets, *arguments.set])
     said = arguments.prune or calibrated(recipe, arguments.samples, report)

@@ -67,11 +67,13 @@ class Paused:
 
 
 def generate_pruned(
-    model: TextToImage, requests: Sequence[ImageRequest], batch_size: int, step: int, judge: Judge
+    model: TextToImage, requests: Sequence[ImageRequest], batch_size: int, step: int, judge: Judge,
+    pays_from: float = 0.0,
 ) -> Iterator[tuple[ImageResult, Verdict | None]]:
     """Yield each request's result and verdict, in order; a pruned one is a reject with the reason ``pruned``.
 
-    ``step`` counts the model calls of phase one. A sample that fails before it is judged has no verdict.
+    ``step`` counts the model calls of phase one. A sample that fails before it is judged has no verdict. Judging costs
+    something: where less than the share ``pays_from`` of the first batch is pruned, the others are made without it.
 
     Raises:
         ValueError: as ``TextToImage.generate``; ``step`` isn't inside the sampling run, or the window of the
@@ -82,7 +84,11 @@ def generate_pruned(
     model.check(requests)
     found: dict[str, tuple[ImageResult, Verdict | None]] = {}
     spared: list[Paused] = []
-    for batch in batches(requests, batch_size):
+    for number, batch in enumerate(batches(requests, batch_size)):
+        if number == 1 and _share_pruned(found) < pays_from:
+            unjudged = [one for one in requests if one.sample_id not in found]
+            found.update({one.sample_id: (one, None) for one in model.generate(unjudged, batch_size)})
+            break
         made, verdicts = _first_phase(model, batch, step, judge)
         for request, one, verdict in zip(batch.requests, made, verdicts, strict=True):
             if isinstance(one, Exception):
@@ -96,6 +102,11 @@ def generate_pruned(
     for result in encoded_behind(rest, lambda paused, one: finished(paused.request, one)):
         found[result.sample_id] = result, found[result.sample_id][1]
     yield from (found[request.sample_id] for request in requests)
+
+
+def _share_pruned(found: Mapping[str, tuple[ImageResult, Verdict | None]]) -> float:
+    """Return the share of samples that were pruned."""
+    return sum(verdict is not None and verdict.prune is not None for _, verdict in found.values()) / len(found)
 
 
 def check_phases(model: TextToImage, requests: Sequence[ImageRequest], step: int) -> None:

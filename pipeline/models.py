@@ -61,7 +61,7 @@ def _prune_spec(recipe: Recipe, threads: int | None) -> PruneSpec | None:
     if prune is None:
         return None
     scorer = replace(scorer_spec(recipe, threads), device=device, segmenter=None, objects=())
-    return PruneSpec(prune.step, prune.limits, scorer)
+    return PruneSpec(prune.step, prune.limits, scorer, prune.pays_from)
 
 
 def scorer_spec(recipe: Recipe, threads: int | None = None) -> ScorerSpec:

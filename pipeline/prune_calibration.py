@@ -67,6 +67,10 @@ class Choice:
     cost: float
     gain: float
 
+    def pays_from(self, steps: int) -> float:
+        """Return the share that must be pruned for judging to pay: its cost over the steps that a pruned one saves."""
+        return min(0.99, math.ceil(100 * self.judging / (steps - self.step)) / 100)
+
 
 def calibrate_pruning(
     folder: RunFolder, recipe: Recipe, samples: int, steps: Sequence[int], most_lost: float, report: Reporter
@@ -203,5 +207,5 @@ def lines(choices: Sequence[Choice], steps: int) -> Iterator[str]:
         yield "pruning in flight doesn't pay here: leave generator.prune out"
         return
     yield "generator:"
-    said = {"step": best.step, **best.limits}
+    said = {"step": best.step, **best.limits, "pays_from": best.pays_from(steps)}
     yield "  prune: {" + ", ".join(f"{name}: {value:.6g}" for name, value in said.items()) + "}"

@@ -109,6 +109,9 @@ class Prune(Strict):
     min_class: float | None = Field(None, description="Least probability of the intended class.")
     min_bias: float | None = Field(None, description="Least probability of the intended bias value.")
     min_alignment: float | None = Field(None, description="Least cosine of the preview with its prompt.")
+    pays_from: float = Field(
+        0.0, ge=0, lt=1, description="The share of a task's first batch that must be pruned for the rest to be judged."
+    )
 
     @property
     def limits(self) -> PreviewLimits:

@@ -110,7 +110,7 @@ def _pruned(
         found = [{one.score: one.value for one in scores} for scores in scored]
         return [Verdict(limits.verdict(scores), scores) for scores in found]
 
-    made = generate_pruned(lazy.model, requests, lazy.spec.batch_size, prune.step, judge)
+    made = generate_pruned(lazy.model, requests, lazy.spec.batch_size, prune.step, judge, prune.pays_from)
     return [(result, _preview_columns(prune.step, verdict)) for result, verdict in made]
 
 

@@ -36,16 +36,21 @@ def resource_hints(device: str, accelerator: str | None, min_ram: str | None) ->
 
 @dataclass(frozen=True)
 class PruneSpec:
-    """Pruning in flight: at which model call previews are judged, by what limits, and the scorer that judges them."""
+    """Pruning in flight: at which model call previews are judged, by what limits, and the scorer that judges them.
+
+    Where less than ``pays_from`` of a task's first batch is pruned, the rest of the task isn't judged.
+    """
 
     step: int
     limits: PreviewLimits
     scorer: ScorerSpec
+    pays_from: float = 0.0
 
     @property
     def said(self) -> dict[str, Any]:
         """What decides which samples are finished."""
-        return {"step": self.step, **self.limits.settings, "scorer": self.scorer.stage_fingerprint}
+        pays = {"pays_from": self.pays_from} if self.pays_from else {}
+        return {"step": self.step, **self.limits.settings, **pays, "scorer": self.scorer.stage_fingerprint}
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,21 @@ def test_spared_samples_have_the_bytes_of_an_unbroken_run(tiny_folder: Path, sch
     assert list(model.generate(wanted, 4)) == whole  # no hook stays behind
 
 
+@pytest.mark.parametrize(("pays_from", "judged"), [(0.0, 10), (0.25, 10), (0.26, 4)])
+def test_where_the_first_batch_loses_little_the_others_are_not_judged(
+    model: TextToImage, pays_from: float, judged: int
+) -> None:
+    wanted = asked()
+    whole, ids = list(model.generate(wanted, 4)), [one.sample_id for one in wanted]
+    judge = sparing([0, 1, 2, 5, 6, 8, 9], ids)  # of the first four the last is pruned
+    found = list(generate_pruned(model, wanted, 4, 3, judge, pays_from))
+    assert [result.sample_id for result, _ in found] == ids
+    assert [verdict is not None for _, verdict in found] == [True] * judged + [False] * (10 - judged)
+    gone = [number for number, (result, _) in enumerate(found) if result.reason == "pruned"]
+    assert gone == ([3, 4, 7] if judged == 10 else [3])
+    assert all(found[number][0] == whole[number] for number in range(10) if number not in gone)
+
+
 def test_perp_neg_and_negative_prompts_stay_with_their_rows(model: TextToImage) -> None:
     wanted = asked(6, negative_prompt="blurry")
     wanted = [replace(one, negatives=(Negative("water", -0.5),)) if number % 2 else one

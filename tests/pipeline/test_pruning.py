@@ -181,4 +181,4 @@ def test_what_does_not_pay_is_said() -> None:
     assert list(lines([losing], 20))[-1] == "pruning in flight doesn't pay here: leave generator.prune out"
     paying = Choice(5, {"min_bias": 0.25, "min_alignment": 0.1}, 0.01, 0.03, 0.5, 0.5, 0.65, 1.52)
     assert list(lines([losing, paying], 20))[-2:] == [
-        "generator:", "  prune: {step: 5, min_bias: 0.25, min_alignment: 0.1}"]  # fmt: skip
+        "generator:", "  prune: {step: 5, min_bias: 0.25, min_alignment: 0.1, pays_from: 0.04}"]  # fmt: skip
