@@ -71,7 +71,7 @@ class BeamSide:
         self.batch = batch
         overrides = [f"generator.steps={steps}", f"generator.window={self.spec.window}", f"quota.shard_size={batch}",
                      f"generator.height={size}", f"generator.width={size}"]  # fmt: skip
-        recipe = load_recipe("pocket-waterbirds", overrides)
+        recipe = load_recipe("pocket-waterbirds", ["scorer.segmenter=null", "filters={group_judge: {}}", *overrides])
         self.rows = [row for number in range(tasks)
                      for row in planning.shard_rows(recipe, self.spec, recipe.groups[number % 4], number // 4, 0)]
 

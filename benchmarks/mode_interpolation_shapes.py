@@ -12,12 +12,13 @@ column; what is no shape at all is counted apart and left out.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, pixel_shuffle, pixel_unshuffle, silu
@@ -146,6 +147,21 @@ def rows_of(training: Training, made: Samples) -> Iterator[dict[str, Any]]:
             yield {**said, "metric": metric, "window": name, **found_of}
 
 
+def by_count(
+    seen: Sequence[simple_shapes.Seen], scores: Mapping[str, npt.NDArray[np.float64]], seed: int
+) -> Iterator[dict[str, Any]]:
+    """Yield how scores, and the number of shapes itself, tell what is off support: of all pictures, and of those with
+    equally many shapes.
+    """
+    shaped = np.array([not (one.malformed or one.empty) for one in seen])
+    wrong, shapes = np.array([one.hallucinated for one in seen]), np.array([one.shapes for one in seen])
+    for number in (0, 2, 3):
+        mine = shaped & (shapes == number) if number else shaped
+        for name, score in {**scores, "number of shapes": shapes.astype(float)}.items():
+            found = separation(score[mine], wrong[mine])
+            yield {"seed": seed, "shapes": number or "any", "score": name, **asdict(found)}
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the options."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -174,6 +190,9 @@ def main() -> None:
         np.savez_compressed(arguments.work / f"shapes-{seed}.npz", pictures=pictures, **scores)
         rows = list(rows_of(training, made))
         write_rows(arguments.out, rows, KEY)
+        seen = [simple_shapes.look(picture) for picture in unpacked(made.points)]
+        counted = by_count(seen, {"x0, last 10": made.x0[10], "x0, last 25": made.x0[25]}, seed)
+        write_rows(arguments.out.with_stem(f"{arguments.out.stem}-counted"), list(counted), ["seed", "shapes", "score"])
         print({name: rows[0][name] for name in ("samples", "repeated", "misplaced", "malformed", "empty")})
         for row in rows:
             print(f"seed {seed}, {row['metric']}, window {row['window']}: {row['positives']}; AUROC "

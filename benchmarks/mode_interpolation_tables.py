@@ -15,7 +15,9 @@ from pathlib import Path
 from benchmarks.mode_interpolation import WINDOWS, read_rows
 
 RESULTS = Path("docs/results/mode-interpolation.csv")
-SHAPES, GENERATIONS = (RESULTS.with_stem(f"{RESULTS.stem}-{name}") for name in ("shapes", "recursive"))
+SHAPES, COUNTS, GENERATIONS = (
+    RESULTS.with_stem(f"{RESULTS.stem}-{name}") for name in ("shapes", "shapes-counted", "recursive")
+)
 Row = dict[str, str]
 
 
@@ -53,6 +55,16 @@ def of_shapes(rows: Sequence[Row]) -> Iterator[str]:
             cells.append(f"{100 * statistics.mean(float(row['removed']) for row in mine):.1f}%")
         name = window.replace("-", " to ") if "-" in window else f"last {window}"
         yield f"| {name} | {' | '.join(cells[:-1])} |"
+
+
+def of_counts(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield the lines of SimpleShapes' other table: what is told of pictures with equally many shapes."""
+    yield "| shapes in the picture | off support | score | AUROC | removed |"
+    yield "|---|---:|---|---|---|"
+    for row in rows:
+        if (row["shapes"] == "any" or row["score"] != "number of shapes") and row["score"] != "x0, last 25":
+            count, auroc, removed = _cells(row)
+            yield f"| {row['shapes']} | {count} | {row['score']} | {auroc} | {removed} |"
 
 
 def of_generations(rows: Sequence[Row]) -> Iterator[str]:
@@ -108,8 +120,10 @@ def main() -> None:
     options.add_argument("--results", type=Path, default=RESULTS)
     arguments = options.parse_args()
     if arguments.set in ("shapes", "generations"):
-        file, table = (SHAPES, of_shapes) if arguments.set == "shapes" else (GENERATIONS, of_generations)
-        print(*table(read_rows(file)), sep="\n")
+        if arguments.set == "generations":
+            print(*of_generations(read_rows(GENERATIONS)), sep="\n")
+        else:
+            print(*of_shapes(read_rows(SHAPES)), "", *of_counts(read_rows(COUNTS)), sep="\n")
         return
     rows = [row for row in read_rows(arguments.results)
             if row["set"] == arguments.set and row["steps"] == str(arguments.steps)]  # fmt: skip

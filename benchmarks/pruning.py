@@ -8,7 +8,7 @@ The first is an early checkpoint with prompts that say nothing of the background
 goal 1.3. ``--easy`` is pocket-diffusion with full prompts, 95% or more: goal 0.98.
 
 Each side is a Beam job on the in-process runner: generate (with pruning or without), write shards and manifests, score.
-The filters of the recipe pocket-waterbirds decide over both. Models are loaded before the clock starts, and the sides
+CLIP's judge decides over both. Models are loaded before the clock starts, and the sides
 take turns. First the code of ``fairshards calibrate-pruning`` finds step and limits on samples of another seed; its
 arithmetic is printed. Purity is the oracle's, which no side has seen: the share of kept samples that show the class and
 the background that were asked for, with Wilson's 95% interval. Exits 1 when the goal isn't met, or where purity without
@@ -146,7 +146,8 @@ def main() -> None:
     arguments = options.parse_args()
     if bool(arguments.model) == arguments.easy:
         options.error("give --model, or --easy")
-    sets = ["quota.shard_size=256", "quota.surplus=0", "quota.usb_extra=false", "filters={group_judge: {}}"]
+    sets = ["quota.shard_size=256", "quota.surplus=0", "quota.usb_extra=false", "filters={group_judge: {}}",
+            "scorer.segmenter=null"]  # fmt: skip
     sets += [f"generator.model={arguments.model}"] if arguments.model else []
     recipe = load_recipe("pocket-waterbirds", [*sets, *arguments.set])
     said = arguments.prune or calibrated(recipe, arguments.samples, report)

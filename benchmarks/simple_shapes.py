@@ -59,13 +59,14 @@ def draw(count: int, seed: int) -> Picture:
 @dataclass(frozen=True)
 class Seen:
     """What is in a picture. ``repeated``: a shape there twice or more; ``misplaced``: one that is surely another
-    column's; ``malformed``: something that is none of the shapes; ``empty``: nothing.
+    column's; ``malformed``: something that is none of the shapes; ``empty``: nothing; ``shapes``: how many.
     """
 
     repeated: bool
     misplaced: bool
     malformed: bool
     empty: bool
+    shapes: int
 
     @property
     def hallucinated(self) -> bool:
@@ -90,7 +91,7 @@ def look(picture: npt.NDArray[np.floating]) -> Seen:
         elsewhere = max(alike) > alike[column] + SURELY
         found.append(alike.index(max(alike)) if elsewhere else column)
         misplaced |= elsewhere
-    return Seen(len(set(found)) < len(found), misplaced, malformed, not count)
+    return Seen(len(set(found)) < len(found), misplaced, malformed, not count, len(found))
 
 
 def likeness(blob: npt.NDArray[np.bool_]) -> list[float]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks import simple_shapes
-from benchmarks.mode_interpolation_shapes import UNet, packed, rows_of, unpacked
+from benchmarks.mode_interpolation_shapes import UNet, by_count, packed, rows_of, unpacked
 from benchmarks.simple_shapes import Seen, draw, likeness, look, patterns, stamp
 from benchmarks.toy_diffusion import Samples, Training
 
@@ -28,7 +28,8 @@ def with_shapes(*shapes: tuple[int, int, float, float]) -> Picture:
 def test_every_picture_of_the_data_is_in_support() -> None:
     pictures = draw(300, 1)
     assert pictures.shape == (300, 64, 64) and set(np.unique(pictures)) == {0, 1}
-    assert [look(picture.astype(float)) for picture in pictures] == 300 * [Seen(False, False, False, False)]
+    seen = [look(picture.astype(float)) for picture in pictures]
+    assert not any(one.hallucinated or one.malformed or one.empty for one in seen)
     there = pictures[:, :63, :63].reshape(300, 63, 3, 21).any((1, 3))
     assert there.any(1).all() and (abs(there.mean(0) - 4 / 7) < 0.1).all()
     assert [int(one.sum()) for one in patterns()] == [69, 64, 73]
@@ -38,12 +39,12 @@ def test_every_picture_of_the_data_is_in_support() -> None:
 @pytest.mark.parametrize(
     ("picture", "expected"),
     [
-        (with_shapes((0, 0, 10, 10)), Seen(False, False, False, False)),
-        (with_shapes((1, 1, 10, 10), (1, 1, 10, 40)), Seen(True, False, False, False)),
-        (with_shapes((1, 0, 10, 10)), Seen(False, True, False, False)),
-        (with_shapes((1, 1, 10, 10), (1, 2, 10, 40)), Seen(True, True, False, False)),
-        (np.zeros((64, 64)), Seen(False, False, False, True)),
-        (np.pad(np.ones((2, 30)), ((20, 42), (10, 24))), Seen(False, False, True, False)),
+        (with_shapes((0, 0, 10, 10)), Seen(False, False, False, False, 1)),
+        (with_shapes((1, 1, 10, 10), (1, 1, 10, 40)), Seen(True, False, False, False, 2)),
+        (with_shapes((1, 0, 10, 10)), Seen(False, True, False, False, 1)),
+        (with_shapes((1, 1, 10, 10), (1, 2, 10, 40)), Seen(True, True, False, False, 2)),
+        (np.zeros((64, 64)), Seen(False, False, False, True, 0)),
+        (np.pad(np.ones((2, 30)), ((20, 42), (10, 24))), Seen(False, False, True, False, 0)),
     ],
 )
 def test_what_is_repeated_misplaced_or_no_shape_is_seen(picture: Picture, expected: Seen) -> None:
@@ -87,6 +88,10 @@ def test_rows_count_everything_and_leave_out_what_is_no_shape() -> None:
     rows = {(row["metric"], row["window"]): row for row in rows_of(Training(), made)}
     assert len(rows) == 6 and {row["samples"] for row in rows.values()} == {32}
     row = rows["x0", "5"]
+    seen = [look(picture) for picture in pictures]
+    counted = {(one["shapes"], one["score"]): one for one in by_count(seen, {"still": np.zeros(32)}, 0)}
+    assert counted["any", "number of shapes"]["auroc"] == 1 and counted["any", "still"]["auroc"] == 0.5
+    assert (counted[2, "still"]["samples"], counted[2, "still"]["auroc"]) == (1, None)
     assert (row["repeated"], row["misplaced"], row["malformed"], row["positives"]) == (1, 0, 1, 1)
     assert (row["auroc"], row["removed"]) == (1, 1) and rows["x0 highest", "10-20"]["auroc"] == 0
 

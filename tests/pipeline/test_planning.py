@@ -81,7 +81,7 @@ def test_ids_and_fingerprints_of_plain_samples_never_moved() -> None:
     """Negatives, phrases, personal folders and contrasts came later; samples without them keep what they had."""
     recipe = load_recipe("pocket-waterbirds")
     generator = replace(generator_spec(recipe, 2), fingerprint="0" * 64)
-    scorer = replace(scorer_spec(recipe, 2), fingerprint="1" * 64)
+    scorer = replace(scorer_spec(recipe, 2), fingerprint="1" * 64, segmenter=None, objects=())
     row = shard_rows(recipe, generator, (0, 1), 0, 0)[0]
     assert (row["sample_id"], row["noise_seed"]) == ("1f0f4ec25c5154869e13bb788720ee63", 5396248567140953335)
     assert generator.stage_fingerprint.startswith("12b77995348c03b8")
