@@ -83,16 +83,10 @@ def calibration_sets(
         RecipeError: a limit of another run was measured with other models, or isn't there.
     """
     prints = fingerprints(recipe, specs)
-    if recipe.calibration.run and _compares(recipe):
-        names = " and ".join(f"filters.{name}" for name in _compares(recipe))
-        raise RecipeError(f"{names} compares samples with this run's real pictures, so calibration.run can't be used "
-                          "beside it: leave one of both out")
-    if recipe.calibration.run:
-        borrowed = _borrowed(recipe, prints)
-        inputs = [digest([vars(one) for one in own]) for own in borrowed.values()]
+    borrowed = _borrowed(recipe, prints) if recipe.calibration.run else {}
+    inputs = [digest([vars(one) for one in own]) for own in borrowed.values()]
+    if not (_compares(recipe) if recipe.calibration.run else _asks_for_real(recipe)):
         return CalibrationSets({}, borrowed, prints, {}, tuple(inputs))
-    if not _asks_for_real(recipe):
-        return CalibrationSets(fingerprints=prints)
     rows = list(_plan_rows(recipe, manifest.read_rows(folder.root / index)[1], holding))
     name, sha = _commit_plan(rows, folder)
     tasks = real_score_tasks(folder.path, name, rows, specs[1])
@@ -103,19 +97,25 @@ def calibration_sets(
     scored = [row for one in records for row in manifest.read_rows(folder.root / one.manifest)[1]]
     manifests = {name: sha, **{one.manifest: one.content_sha256 for one in records}}
     seen = _seen(rows, [folder.root / one.manifest for one in records])
+    inputs += [task.task_hash for task in tasks]
+    if recipe.calibration.run:
+        return CalibrationSets({}, borrowed, prints, manifests, tuple(inputs), seen)
     values = {**_by_group(scored), **(_real_duplicates(recipe, seen) if NearDuplicates.name in recipe.filters else {})}
-    return CalibrationSets(values, {}, prints, manifests, tuple(task.task_hash for task in tasks), seen)
+    return CalibrationSets(values, {}, prints, manifests, tuple(inputs), seen)
 
 
 def fingerprints(recipe: Recipe, specs: tuple[GeneratorSpec, ScorerSpec]) -> dict[str, str]:
-    """Return what scores rest on, beside the prompts: of real pictures the scorer, of samples the generator."""
+    """Return what scores rest on, beside the prompts: of real pictures the scorer, of samples the generator, and the
+    scorer where its segmenter's silhouettes are limited over samples.
+    """
     generator, scorer = specs
     sampler = recipe.generator
     words = [value.wordings for value in (*recipe.classes, *recipe.bias.values)]
     prompts = [recipe.prompts.model_dump(mode="json"), words]
     said = {"generator": generator.fingerprint, "steps": sampler.steps, "guidance": sampler.guidance_scale,
             "eta": sampler.eta, "size": [sampler.height, sampler.width], "window": generator.window}  # fmt: skip
-    return {"real": digest([scorer.stage_fingerprint, prompts]), "samples": digest([said, prompts])}
+    shapes = [scorer.stage_fingerprint] if Silhouette.name in recipe.filters else []
+    return {"real": digest([scorer.stage_fingerprint, prompts]), "samples": digest([said, prompts, *shapes])}
 
 
 def commit_calibrations(
@@ -247,6 +247,7 @@ def _check_borrowed(
                           "or calibrate in this run (leave calibration.run out)")
     if pooled["fingerprint"] != prints[over]:
         what = "scorer" if over == "real" else "generator (weights, scheduler, steps, guidance, eta, size, window)"
+        what += " or segmenter" if name == Silhouette.name else ""
         raise RecipeError(
             f"calibration.run is {root}: filters.{name} was calibrated with another {what} or other "
             f"prompts (fingerprint {pooled['fingerprint'][:12]}, this run's is {prints[over][:12]}); such a limit "

@@ -17,7 +17,6 @@ from generators.images import decode_image
 from pipeline.driver import RunResult, run
 from pipeline.jobs import Launcher
 from pipeline.progress import Reporter
-from pipeline.recipe import RecipeError
 from pipeline.runfolder import open_run
 from pipeline.verify import check_shards, find_orphans
 from tests.pipeline.small import small_recipe
@@ -104,6 +103,13 @@ def test_a_group_in_which_all_are_rejected_ends_with_a_message(folder: Path, tmp
     assert notes and all(n >= 0 for _, n, _ in notes)
 
 
-def test_limits_of_another_run_and_near_duplicates_exclude_each_other(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"so calibration\.run can't be used beside it"):
-        made(folder, tmp_path / "other", FILTER, f"calibration.run={folder / 'run'}")
+def test_limits_of_another_run_may_stand_beside_near_duplicates(folder: Path, tmp_path: Path) -> None:
+    """Samples are compared with this run's own real pictures, whose limits come from elsewhere."""
+    calibrated, both = "filters={near_duplicates: {retain: 0.9}, variance: {retain: 0.9}}", tmp_path / "other"
+    made(folder, tmp_path / "first", calibrated)
+    made(folder, both, calibrated, f"calibration.run={tmp_path / 'first'}")
+    limits = [asked(root, "SELECT filter, score, group_name, threshold FROM calibrations ORDER BY ALL")
+              for root in (tmp_path / "first", both)]  # fmt: skip
+    assert limits[0] == limits[1] and {row[0] for row in limits[1]} == {"near_duplicates", "variance"}
+    compared = asked(both, "SELECT count(*) FROM scores WHERE score = 'duplicate_of_real'")
+    assert compared == asked(both, "SELECT count(*) FROM samples") != [(0,)]

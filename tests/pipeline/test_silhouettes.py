@@ -56,7 +56,7 @@ def test_every_sample_is_compared_with_the_real_pictures_of_its_class(folder: Pa
     found = embeddings.of_manifests(root.glob("scores/*.parquet"), embeddings.SILHOUETTES)
     assert len(found) == 16 and {one.shape for one in found.values()} == {(32, 32)}
     sample, shard, offset, size = asked(root, 'SELECT sample_id, shard, "offset", size FROM samples ORDER BY 1')[0]
-    picture = np.asarray(decode_image((root / shard).read_bytes()[offset : offset + size]))
+    picture = np.array(decode_image((root / shard).read_bytes()[offset : offset + size]))
     segmenter = ClipSeg.load(folder / "clipseg", device="cpu", threshold=0.5)
     again = silhouette(next(segmenter.segment([picture], ["a bird"], 8)))
     np.testing.assert_allclose(found[sample], again, atol=1e-3)  # float16
@@ -104,9 +104,15 @@ def test_without_a_segmenter_the_filter_is_refused_and_nothing_else_changes(fold
     assert scorer_spec(named).objects == ("a landbird", "a waterbird")
 
 
-def test_limits_of_another_run_are_refused_beside_it(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"filters\.silhouette compares samples with this run's real pictures"):
-        made(folder, tmp_path / "other", FILTER, f"calibration.run={folder / 'run'}")
+def test_limits_of_another_run_hold_for_the_same_segmenter_alone(folder: Path, tmp_path: Path) -> None:
+    calibrated, borrowed = "filters={silhouette: {retain: 0.5}}", f"calibration.run={tmp_path / 'first'}"
+    made(folder, tmp_path / "first", calibrated)
+    made(folder, tmp_path / "same", calibrated, borrowed)
+    sql = "SELECT group_name, threshold FROM calibrations ORDER BY ALL"
+    assert asked(tmp_path / "first", sql) == asked(tmp_path / "same", sql)
+    other = segmenting(folder).replace("0.5", "0.6")
+    with pytest.raises(RecipeError, match=r"filters\.silhouette was calibrated with another generator .* or segmenter"):
+        made(folder, tmp_path / "other", calibrated, borrowed, other)
 
 
 def test_previews_are_judged_without_a_segmenter(folder: Path) -> None:
