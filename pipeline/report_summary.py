@@ -44,6 +44,7 @@ def recipe_lines(recipe: Recipe, reader: Reader) -> list[tuple[str, str]]:
         ("Prompts", _prompts(recipe)),
         ("Generator", _generator(recipe)),
         ("Scorer and judge", f"{recipe.scorer.model} on {recipe.scorer.device}"),
+        *([("Segmenter", recipe.scorer.segmenter.model)] if recipe.scorer.segmenter else []),
         ("Filters", "; ".join(map(_filter, recipe.filters.items())) or "none: every generated sample is eligible"),
         ("Training", _training(recipe)),
         ("Seed", str(recipe.seed)),
