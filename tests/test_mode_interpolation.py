@@ -12,6 +12,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from benchmarks import mode_interpolation_recursive as recursive
+from benchmarks import mode_interpolation_tables as tables
 from benchmarks.gaussian_sets import SETS
 from benchmarks.hallucination import separation
 from benchmarks.mode_interpolation import KEY, read_rows, separations, write_rows
@@ -211,3 +212,10 @@ def test_the_pages_tables_are_those_of_the_csv(name: str, steps: str) -> None:
             if row["set"] == name and row["steps"] == steps]  # fmt: skip
     page = PAGE.read_text()
     assert "\n".join(by_seed(rows, (6, 8))) in page and "\n".join(by_window(rows, 6)) in page
+
+
+def test_the_pages_other_tables_are_those_of_their_csvs() -> None:
+    page = PAGE.read_text()
+    for file, table in ((tables.SHAPES, tables.of_shapes), (tables.COUNTS, tables.of_counts),
+                        (tables.GENERATIONS, tables.of_generations)):  # fmt: skip
+        assert "\n".join(table(read_rows(PAGE.parents[1] / file))) in page
