@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Facts = dict[str, Any]
 Line = tuple[str, str]
+COMPARED = ("duplicate_in_group", "duplicate_of_real", "silhouette_distance")
+"""Scores whose label is the id of the nearest other picture; of the others it is a judge's answer."""
 SHOWN_PICTURES = 3
 _SUFFIXES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp"}
 
@@ -47,7 +49,8 @@ def lines(story: LifeStory) -> Iterator[Line]:
     for facts in story.of("rejected"):
         yield "rejected", f"by stage {facts['stage']}: {facts['reason']}. {facts['detail'] or ''}".rstrip()
     for facts in story.of("scored"):
-        answer = f", judged {facts['label']!r}" if facts["label"] is not None else ""
+        word = "nearest to" if facts["score"] in COMPARED else "judged"
+        answer = f", {word} {facts['label']!r}" if facts["label"] is not None else ""
         yield "scored", f"{facts['score']} {_number(facts['value'])}{answer}"
     yield from _curations(story)
     for facts in story.of("trained on"):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from filters.clip_scorer import ClipScorer
 from filters.silhouette import nearest_silhouettes, silhouette
@@ -15,6 +16,7 @@ from generators import segmentation
 from generators.clipseg import ClipSeg
 from generators.images import decode_image
 from pipeline.aspire_plan import downloads
+from pipeline.cli import app
 from pipeline.driver import RunResult, run
 from pipeline.jobs import Launcher
 from pipeline.models import scorer_spec
@@ -60,6 +62,13 @@ def test_every_sample_is_compared_with_the_real_pictures_of_its_class(folder: Pa
     segmenter = ClipSeg.load(folder / "clipseg", device="cpu", threshold=0.5)
     again = silhouette(next(segmenter.segment([picture], ["a bird"], 8)))
     np.testing.assert_allclose(found[sample], again, atol=1e-3)  # float16
+
+
+def test_explain_names_the_nearest_real_picture(folder: Path) -> None:
+    ((sample, label),) = asked(folder / "run", "SELECT sample_id, label FROM scores "
+                                               "WHERE score = 'silhouette_distance' ORDER BY 1 LIMIT 1")  # fmt: skip
+    told = CliRunner().invoke(app, ["explain", str(folder / "run"), sample], env={"COLUMNS": "200"})
+    assert told.exit_code == 0 and f"nearest to {label!r}" in told.output
 
 
 def test_the_score_is_the_distance_to_the_label(folder: Path) -> None:
