@@ -81,7 +81,8 @@ def of_generations(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _range(values: Sequence[float], form: str, unit: str = "") -> str:
-    return f"{statistics.mean(values):{form}}{unit} ({min(values):{form}} to {max(values):{form}})"
+    around = f" ({min(values):{form}} to {max(values):{form}})" if len(values) > 1 else ""
+    return f"{statistics.mean(values):{form}}{unit}{around}"
 
 
 def _one(rows: Sequence[Row], seed: str, sigmas: int, metric: str, window: int) -> Row:
