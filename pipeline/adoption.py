@@ -53,7 +53,7 @@ def adopted(
     pool = Pool()
     if not rows:
         return pool
-    name, head = commit_plan(recipe, "edits", rows, folder, [_said(row) for row in rows])
+    name, head = commit_plan(recipe.quota.shard_size, "edits", rows, folder, [_said(row) for row in rows])
     pool.manifests[name] = head.content_sha256
     records = [_record(task, edits, folder, heads) for task, heads in _tasks(name, rows, found, folder)]
     tasks = [record.task for record in records]

@@ -22,6 +22,7 @@ from pipeline.compared import PLACES
 from pipeline.curating import Curated, curation_stage
 from pipeline.earlier import Round, earlier_samples, existing_pool, planned_rounds
 from pipeline.jobs import Launcher
+from pipeline.making import picture_making
 from pipeline.models import generator_spec, scorer_spec
 from pipeline.pool import Pool
 from pipeline.progress import Reporter
@@ -106,7 +107,7 @@ def _run(
     specs = _specs(recipe, launcher) if reaches(until, "generate") else None
     looks = _discovery_specs(recipe, launcher) if reaches(until, "discover") else None
     early = specs if not recipe.spurious_free else None
-    rounds = planned_rounds(recipe, early[0], folder, previous) if early and not generate else None
+    rounds = planned_rounds(picture_making(recipe, early, folder), folder, previous) if early and not generate else None
     if previous:
         folder.set_current(previous, finished=False)
     current = _commit_run(recipe, folder)
@@ -126,7 +127,7 @@ def _run(
         else:
             making, specs, result.quotas = made.recipe, made.specs, made.quotas
             decides = not generate and making.quota.max_rounds  # edits alone are decided over, and nothing was planned
-            rounds = planned_rounds(making, specs[0], folder, previous) if decides else None
+            rounds = planned_rounds(picture_making(making, specs, folder), folder, previous) if decides else None
             groups = _groups(this, result)
     elif specs:
         result.quotas = quotas(
@@ -251,9 +252,10 @@ def _synthesise(
 ) -> Pool:
     """Make or look up the samples as the recipe ``making`` says, and curate them."""
     folder, launcher, report = this.folder, this.launcher, this.report
+    how = picture_making(making, specs, folder)
 
     def committed(pool: Pool) -> None:
-        listed = {**this.current, **pool.manifests, **earlier_samples(making, specs, folder, pool, this.previous)}
+        listed = {**this.current, **pool.manifests, **earlier_samples(how, folder, pool, this.previous)}
         _keep_earlier(this.previous, listed, folder, RESULTS)
         with contextlib.suppress(CatalogBusy):  # a reader holds it; the next one to ask brings it up to date
             _sync(folder, listed)
@@ -263,14 +265,14 @@ def _synthesise(
     begin.sets = _calibration_sets(this, making, specs, result)
     this.current.update(begin.sets.manifests)
     if rounds is None:
-        pool, decision = synthesis_stage(making, result.quotas, folder, specs, launcher, report, committed, begin)
+        pool, decision = synthesis_stage(how, result.quotas, folder, launcher, report, committed, begin)
     else:
-        pool, decision = existing_pool(making, rounds, folder, specs, launcher, report, begin)
+        pool, decision = existing_pool(how, rounds, folder, launcher, report, begin)
     this.current.update(pool.manifests)
     if reaches(this.until, "curate"):
         result.curated = curation_stage(making, result.quotas, pool, decision, folder, launcher, report, specs[1])
         this.current.update(result.curated.manifests)
-    this.current.update(earlier_samples(making, specs, folder, pool, this.previous))
+    this.current.update(earlier_samples(how, folder, pool, this.previous))
     return pool
 
 

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from catalogs import manifest
 from catalogs.manifest import ManifestError
 from pipeline import planning
-from pipeline.compared import add_compared_scores
 from pipeline.curation import Decision
 from pipeline.jobs import Launcher
+from pipeline.making import Making
 from pipeline.pool import ROUND, Pool, Row, collect, commit_plan, decide_on, is_done
 from pipeline.progress import Reporter
-from pipeline.recipe import Recipe, RecipeError
+from pipeline.recipe import RecipeError
 from pipeline.runfolder import RunFolder, shell_path
 from transforms import commit
-from transforms.generate import Generate
-from transforms.score import Score, score_task_of
-from transforms.specs import GeneratorSpec, ScorerSpec
+from transforms.score import score_task_of
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Round:
 
 
 def planned_rounds(
-    recipe: Recipe, spec: GeneratorSpec, folder: RunFolder, current: Sequence[str]
+    making: Making, folder: RunFolder, current: Sequence[str]
 ) -> list[Round]:
     """Return the rounds that a run's current plan manifests hold.
 
@@ -44,15 +42,14 @@ def planned_rounds(
     read = ((name, *manifest.read_rows(folder.root / name)) for name in names)
     rounds = [Round(name, head.content_sha256, rows) for name, head, rows in read]
     for one in rounds:
-        _check_plan(recipe, spec, one.rows, folder)
+        _check_plan(making, one.rows, folder)
     return rounds
 
 
 def existing_pool(
-    recipe: Recipe,
+    making: Making,
     rounds: Sequence[Round],
     folder: RunFolder,
-    specs: tuple[GeneratorSpec, ScorerSpec],
     launcher: Launcher,
     report: Reporter,
     begin: Pool | None = None,
@@ -68,23 +65,22 @@ def existing_pool(
     """
     pool, left = begin or Pool(), 0
     for one in rounds:
-        tasks = planning.tasks_of(folder.path, one.name, one.rows, specs[0].stage_fingerprint)
+        tasks = planning.tasks_of(folder.path, one.name, one.rows, making.generator.stage_fingerprint)
         made = [task for task in tasks if commit.find(task) is not None]
         left += sum(map(len, tasks)) - sum(map(len, made))
         pool.manifests[one.name] = one.content_sha256
         pool.tasks.extend(task.task_hash for task in made)
-        launcher.map([task for task in made if not is_done(task, specs[1])], Generate(specs[0]), Score(specs[1]))
-        collect(made, one.rows, specs[1], pool, folder)
+        launcher.map([task for task in made if not is_done(task, making.scorer)], *making.steps)
+        collect(made, one.rows, making.scorer, pool, folder)
     if left:
         command = f"fairshards generate {shell_path(folder.root)}"
         report.say(f"{left} planned samples were never made; `{command}` makes them")
-    add_compared_scores(recipe, pool, folder)
-    return pool, decide_on(recipe, pool)
+    making.compare(pool)
+    return pool, decide_on(making.recipe, pool)
 
 
 def earlier_samples(
-    recipe: Recipe,
-    specs: tuple[GeneratorSpec, ScorerSpec],
+    making: Making,
     folder: RunFolder,
     pool: Pool,
     previous: Sequence[str],
@@ -95,41 +91,42 @@ def earlier_samples(
     the earlier plans become a plan manifest of their own, so that ids stay unique.
     """
     plans = [name for name in previous if name.startswith("plan/") and name not in pool.manifests]
-    rows = {row["sample_id"]: row for name in plans for row in _left_over(recipe, specs[0], folder, pool, name)}
+    rows = {row["sample_id"]: row for name in plans for row in _left_over(making, folder, pool, name)}
     if not rows:
         return {}
     ordered = sorted(rows.values(), key=lambda row: (row["y"], row["b"], row["replicate"]))
-    name, head = commit_plan(recipe, "earlier", ordered, folder)
+    name, head = commit_plan(making.recipe.quota.shard_size, "earlier", ordered, folder)
     found = {name: head.content_sha256}
-    for task in planning.tasks_of(folder.path, name, ordered, specs[0].stage_fingerprint):
+    for task in planning.tasks_of(folder.path, name, ordered, making.generator.stage_fingerprint):
         made = commit.find(task)
-        scored = commit.find(score_task_of(made, specs[1])) if made else None
+        scored = commit.find(score_task_of(made, making.scorer)) if made else None
         found.update({record.manifest: record.content_sha256 for record in (made, scored) if record})
     return found
 
 
 def _left_over(
-    recipe: Recipe, spec: GeneratorSpec, folder: RunFolder, pool: Pool, plan: str
+    making: Making, folder: RunFolder, pool: Pool, plan: str
 ) -> Iterator[Row]:
     """Yield the rows of an earlier plan's shards that were made, that the recipe plans so, and that the pool lacks."""
     try:
         rows = manifest.read_rows(folder.root / plan)[1]
     except ManifestError:
         return
-    asked, taken = _planned_now(recipe, spec, rows), {candidate.sample["sample_id"] for candidate in pool.candidates}
-    for task in planning.tasks_of(folder.path, plan, rows, spec.stage_fingerprint):
+    asked, taken = _planned_now(making, rows), {candidate.sample["sample_id"] for candidate in pool.candidates}
+    for task in planning.tasks_of(folder.path, plan, rows, making.generator.stage_fingerprint):
         own = rows[task.start : task.stop]
         left = all(row["sample_id"] not in taken and _agrees(row, asked, "y", "b", "task") for row in own)
         if left and commit.find(task):
             yield from own
 
 
-def _planned_now(recipe: Recipe, spec: GeneratorSpec, rows: Sequence[Row]) -> dict[str, Row]:
+def _planned_now(making: Making, rows: Sequence[Row]) -> dict[str, Row]:
     """Return what the recipe plans now where these rows stand, in whole shards, by sample id."""
+    recipe = making.recipe
     size, groups = recipe.quota.shard_size, {recipe.group_name(*group): group for group in recipe.groups}
     known = [row for row in rows if row["group_name"] in groups]
     shards = {(groups[row["group_name"]], row["replicate"] // size) for row in known}
-    planned = (row for shard in shards for row in planning.shard_rows(recipe, spec, *shard, 0))
+    planned = (row for shard in shards for row in making.shard_rows(*shard, 0))
     return {row["sample_id"]: row for row in planned}
 
 
@@ -139,9 +136,9 @@ def _agrees(row: Row, planned: Mapping[str, Row], *names: str) -> bool:
     return other is not None and all(row[name] == other[name] for name in names)
 
 
-def _check_plan(recipe: Recipe, spec: GeneratorSpec, rows: Sequence[Row], folder: RunFolder) -> None:
+def _check_plan(making: Making, rows: Sequence[Row], folder: RunFolder) -> None:
     """Compare every row of a plan with what the recipe plans in its place."""
-    planned = _planned_now(recipe, spec, rows)
+    planned = _planned_now(making, rows)
     if not all(_agrees(row, planned, "y", "b") for row in rows):
         raise RecipeError(
             f"the samples in {folder.root} were made with another seed, prompt, generator or group than the recipe "

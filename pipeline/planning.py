@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from catalogs.identity import canonical_json, digest, noise_seed, sample_id, task_hash
+from pipeline.planned import Planned
 from pipeline.quota import Group
 from pipeline.recipe import ClassPrompt, Recipe
 from transforms.specs import GeneratorSpec
@@ -24,7 +25,7 @@ def shard_rows(recipe: Recipe, spec: GeneratorSpec, group: Group, shard: int, ro
     ]
 
 
-def shard_name(recipe: Recipe, group: Group, shard: int) -> str:
+def shard_name(recipe: Planned, group: Group, shard: int) -> str:
     """Return the readable name of a generate task: "landbird-water-0003"."""
     return "-".join([*(_slug(part) for part in recipe.group_name(*group).split("|")), f"{shard:04d}"])
 
@@ -34,7 +35,7 @@ def shards_for(samples: int, size: int) -> int:
     return math.ceil(samples / size)
 
 
-def first_round(recipe: Recipe, totals: Mapping[Group, int]) -> dict[Group, int]:
+def first_round(recipe: Planned, totals: Mapping[Group, int]) -> dict[Group, int]:
     """Return how many shards of each group the first round makes: the quota and the surplus."""
     size = recipe.quota.shard_size
     return {
@@ -44,7 +45,7 @@ def first_round(recipe: Recipe, totals: Mapping[Group, int]) -> dict[Group, int]
 
 
 def next_round(
-    recipe: Recipe, made: Mapping[Group, int], passed: Mapping[Group, int], missing: Mapping[Group, int]
+    recipe: Planned, made: Mapping[Group, int], passed: Mapping[Group, int], missing: Mapping[Group, int]
 ) -> dict[Group, int]:
     """Return how many further shards each group needs, from the acceptance seen so far.
 

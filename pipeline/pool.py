@@ -15,11 +15,12 @@ from filters.registry import FILTERS
 from pipeline.calibrating import CalibrationSets
 from pipeline.curation import Candidate, Decision, decide
 from pipeline.quota import Group
-from pipeline.recipe import Recipe, RecipeError
+from pipeline.planned import Planned
+from pipeline.recipe import RecipeError
 from pipeline.runfolder import RunFolder
 from transforms import commit
 from transforms.score import score_task_of
-from transforms.specs import ScorerSpec
+from transforms.specs import Staged
 from transforms.task import ShardTask
 
 Row = dict[str, Any]
@@ -43,7 +44,7 @@ class Pool:
     notes: dict[str, str] = field(default_factory=dict)
     sets: CalibrationSets = field(default_factory=CalibrationSets)
 
-    def identity(self, scorer: ScorerSpec) -> list[str]:
+    def identity(self, scorer: Staged) -> list[str]:
         """What a curation's name rests on: the scorer and the tasks' hashes, not measured floats.
 
         Scores move by 1e-7 with the number of threads; a name over them would differ between runners that
@@ -66,7 +67,7 @@ class Pool:
         return Counter(candidate.group for candidate in self.candidates if not is_edit(candidate.sample))
 
 
-def decide_on(recipe: Recipe, pool: Pool) -> Decision:
+def decide_on(recipe: Planned, pool: Pool) -> Decision:
     """Return the filters' decision on the pool, with limits measured on it or on its calibration sets.
 
     Raises:
@@ -86,23 +87,23 @@ def decide_on(recipe: Recipe, pool: Pool) -> Decision:
 
 
 def commit_plan(
-    recipe: Recipe, title: str, rows: list[Row], folder: RunFolder, more: Sequence[Any] = ()
+    shard_size: int, title: str, rows: list[Row], folder: RunFolder, more: Sequence[Any] = ()
 ) -> tuple[str, manifest.Head]:
     """Commit plan rows; the hash covers what the ids don't: tasks, numbers of class and bias value, and ``more``."""
     facts = [[row["task"], row["y"], row["b"]] for row in rows] + list(more)
     hashed = task_hash("plan", "plan/2", [row["sample_id"] for row in rows], [], facts)
     name = f"plan/{title}-{hashed[:TASK_DIGITS]}.parquet"
-    head = folder.commit(name, "plan", title, rows, task_hash=hashed, row_group=recipe.quota.shard_size)
+    head = folder.commit(name, "plan", title, rows, task_hash=hashed, row_group=shard_size)
     return name, head
 
 
-def is_done(task: ShardTask, scorer: ScorerSpec) -> bool:
+def is_done(task: ShardTask, scorer: Staged) -> bool:
     """Tell whether a task's samples are made and scored."""
     made = commit.find(task)
     return made is not None and commit.find(score_task_of(made, scorer)) is not None
 
 
-def collect(tasks: Sequence[ShardTask], rows: Sequence[Row], scorer: ScorerSpec, pool: Pool, folder: RunFolder) -> None:
+def collect(tasks: Sequence[ShardTask], rows: Sequence[Row], scorer: Staged, pool: Pool, folder: RunFolder) -> None:
     """Add the samples of finished tasks, whose plan rows are ``rows``, to the pool."""
     plan = {row["sample_id"]: row for row in rows}
     for task in tasks:

@@ -6,26 +6,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipeline import planning
-from pipeline.compared import add_compared_scores
 from pipeline.curation import Decision
 from pipeline.jobs import Launcher
+from pipeline.making import Making
 from pipeline.pool import Pool, collect, commit_plan, decide_on, is_done
 from pipeline.progress import Reporter
 from pipeline.quota import Group, Quota
-from pipeline.recipe import Recipe
 from pipeline.runfolder import RunFolder
 from transforms import commit
-from transforms.generate import Generate
-from transforms.score import Score
-from transforms.specs import GeneratorSpec, ScorerSpec
 from transforms.task import ShardTask
 
 
 def synthesis_stage(
-    recipe: Recipe,
+    making: Making,
     quotas: Mapping[Group, Quota],
     folder: RunFolder,
-    specs: tuple[GeneratorSpec, ScorerSpec],
     launcher: Launcher,
     report: Reporter,
     committed: Callable[[Pool], None],
@@ -39,8 +34,8 @@ def synthesis_stage(
     Raises:
         RecipeError: a filter needs a score that no picture has.
     """
-    pool = begin or Pool()
-    add_compared_scores(recipe, pool, folder)
+    recipe, pool = making.recipe, begin or Pool()
+    making.compare(pool)
     decision = decide_on(recipe, pool)
     missing = decision.missing(quotas)
     if pool.candidates:
@@ -48,9 +43,9 @@ def synthesis_stage(
         report.say(f"edits: {len(pool.candidates)} are samples, {kept} pass the filters, {short} missing")
     wanted = planning.first_round(recipe, {group: missing.get(group, 0) for group in quotas})
     for number in range(recipe.quota.max_rounds):
-        if _round(recipe, number, wanted, pool, folder, specs, launcher, report):
+        if _round(making, number, wanted, pool, folder, launcher, report):
             committed(pool)
-        add_compared_scores(recipe, pool, folder)
+        making.compare(pool)
         decision = decide_on(recipe, pool)
         missing = decision.missing(quotas)
         passed = {group: decision.generated(group) for group in recipe.groups}
@@ -65,12 +60,11 @@ def synthesis_stage(
 
 
 def _round(
-    recipe: Recipe,
+    making: Making,
     number: int,
     wanted: Mapping[Group, int],
     pool: Pool,
     folder: RunFolder,
-    specs: tuple[GeneratorSpec, ScorerSpec],
     launcher: Launcher,
     report: Reporter,
 ) -> bool:
@@ -81,22 +75,22 @@ def _round(
     """
     rows = [
         row
-        for group in recipe.groups
+        for group in making.recipe.groups
         for offset in range(wanted.get(group, 0))
-        for row in planning.shard_rows(recipe, specs[0], group, pool.shards[group] + offset, number)
+        for row in making.shard_rows(group, pool.shards[group] + offset, number)
     ]
     pool.shards.update(wanted)
-    name, head = commit_plan(recipe, f"round-{number}", rows, folder)
+    name, head = commit_plan(making.recipe.quota.shard_size, f"round-{number}", rows, folder)
     pool.manifests[name] = head.content_sha256
-    tasks = planning.tasks_of(folder.path, name, rows, specs[0].stage_fingerprint)
-    todo = [task for task in tasks if not is_done(task, specs[1])]
+    tasks = planning.tasks_of(folder.path, name, rows, making.generator.stage_fingerprint)
+    todo = [task for task in tasks if not is_done(task, making.scorer)]
     generated = [task for task in tasks if commit.find(task) is None]
     pool.tasks.extend(task.task_hash for task in tasks)
     total = sum(map(len, tasks))
     with report.watch(f"round {number}: generating and scoring", total, lambda: _scored(tasks, folder)):
-        launcher.map(todo, Generate(specs[0]), Score(specs[1]))
+        launcher.map(todo, *making.steps)
     pool.generated += sum(map(len, generated))
-    collect(tasks, rows, specs[1], pool, folder)
+    collect(tasks, rows, making.scorer, pool, folder)
     return bool(todo)
 
 

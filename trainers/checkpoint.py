@@ -82,6 +82,30 @@ def load_steps(path: Path, task: str, model: nn.Module, optimiser: torch.optim.O
     return [float(loss) for loss in losses]
 
 
+def save_parts(
+    path: Path, task: str, history: Sequence[Any], parts: Mapping[str, tuple[nn.Module, torch.optim.Optimizer | None]],
+    more: State,
+) -> None:
+    """Write a training of several networks: each with its Adam's moments, where it has one, and further tensors."""
+    tensors = {f"more.{name}": tensor for name, tensor in more.items()}
+    for part, (model, optimiser) in parts.items():
+        tensors |= {f"{part}:{name}": tensor for name, tensor in _state(model, optimiser).items()}
+    _write(path, task, json.dumps(list(history)), tensors)
+
+
+def load_parts(
+    path: Path, task: str, parts: Mapping[str, tuple[nn.Module, torch.optim.Optimizer | None]]
+) -> tuple[list[Any], State] | None:
+    """Restore the networks and optimisers of ``save_parts``; return history and further tensors, None without a file."""
+    found = _read(path, task)
+    if found is None:
+        return None
+    history, tensors = found
+    for part, (model, optimiser) in parts.items():
+        _restore(_under(f"{part}:", tensors), model, optimiser)
+    return history, _under("more.", tensors)
+
+
 def save_weights(path: Path, state: State, metadata: Mapping[str, str]) -> None:
     """Write weights as safetensors; the same weights and metadata give the same bytes.
 
@@ -95,16 +119,20 @@ def contiguous(state: Mapping[str, Tensor]) -> State:
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
 
 
-def _state(model: nn.Module, optimiser: torch.optim.Optimizer) -> State:
+def _state(model: nn.Module, optimiser: torch.optim.Optimizer | None) -> State:
     """Return the model's tensors and Adam's moments, by prefixed names."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    if optimiser is None:
+        return tensors
     for number, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"adam.{number}.{name}": tensor for name, tensor in moments.items()}
     return tensors
 
 
-def _restore(tensors: Mapping[str, Tensor], model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+def _restore(tensors: Mapping[str, Tensor], model: nn.Module, optimiser: torch.optim.Optimizer | None) -> None:
     model.load_state_dict(_under("model.", tensors))
+    if optimiser is None:
+        return
     moments: dict[int, State] = {}
     for name, tensor in _under("adam.", tensors).items():
         number, moment = name.split(".")

@@ -25,7 +25,7 @@ from transforms import commit, embeddings, storage
 from transforms.edit_models import load_segmenter_of
 from transforms.model_stage import LazyModels, StageHandler, use_threads
 from transforms.shards import slice_of
-from transforms.specs import ScorerSpec
+from transforms.specs import ScorerSpec, Staged
 from transforms.task import ShardTask, TaskRecord
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from trainers.reference import ReferenceClassifier
 
 
-def score_task_of(made: TaskRecord, spec: ScorerSpec) -> ShardTask:
+def score_task_of(made: TaskRecord, spec: Staged) -> ShardTask:
     """Return the score task of a generated shard; it reads the same plan rows and the raw manifest."""
     hashed = task_hash("score", spec.stage_fingerprint, [made.task.task_hash], [made.content_sha256])
     return replace(made.task, stage="score", folder="scores", task_hash=hashed)

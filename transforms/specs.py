@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from catalogs.identity import digest
 from filters.preview import PreviewLimits
@@ -12,6 +12,14 @@ from filters.spurious_absence import PhraseContrast
 
 GENERATE_VERSION = "generate/1"
 SCORE_VERSION = "score/3"
+
+
+class Staged(Protocol):
+    """What a worker needs of a stage's models."""
+
+    @property
+    def stage_fingerprint(self) -> str:
+        """What decides the stage's results."""
 
 
 class HasHints:

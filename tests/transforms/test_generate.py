@@ -36,7 +36,7 @@ def plan_shards(folder: Path, run: Path, shards: int) -> tuple[list[ShardTask], 
     recipe = small_recipe(folder, "quota.shard_size=4")
     spec = generator_spec(recipe)
     rows = [row for shard in range(shards) for row in planning.shard_rows(recipe, spec, (0, 1), shard, 0)]
-    name, _ = commit_plan(recipe, "round-0", rows, RunFolder(run))
+    name, _ = commit_plan(recipe.quota.shard_size, "round-0", rows, RunFolder(run))
     tasks = planning.tasks_of(str(run), name, rows, spec.stage_fingerprint)
     return tasks, LazyGenerator(spec), LazyScorer(scorer_spec(recipe))
 

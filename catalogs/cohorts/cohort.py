@@ -1,0 +1,65 @@
+"""A cohort: a table of people with its schema, a train/test split by patient, and what could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from catalogs.cohorts.schema import CohortError, Schema
+
+SCHEMA_KEY = b"fairshards.cohort"
+SPLIT = "split"
+"""The column that says train or test. It is no feature."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A row that isn't used: its number in the file (from 0), a short reason, and a sentence without its values."""
+
+    row: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """People, one row each: the schema's columns in order and, where the split is fixed, ``split``.
+
+    Attributes:
+        schema: What the columns are.
+        rows: Categories as strings, integers as int64, numerics as float64; null is missing.
+        rejects: Rows that were left out.
+        counts: What the cohort's making counted, e.g. admissions left out by each rule; never a value of a person.
+    """
+
+    schema: Schema
+    rows: pa.Table
+    rejects: tuple[Problem, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """Write the rows as Parquet with the schema in the file's metadata."""
+        metadata = {SCHEMA_KEY: self.schema.to_json().encode()}
+        pq.write_table(self.rows.replace_schema_metadata(metadata), path, compression="zstd")
+
+
+def read_cohort(path: Path) -> Cohort:
+    """Return the cohort of a Parquet file that ``Cohort.write`` wrote.
+
+    Raises:
+        CohortError: there is no such file, or it has no schema.
+    """
+    if not path.is_file():
+        raise CohortError(f"no cohort at {path}: expected a Parquet file that fairshards wrote")
+    try:
+        rows = pq.read_table(path)
+    except pa.ArrowException as error:
+        raise CohortError(f"{path} is no readable Parquet file") from error
+    metadata = rows.schema.metadata or {}
+    if SCHEMA_KEY not in metadata:
+        raise CohortError(f"{path} is a Parquet file without a cohort's schema; make it with catalogs.cohorts")
+    return Cohort(Schema.from_json(metadata[SCHEMA_KEY]), rows.replace_schema_metadata(None))

@@ -1,0 +1,125 @@
+"""What the columns of a cohort are: kinds, units, valid ranges, rules between columns, label and protected attributes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["numeric", "integer", "category"]
+
+
+class CohortError(ValueError):
+    """A cohort can't be read or isn't what its schema says. No message holds a patient's values."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        name: Its name in the table.
+        kind: numeric (measured to ``decimals``), integer, or category.
+        decimals: The precision of a numeric column as it was charted.
+        low, high: The least and the largest valid value, both valid; None where there is no bound.
+        categories: The values of a category, in a fixed order; ordered ones from least to most.
+        unit: Of a number, e.g. "mmHg".
+        meaning: A sentence for people.
+    """
+
+    name: str
+    kind: Kind
+    decimals: int = 0
+    low: float | None = None
+    high: float | None = None
+    categories: tuple[str, ...] = ()
+    unit: str = ""
+    meaning: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind == "category" and len(self.categories) < 2:
+            raise CohortError(f"column {self.name!r} is a category with {len(self.categories)} value; it tells nothing: "
+                              "leave it out, or list its categories")
+        if self.kind != "category" and self.categories:
+            raise CohortError(f"column {self.name!r} is {self.kind}, but lists categories")
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise CohortError(f"column {self.name!r} has low {self.low} and high {self.high}; low must be the smaller")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule between columns as an SQL expression; a row breaks it where it is false (unknown, with NULLs, passes)."""
+
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a cohort, which of them is the label y (a category of two: no, yes), and which are protected."""
+
+    name: str
+    columns: tuple[Column, ...]
+    label: str
+    protected: tuple[str, ...]
+    rules: tuple[Rule, ...] = ()
+    source: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.columns]
+        if len(set(names)) < len(names):
+            raise CohortError(f"schema {self.name!r} has a column twice: {sorted({n for n in names if names.count(n) > 1})}")
+        for name in (self.label, *self.protected):
+            if name not in names:
+                raise CohortError(f"schema {self.name!r} has no column {name!r}; it has {names}")
+            if self[name].kind != "category":
+                raise CohortError(f"column {name!r} is {self[name].kind}; label and protected attributes are categories")
+        if len(self[self.label].categories) != 2:
+            raise CohortError(f"label {self.label!r} has categories {list(self[self.label].categories)}, expected two")
+        if self.label in self.protected:
+            raise CohortError(f"the label {self.label!r} is also protected: then fairness has nothing to compare. "
+                              "Name another column in protected")
+
+    def __getitem__(self, name: str) -> Column:
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise CohortError(f"schema {self.name!r} has no column {name!r}; it has {self.names}")
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names in order."""
+        return [column.name for column in self.columns]
+
+    @property
+    def features(self) -> list[str]:
+        """The names of all columns but the label."""
+        return [name for name in self.names if name != self.label]
+
+    def without(self, names: Sequence[str]) -> Schema:
+        """Return the schema without some columns, and without the rules that name them."""
+        kept = tuple(column for column in self.columns if column.name not in names)
+        rules = tuple(rule for rule in self.rules if not any(name in rule.sql for name in names))
+        protected = tuple(name for name in self.protected if name not in names)
+        return Schema(self.name, kept, self.label, protected, rules, self.source, self.notes)
+
+    def to_json(self) -> str:
+        """Return the schema as JSON, as it stands in a Parquet file's metadata."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Schema:
+        """Return the schema that ``to_json`` wrote.
+
+        Raises:
+            CohortError: it is none.
+        """
+        try:
+            raw: dict[str, Any] = json.loads(text)
+            columns = tuple(Column(**{**one, "categories": tuple(one["categories"])}) for one in raw.pop("columns"))
+            rules = tuple(Rule(**one) for one in raw.pop("rules"))
+            return cls(**{**raw, "columns": columns, "rules": rules, "protected": tuple(raw["protected"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise CohortError(f"the schema can't be read: {error}") from error

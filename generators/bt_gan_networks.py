@@ -1,0 +1,184 @@
+"""Bt-GAN's networks (methods 4.2): a conditional generator, a conditional discriminator, and the classifier.
+
+They see a row as ``TableEncoding`` gives it: normal scores first, then one-hot blocks. y and s go in beside it, one-hot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from generators.table_encoding import TableEncoding
+
+LARGEST_SCORE = 4.0
+"""Scores stay inside (-4, 4): one row in 30,000 of a normal distribution lies beyond."""
+LARGEST_LOGIT = 8.0
+NEVER = -1e9
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What decides the networks' shapes.
+
+    Attributes:
+        numerics: How many scores a row begins with.
+        blocks: The sizes of the one-hot blocks after them.
+        gates: Per score, the number of the block that says whether it is there; -1: it always is.
+        classes, groups: How many values y and s have.
+        noise, hidden, depth: Of the generator's input; of every hidden layer; how many there are.
+        dropout: Of the discriminator.
+    """
+
+    numerics: int
+    blocks: tuple[int, ...]
+    gates: tuple[int, ...]
+    classes: int
+    groups: int
+    noise: int = 100
+    hidden: int = 128
+    depth: int = 3
+    dropout: float = 0.0
+
+    @property
+    def width(self) -> int:
+        """How many numbers a row has."""
+        return self.numerics + sum(self.blocks)
+
+    @property
+    def condition(self) -> int:
+        """How many numbers y and s have together."""
+        return self.classes + self.groups
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Shape:
+        """Return the shape that ``to_json`` wrote."""
+        return cls(**{**said, "blocks": tuple(said["blocks"]), "gates": tuple(said["gates"])})
+
+
+def shape_of(encoding: TableEncoding, noise: int, hidden: int, depth: int, dropout: float) -> Shape:
+    """Return the shape of networks for an encoding."""
+    where = {block.column: number for number, block in enumerate(encoding.blocks)}
+    return Shape(
+        len(encoding.numerics), tuple(len(block.states) for block in encoding.blocks),
+        tuple(where.get(name, -1) for name in encoding.numerics), len(encoding.classes), len(encoding.groups),
+        noise, hidden, depth, dropout,
+    )  # fmt: skip
+
+
+def one_hot(y: Tensor, s: Tensor, shape: Shape) -> Tensor:
+    """Return float32[n, classes + groups] of int64[n] class numbers."""
+    parts = [functional.one_hot(y, shape.classes), functional.one_hot(s, shape.groups)]
+    return torch.cat(parts, 1).float()
+
+
+class Generator(nn.Module):
+    """G(z, y, s): a row. Blocks are straight-through Gumbel-softmax: one-hot forward, soft backward."""
+
+    flat: Tensor
+    place: Tensor
+    there: Tensor
+    gate: Tensor
+    always: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        layers: list[nn.Module] = []
+        width = shape.noise + shape.condition
+        for _ in range(shape.depth):
+            layers += [nn.Linear(width, shape.hidden), nn.BatchNorm1d(shape.hidden), nn.ReLU(inplace=True)]
+            width = shape.hidden
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(width, shape.width)
+        self.linear = nn.Linear(shape.noise + shape.condition, shape.width, bias=False)
+        self._lay_out_blocks(shape)
+
+    def _lay_out_blocks(self, shape: Shape) -> None:
+        """All blocks are drawn at once, padded to the widest: ``place`` says where each state's logit stands."""
+        count, widest = len(shape.blocks), max(shape.blocks, default=1)
+        place, there = torch.zeros(count, widest, dtype=torch.long), torch.zeros(count, widest, dtype=torch.bool)
+        starts, start = [], shape.numerics
+        for number, size in enumerate(shape.blocks):
+            place[number, :size], there[number, :size] = torch.arange(start, start + size), True
+            starts.append(start - shape.numerics)
+            start += size
+        gates = torch.tensor([starts[gate] if gate >= 0 else 0 for gate in shape.gates], dtype=torch.long)
+        for name, value in {
+            "place": place, "there": there, "flat": there.flatten().nonzero()[:, 0], "gate": gates,
+            "always": torch.tensor([gate < 0 for gate in shape.gates], dtype=torch.bool),
+        }.items():  # fmt: skip
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, z: Tensor, condition: Tensor, uniform: Tensor, tau: float) -> Tensor:
+        """Return float32[n, width].
+
+        Args:
+            z: float32[n, noise], standard normal.
+            condition: float32[n, classes + groups], as ``one_hot``.
+            uniform: float32[n, blocks, widest], in (0, 1): the Gumbel noise of the blocks.
+            tau: The temperature of the backward pass.
+        """
+        given = torch.cat([z, condition], 1)
+        out = (self.head(self.body(given)) + self.linear(given)).float()
+        scores = LARGEST_SCORE * torch.tanh(out[:, : self.shape.numerics] / LARGEST_SCORE)
+        if not self.shape.blocks:
+            return scores
+        logits = out[:, self.place].masked_fill(~self.there, NEVER)
+        soft = ((logits - torch.log(-torch.log(uniform))) / tau).softmax(-1)
+        hard = torch.zeros_like(soft).scatter_(-1, soft.argmax(-1, keepdim=True), 1.0)
+        states = (hard - soft.detach() + soft).flatten(1)[:, self.flat]
+        if self.shape.numerics:
+            scores = scores * torch.where(self.always, torch.ones_like(scores[:1]), states[:, self.gate])
+        return torch.cat([scores, states], 1)
+
+    @property
+    def uniforms(self) -> tuple[int, int]:
+        """The shape of a row's ``uniform``."""
+        return (int(self.there.shape[0]), int(self.there.shape[1])) if self.shape.blocks else (0, 1)
+
+
+class Classifier(nn.Module):
+    """C(x): the logit of y = 1. It doesn't see s, so its answers depend on s through other columns alone."""
+
+    def __init__(self, width: int, hidden: int = 64, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, 1)
+        self.body = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return float32[n] logits of rows float32[n, width]."""
+        logits: Tensor = (self.linear(x) + self.body(x))[:, 0].float()
+        return logits
+
+
+class Discriminator(nn.Module):
+    """D(x, y, s): the logit of "real", log p_data - log p_G at the optimum: the log density ratio.
+
+    It also reads what the classifier says of x, so that G must get right how the columns together tell of y: in a row of
+    30 columns a discriminator finds that last.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        width = shape.width + shape.condition + 1
+        for _ in range(shape.depth):
+            layers += [nn.Linear(width, shape.hidden), nn.LayerNorm(shape.hidden), nn.LeakyReLU(0.2, inplace=True)]
+            layers += [nn.Dropout(shape.dropout)] if shape.dropout else []
+            width = shape.hidden
+        self.body = nn.Sequential(*layers, nn.Linear(width, 1))
+
+    def forward(self, x: Tensor, condition: Tensor, told: Tensor) -> Tensor:
+        """Return float32[n] logits; ``told`` is float32[n], the classifier's logits of x."""
+        told = told.clamp(-LARGEST_LOGIT, LARGEST_LOGIT)[:, None]
+        logits: Tensor = self.body(torch.cat([x, condition, told], 1))[:, 0].float()
+        return logits

@@ -1,0 +1,182 @@
+"""A trained Bt-GAN as a generator of rows: one safetensors file, and ``sample`` in the style of CTGAN.
+
+Bt-GAN (JAIR 79, 2024) has no public code: this is a reconstruction (methods 4.2).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from catalogs.cohorts.schema import CohortError
+from catalogs.identity import canonical_json, digest
+from catalogs.manifest import write_local
+from generators.bt_gan_networks import Classifier, Discriminator, Generator, Shape, one_hot
+from generators.rejection import Rejection
+from generators.row_noise import normal, uniform
+from generators.table_encoding import TableEncoding
+
+FORMAT = "bt-gan/1"
+BATCH = 4096
+REJECTION_TURNS = 30
+_PARTS = ("generator", "classifier", "discriminator")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Generated rows: the table, and each row's log density ratio (float32[n]; high: like real ones)."""
+
+    rows: pd.DataFrame
+    ratios: NDArray[np.float32]
+
+
+@dataclass
+class BtGan:
+    """A trained Bt-GAN.
+
+    Attributes:
+        encoding: How rows are encoded, with the schema.
+        shape: The networks'.
+        generator, classifier, discriminator: The networks, in evaluation mode.
+        rejection: Discriminator rejection sampling, or None.
+        joint: float64[classes, groups], the shares of (y, s) that the constraint asks for; sums to 1.
+        settings: What it was trained with.
+    """
+
+    encoding: TableEncoding
+    shape: Shape
+    generator: Generator
+    classifier: Classifier
+    discriminator: Discriminator
+    rejection: Rejection | None
+    joint: NDArray[np.float64]
+    settings: Mapping[str, Any]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.generator.parameters()).device
+
+    @property
+    def groups(self) -> list[tuple[int, int]]:
+        """The (y, s) pairs that training had, class-major."""
+        return [(int(y), int(s)) for y, s in zip(*np.nonzero(self.joint), strict=True)]
+
+    @torch.inference_mode()
+    def draw(self, y: NDArray[np.int64], s: NDArray[np.int64], seeds: NDArray[np.uint64]) -> Drawn:
+        """Return one row for each (y, s, seed), each independent of the others: int64[n], int64[n], uint64[n]."""
+        rows: list[NDArray[np.float32]] = []
+        ratios: list[NDArray[np.float32]] = []
+        for start in range(0, len(seeds), BATCH):
+            part = slice(start, start + BATCH)
+            condition = one_hot(*(self._to(torch.from_numpy(value[part])) for value in (y, s)), self.shape)
+            x = self._rows(seeds[part], condition)
+            rows.append(x.cpu().numpy())
+            ratios.append(self.discriminator(x, condition, self.classifier(x)).cpu().numpy())
+        if not rows:
+            return Drawn(self.encoding.decode(np.zeros((0, self.shape.width), np.float32), y, s), np.zeros(0, np.float32))
+        return Drawn(self.encoding.decode(np.concatenate(rows), y, s), np.concatenate(ratios))
+
+    def sample(self, count: int, seed: int = 0, joint: NDArray[np.float64] | None = None) -> pd.DataFrame:
+        """Return ``count`` rows, (y, s) drawn from ``joint`` (default: the trained one), rejection sampling included."""
+        generator = np.random.default_rng(seed)
+        shares = (self.joint if joint is None else joint).ravel()
+        pair = generator.choice(len(shares), count, p=shares / shares.sum())
+        y, s = pair // self.shape.groups, pair % self.shape.groups
+        if self.rejection is None:
+            return self.draw(y, s, generator.integers(0, 2**64, count, np.uint64)).rows
+        return self._accepted(y, s, generator)
+
+    def _accepted(self, y: NDArray[np.int64], s: NDArray[np.int64], generator: np.random.Generator) -> pd.DataFrame:
+        """Return a row that rejection sampling accepts for each (y, s), in their order."""
+        assert self.rejection is not None
+        found: list[pd.DataFrame] = []
+        left = np.arange(len(y))
+        for turn in range(REJECTION_TURNS):
+            drawn = self.draw(y[left], s[left], generator.integers(0, 2**64, len(left), np.uint64))
+            keep = generator.random(len(left)) < self.rejection.acceptance(drawn.ratios)
+            keep |= turn == REJECTION_TURNS - 1  # a group that the discriminator always tells still gets its rows
+            found.append(drawn.rows[keep].set_axis(left[keep]))
+            left = left[~keep]
+            if not len(left):
+                break
+        return pd.concat(found).sort_index() if found else self.draw(y, s, np.zeros(0, np.uint64)).rows
+
+    def _rows(self, seeds: NDArray[np.uint64], condition: Tensor) -> Tensor:
+        blocks, widest = self.generator.uniforms
+        z = self._to(torch.from_numpy(normal(seeds, 0, self.shape.noise)))
+        u = torch.from_numpy(uniform(seeds, self.shape.noise, blocks * widest)).reshape(-1, blocks, widest)
+        x: Tensor = self.generator(z, condition, self._to(u), 1.0)
+        return x
+
+    def _to(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device)
+
+    def save(self, path: Path) -> str:
+        """Write the model and return its fingerprint, 64 hex digits; the same model gives the same bytes."""
+        tensors = {f"{part}.{name}": tensor.detach().cpu().contiguous()
+                   for part in _PARTS for name, tensor in getattr(self, part).state_dict().items()}  # fmt: skip
+        said = {
+            "format": FORMAT,
+            "encoding": self.encoding.to_json(),
+            "shape": self.shape.to_json(),
+            "rejection": self.rejection.to_json() if self.rejection else None,
+            "joint": self.joint.tolist(),
+            "settings": dict(self.settings),
+        }
+        data = save(tensors, metadata={"fairshards": canonical_json(said)})
+        write_local(path, data)
+        return fingerprint(data)
+
+    @classmethod
+    def load(cls, path: Path, device: str = "cpu") -> BtGan:
+        """Return the model of a file that ``save`` wrote.
+
+        Raises:
+            CohortError: there is none, or it is another kind of file.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                said = json.loads((file.metadata() or {}).get("fairshards", "{}"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise CohortError(f"no Bt-GAN at {path}: {error}") from error
+        if said.get("format") != FORMAT:
+            raise CohortError(f"{path} is no Bt-GAN of format {FORMAT!r}, but {said.get('format')!r}; train it again")
+        shape = Shape.from_json(said["shape"])
+        encoding = TableEncoding.from_json(said["encoding"])
+        networks = networks_of(shape)
+        for part, network in zip(_PARTS, networks, strict=True):
+            prefix = f"{part}."
+            network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+            network.eval().to(device)
+        rejection = Rejection(**said["rejection"]) if said["rejection"] else None
+        return cls(encoding, shape, *networks, rejection, np.array(said["joint"]), said["settings"])
+
+
+def networks_of(shape: Shape) -> tuple[Generator, Classifier, Discriminator]:
+    """Return new networks of a shape."""
+    return Generator(shape), Classifier(shape.width), Discriminator(shape)
+
+
+def fingerprint(data: bytes) -> str:
+    """Return what stands for a model's file: 64 hex digits over its bytes."""
+    import hashlib
+
+    return digest(["bt-gan", hashlib.sha256(data).hexdigest()])
+
+
+def row_seeds(seeds: Sequence[int]) -> NDArray[np.uint64]:
+    """Return the noise seeds of planned rows as ``draw`` takes them."""
+    return np.array(seeds, dtype=np.uint64)

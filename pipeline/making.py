@@ -1,0 +1,46 @@
+"""What rounds of synthesis need to know of what is made: pictures or rows of health records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.compared import add_compared_scores
+from pipeline.planned import Planned
+from pipeline.planning import shard_rows
+from pipeline.pool import Pool, Row
+from pipeline.quota import Group
+from pipeline.recipe import Recipe
+from pipeline.runfolder import RunFolder
+from transforms.generate import Generate
+from transforms.score import Score
+from transforms.specs import GeneratorSpec, ScorerSpec, Staged
+
+
+@dataclass(frozen=True)
+class Making:
+    """How a recipe's samples are planned, made and scored.
+
+    Attributes:
+        recipe: Its groups, quota and filters.
+        generator, scorer: The specs of the two stages.
+        shard_rows: (group, shard number, round) to the shard's plan rows.
+        steps: The transforms of the two stages.
+        compare: Adds the scores that compare a sample with others to the pool.
+    """
+
+    recipe: Planned
+    generator: Staged
+    scorer: Staged
+    shard_rows: Callable[[Group, int, int], list[Row]]
+    steps: Sequence[Any]
+    compare: Callable[[Pool], None]
+
+
+def picture_making(recipe: Recipe, specs: tuple[GeneratorSpec, ScorerSpec], folder: RunFolder) -> Making:
+    """Return how pictures are made: text to image, then CLIP."""
+    return Making(
+        recipe, *specs, lambda group, shard, number: shard_rows(recipe, specs[0], group, shard, number),
+        (Generate(specs[0]), Score(specs[1])), lambda pool: add_compared_scores(recipe, pool, folder),
+    )  # fmt: skip

@@ -1,0 +1,384 @@
+"""Bt-GAN (JAIR 79, 2024): fair synthetic health records. A reconstruction from methods 4.2, since no code is public.
+
+Stage 1 pre-trains a Triple-GAN (generator, discriminator, classifier) and records every real row's log density ratio.
+The information constraint joins the generator's loss there and stays. Stage 2 goes on with rows drawn by score, so that
+what the generator misses comes up more often, while a second discriminator sees rows drawn uniformly. Stage 3 is
+rejection sampling by that second discriminator: ``generators/ehr.py`` does it when rows are drawn.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from catalogs.cohorts.schema import Schema
+from catalogs.identity import digest
+from generators.bt_gan_networks import Classifier, Discriminator, Generator, Shape, one_hot, shape_of
+from generators.ehr import BtGan, networks_of
+from generators.rejection import Rejection
+from generators.table_encoding import Encoded, TableEncoding
+from trainers.bt_gan_settings import BtGanSettings
+from trainers.checkpoint import load_parts, save_parts
+from trainers.density_ratio import RatioRecord, balance_groups, sampling_scores
+from trainers.errors import TrainerError
+from trainers.joint_shares import constrained_joint, joint_shares
+from trainers.mutual_information import conditional_mutual_information, mutual_information
+from trainers.seeding import part_seed, seeded
+
+VERSION = "bt-gan/1"
+CHUNK = 500
+"""Steps between checkpoints; each chunk has a seed of its own, so a resumed training draws what a whole one would."""
+REJECTION_ROWS = 50 * 256
+TINY = 1e-6
+
+
+@dataclass
+class Losses:
+    """Means over a chunk of steps, for the log: one row a chunk."""
+
+    stage: int
+    step: int
+    discriminator: float
+    generator: float
+    information: float
+    classifier: float
+
+
+@dataclass
+class Fitted:
+    """A trained model and its log. ``weights`` are stage 2's sampling scores of the training rows, float32[n], or None."""
+
+    model: BtGan
+    log: list[Losses] = field(default_factory=list)
+    weights: Tensor | None = None
+
+
+def fit(
+    schema: Schema,
+    rows: pd.DataFrame,
+    settings: BtGanSettings,
+    checkpoint: Path | None = None,
+    progress: Callable[[int], None] = lambda step: None,
+) -> Fitted:
+    """Train a Bt-GAN on a cohort's training rows.
+
+    Args:
+        schema: The cohort's.
+        rows: Its columns; nulls are missing.
+        settings: What to train.
+        checkpoint: A file that the training goes on from, and writes to every 500 steps.
+        progress: Called with the number of finished steps.
+
+    Raises:
+        CohortError: the rows can't be encoded.
+        TrainerError: too few rows, or a loss is NaN.
+    """
+    if len(rows) < 2 * settings.snapshot:
+        raise TrainerError(f"{len(rows)} training rows; a Bt-GAN needs hundreds. Check the cohort's split and rejects")
+    encoding = TableEncoding.fit(schema, settings.attribute, rows)
+    encoded = encoding.encode(rows)
+    training = _Training(encoding, encoded, settings)
+    task = digest([VERSION, settings.identity, encoding.to_json(), _rows_digest(encoded)])
+    training.resume(checkpoint, task)
+    with seeded(settings.seed, training.device):
+        while not training.finished:
+            training.chunk()
+            if checkpoint:
+                training.save(checkpoint, task)
+            progress(training.step)
+        return Fitted(training.model(), training.log, training.weights)
+
+
+def _rows_digest(encoded: Encoded) -> str:
+    parts = (encoded.low, encoded.high, encoded.states, encoded.y, encoded.s)
+    return digest([__import__("hashlib").sha256(np.ascontiguousarray(part).tobytes()).hexdigest() for part in parts])
+
+
+class _Rows:
+    """The encoded training rows on the device; a batch gets new scores, drawn inside the rows' intervals."""
+
+    def __init__(self, encoded: Encoded, shape: Shape, device: torch.device) -> None:
+        def to(array: np.ndarray) -> Tensor:  # type: ignore[type-arg]
+            return torch.from_numpy(array).to(device)
+
+        self.low, self.width = to(encoded.low), to(encoded.high - encoded.low)
+        self.present = to(encoded.present).float()
+        self.y, self.s = to(encoded.y), to(encoded.s)
+        blocks = [functional.one_hot(to(encoded.states[:, number]), size) for number, size in enumerate(shape.blocks)]
+        self.blocks = torch.cat(blocks, 1).float() if blocks else torch.zeros(len(self.y), 0, device=device)
+        self.condition = one_hot(self.y, self.s, shape)
+        self.edge = 0.5 / max(2, len(self.y))
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, which: Tensor) -> Tensor:
+        """Return float32[n, width] rows."""
+        low, width = self.low[which], self.width[which]
+        quantile = (low + width * torch.rand_like(low)).clamp(self.edge, 1 - self.edge)
+        return torch.cat([torch.special.ndtri(quantile) * self.present[which], self.blocks[which]], 1)
+
+
+class _Training:
+    """Where a training stands, and how it takes a chunk of steps."""
+
+    def __init__(self, encoding: TableEncoding, encoded: Encoded, settings: BtGanSettings) -> None:
+        self.settings, self.encoding = settings, encoding
+        self.device = torch.device(settings.device)
+        self.shape = shape_of(encoding, settings.noise, settings.hidden, settings.depth, settings.dropout)
+        self.rows = _Rows(encoded, self.shape, self.device)
+        self.real_joint = joint_shares(encoded.y, encoded.s, self.shape.classes, self.shape.groups)
+        self.joint = constrained_joint(self.real_joint, settings.lam)
+        self.asked = torch.from_numpy(self.joint.ravel()).float().to(self.device)
+        self.step, self.log = 0, list[Losses]()
+        self.record, self.weights = RatioRecord(), None  # type: tuple[RatioRecord, Tensor | None]
+        with seeded(part_seed(settings.seed, "init"), self.device):
+            networks = networks_of(self.shape)
+            self.generator, self.classifier, self.discriminator = (one.to(self.device) for one in networks)
+        self.average = copy.deepcopy(self.generator)
+        self.second = copy.deepcopy(self.discriminator)
+        self.generator_optimiser = self._adam(self.generator)
+        self.discriminator_optimiser = self._adam(self.discriminator)
+        self.second_optimiser = self._adam(self.second)
+        self.classifier_optimiser = torch.optim.AdamW(
+            self.classifier.parameters(), settings.learning_rate, weight_decay=settings.classifier_decay
+        )
+
+    def _adam(self, network: nn.Module) -> torch.optim.Adam:
+        return torch.optim.Adam(network.parameters(), self.settings.learning_rate, betas=(0.5, 0.9))
+
+    @property
+    def total(self) -> int:
+        """All steps of both stages."""
+        return self.settings.steps + self.settings.stage2_steps
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.step >= self.total
+
+    def chunk(self) -> None:
+        """Take the steps up to the next checkpoint."""
+        settings = self.settings
+        torch.manual_seed(part_seed(settings.seed, "chunk", self.step))
+        if not self.step:
+            self._pretrain_classifier()
+        if self.step == settings.steps:
+            self._begin_stage2()
+        stage = 1 if self.step < settings.steps else 2
+        end = min(self.step + CHUNK, settings.steps if stage == 1 else self.total)
+        sums, count, first = torch.zeros(4, device=self.device), 0, self.step
+        while self.step < end:
+            sums += self._one_step(stage)
+            count += 1
+            self.step += 1
+            if stage == 1 and self.step > settings.steps - settings.window and self.step % settings.snapshot == 0:
+                self.record.add(self._ratios())
+        means = (sums / max(1, count)).tolist()
+        if not all(math.isfinite(mean) for mean in means):
+            raise TrainerError(f"Bt-GAN's loss is not finite between steps {first} and {end}: {means}. Lower learning_rate "
+                               f"(it is {settings.learning_rate}), or look for a column of a single extreme value")
+        self.log.append(Losses(stage, self.step, *means))
+
+    def _one_step(self, stage: int) -> Tensor:
+        """Train each network once; return the four losses."""
+        settings = self.settings
+        rate = 0.5 * settings.learning_rate * (1 + math.cos(math.pi * self.step / self.total))
+        for optimiser in (self.generator_optimiser, self.discriminator_optimiser, self.second_optimiser):
+            optimiser.param_groups[0]["lr"] = rate
+        which = self._draw(weighted=stage == 2)
+        real, condition = self.rows.take(which), self.rows.condition[which]
+        with torch.no_grad():
+            made = self._generate(self.generator, condition)
+        wrong = self._pseudo(which, real)
+        critic = self._discriminate(self.discriminator, self.discriminator_optimiser, real, made, condition, wrong)
+        if stage == 2:
+            other = self._draw(weighted=False)
+            given = self.rows.condition[other]
+            with torch.no_grad():
+                fakes = self._generate(self.generator, given)
+            self._discriminate(self.second, self.second_optimiser, self.rows.take(other), fakes, given, None)
+        classifier = self._train_classifier(real, made, which)
+        made_loss, information = self._train_generator()
+        self._follow()
+        return torch.stack([critic, made_loss, information, classifier])
+
+    def _draw(self, weighted: bool) -> Tensor:
+        if weighted and self.weights is not None:
+            return torch.multinomial(self.weights, self.settings.batch, replacement=True)
+        return torch.randint(len(self.rows), (self.settings.batch,), device=self.device)
+
+    def _generate(self, network: Generator, condition: Tensor) -> Tensor:
+        count = len(condition)
+        z = torch.randn(count, self.shape.noise, device=self.device)
+        uniform = torch.rand(count, *network.uniforms, device=self.device).clamp_(1e-7, 1 - 1e-7)
+        x: Tensor = network(z, condition, uniform, self.settings.tau)
+        return x
+
+    def _pseudo(self, which: Tensor, real: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return real rows with labels drawn from the classifier, which the discriminator is to tell (Triple-GAN)."""
+        count = round(self.settings.pseudo * len(which))
+        if not count:
+            return None
+        x = real[:count]
+        with torch.no_grad():
+            y = torch.bernoulli(self.classifier(x).sigmoid()).long()
+        return x, one_hot(y, self.rows.s[which[:count]], self.shape)
+
+    def _discriminate(
+        self, network: Discriminator, optimiser: torch.optim.Optimizer, real: Tensor, made: Tensor, condition: Tensor,
+        wrong: tuple[Tensor, Tensor] | None,
+    ) -> Tensor:
+        """L_D = BCE(D(x, y), 1) + 1/2 BCE(D(G, y), 0) + 1/2 BCE(D(x, C(x)), 0); without the last, the second whole."""
+        parts = [real, made, *([wrong[0]] if wrong else [])]
+        x = torch.cat(parts)
+        given = torch.cat([condition, condition, *([wrong[1]] if wrong else [])])
+        with torch.no_grad():
+            told = self.classifier(x)
+        true, *false = network(x, given, told).split([len(part) for part in parts])
+        share = 1.0 / len(false)
+        loss = functional.softplus(-true).mean() + share * sum(functional.softplus(one).mean() for one in false)
+        _descend(loss, optimiser)
+        return loss.detach()
+
+    def _train_generator(self) -> tuple[Tensor, Tensor]:
+        """L_G = BCE(D(G(z, y, s), y, s), 1) + lambda I, with (y, s) as the constraint asks for them."""
+        settings = self.settings
+        pair = torch.multinomial(self.asked, settings.batch, replacement=True)
+        y, s = pair // self.shape.groups, pair % self.shape.groups
+        condition = one_hot(y, s, self.shape)
+        frozen = [*self.discriminator.parameters(), *self.classifier.parameters()]
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+        x = self._generate(self.generator, condition)
+        told = self.classifier(x)
+        loss = functional.softplus(-self.discriminator(x, condition, told)).mean()
+        information = torch.zeros((), device=self.device)
+        if settings.constraint != "none":
+            information = self._information(told.sigmoid(), y, s)
+        _descend(loss + settings.lam * information, self.generator_optimiser)
+        for parameter in frozen:
+            parameter.requires_grad_(True)
+        return loss.detach(), information.detach()
+
+    def _information(self, probability: Tensor, y: Tensor, s: Tensor) -> Tensor:
+        if self.settings.constraint == "parity":
+            return mutual_information(probability, s, self.shape.groups)
+        return conditional_mutual_information(probability, s, y, self.shape.groups, self.shape.classes)
+
+    def _train_classifier(self, real: Tensor, made: Tensor, which: Tensor) -> Tensor:
+        """L_C = CE(real) + a_adv E_{y ~ C}[BCE(D(x, y), 1)] + a_g CE(C(G(z, y)), y), every few steps."""
+        settings = self.settings
+        if not settings.classifier_every or self.step % settings.classifier_every:
+            return torch.zeros((), device=self.device)
+        self.classifier.train()
+        y = self.rows.y[which]
+        told = self.classifier(real)
+        loss = functional.binary_cross_entropy_with_logits(told, y.float())
+        if settings.adversarial:
+            s, probability = self.rows.s[which], told.sigmoid()
+            answers = [functional.softplus(-self.discriminator(real, one_hot(torch.full_like(y, value), s, self.shape),
+                                                               told.detach())).detach() for value in (0, 1)]  # fmt: skip
+            loss = loss + settings.adversarial * ((1 - probability) * answers[0] + probability * answers[1]).mean()
+        if settings.generated and self.step >= settings.steps // 2:
+            loss = loss + settings.generated * functional.binary_cross_entropy_with_logits(
+                self.classifier(made), y.float()
+            )
+        self.classifier_optimiser.param_groups[0]["lr"] = 0.1 * settings.learning_rate
+        _descend(loss, self.classifier_optimiser)
+        self.classifier.eval()
+        return loss.detach()
+
+    def _pretrain_classifier(self) -> None:
+        settings = self.settings
+        self.classifier.train()
+        for step in range(settings.classifier_steps):
+            which = self._draw(weighted=False)
+            rate = 3 * settings.learning_rate * 0.5 * (1 + math.cos(math.pi * step / settings.classifier_steps))
+            self.classifier_optimiser.param_groups[0]["lr"] = rate
+            loss = functional.binary_cross_entropy_with_logits(
+                self.classifier(self.rows.take(which)), self.rows.y[which].float()
+            )
+            _descend(loss, self.classifier_optimiser)
+        self.classifier.eval()
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Let the averaged generator follow; its batch statistics are taken over."""
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - self.settings.average)
+        for mine, other in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+            mine.copy_(other)
+
+    @torch.no_grad()
+    def _ratios(self) -> Tensor:
+        """Return the log density ratio of every training row, float32[n]."""
+        self.discriminator.eval()
+        found = []
+        for which in torch.arange(len(self.rows), device=self.device).split(4096):
+            x = self.rows.take(which)
+            found.append(self.discriminator(x, self.rows.condition[which], self.classifier(x)))
+        self.discriminator.train()
+        return torch.cat(found)
+
+    def _begin_stage2(self) -> None:
+        """Turn the record into sampling weights, and let the second discriminator begin where the first one is."""
+        group = self.rows.y * self.shape.groups + self.rows.s
+        scores = sampling_scores(self.record, self.settings.k)
+        self.weights = balance_groups(scores, group, self.settings.group_share)
+        self.second.load_state_dict(self.discriminator.state_dict())
+
+    def model(self) -> BtGan:
+        """Return the trained model, with rejection sampling fitted where the settings have it."""
+        second = self.second if self.settings.stage2_steps else self.discriminator
+        networks = [copy.deepcopy(network).eval().requires_grad_(False) for network in (self.average, self.classifier, second)]
+        model = BtGan(self.encoding, self.shape, *networks, None, self.joint, self.settings.identity)  # type: ignore[arg-type]
+        if self.settings.rejection:
+            generator = np.random.default_rng(part_seed(self.settings.seed, "rejection"))
+            pair = generator.choice(self.joint.size, REJECTION_ROWS, p=self.joint.ravel())
+            seeds = generator.integers(0, 2**64, REJECTION_ROWS, np.uint64)
+            drawn = model.draw(pair // self.shape.groups, pair % self.shape.groups, seeds)
+            model.rejection = Rejection.fit(drawn.ratios)
+        return model
+
+    @property
+    def _parts(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer | None]]:
+        return {
+            "generator": (self.generator, self.generator_optimiser), "average": (self.average, None),
+            "discriminator": (self.discriminator, self.discriminator_optimiser),
+            "second": (self.second, self.second_optimiser), "classifier": (self.classifier, self.classifier_optimiser),
+        }  # fmt: skip
+
+    def save(self, path: Path, task: str) -> None:
+        """Write where the training stands."""
+        more = {"mean": self.record.mean, "square": self.record.square}
+        if self.weights is not None:
+            more["weights"] = self.weights
+        history = [[one.stage, one.step, one.discriminator, one.generator, one.information, one.classifier]
+                   for one in self.log]  # fmt: skip
+        save_parts(path, task, [self.step, self.record.count, history], self._parts, more)
+
+    def resume(self, path: Path | None, task: str) -> None:
+        """Go on from a checkpoint of the same task, if there is one."""
+        found = load_parts(path, task, self._parts) if path else None
+        if found is None:
+            return
+        (self.step, count, history), more = found
+        self.record = RatioRecord(count, more["mean"].to(self.device), more["square"].to(self.device))
+        self.weights = more["weights"].to(self.device) if "weights" in more else None
+        self.log = [Losses(*row) for row in history]
+        self.classifier.eval()
+
+
+def _descend(loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
