@@ -10,6 +10,9 @@ from catalogs.manifest import ManifestError
 # What may be there once only, per stage: (table, columns).
 UNIQUE: dict[str, tuple[tuple[str, str], ...]] = {
     "run": (("runs", "run_id"),),
+    "cohort": (("cohort_groups", "dataset, split, y, b"),),
+    "fit": (("row_models", "model_id"),),
+    "evaluate": (("evaluations", "evaluation_id, aspect, metric, trained_on, learner, attribute, group_name"),),
     "caption": (("captions", "source_id, captioner"),),
     "extract": (("phrases", "source_id, extractor, kind, phrase"),),
     "plan": (("plan", "sample_id"),),

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from catalogs.cohorts.schema import CohortError
@@ -80,13 +80,22 @@ class BtGan:
         ratios: list[NDArray[np.float32]] = []
         for start in range(0, len(seeds), BATCH):
             part = slice(start, start + BATCH)
-            condition = one_hot(*(self._to(torch.from_numpy(value[part])) for value in (y, s)), self.shape)
+            condition = one_hot(self._to(torch.from_numpy(y[part])), self._to(torch.from_numpy(s[part])), self.shape)
             x = self._rows(seeds[part], condition)
             rows.append(x.cpu().numpy())
             ratios.append(self.discriminator(x, condition, self.classifier(x)).cpu().numpy())
         if not rows:
             return Drawn(self.encoding.decode(np.zeros((0, self.shape.width), np.float32), y, s), np.zeros(0, np.float32))
         return Drawn(self.encoding.decode(np.concatenate(rows), y, s), np.concatenate(ratios))
+
+    @torch.inference_mode()
+    def ratios(self, rows: pd.DataFrame, generator: np.random.Generator) -> NDArray[np.float32]:
+        """Return the log density ratios of given rows, float32[n]; scores are drawn inside the rows' intervals."""
+        encoded = self.encoding.encode(rows)
+        x = self._to(torch.from_numpy(self.encoding.scores(encoded, generator)))
+        condition = one_hot(self._to(torch.from_numpy(encoded.y)), self._to(torch.from_numpy(encoded.s)), self.shape)
+        found: NDArray[np.float32] = self.discriminator(x, condition, self.classifier(x)).cpu().numpy()
+        return found
 
     def sample(self, count: int, seed: int = 0, joint: NDArray[np.float64] | None = None) -> pd.DataFrame:
         """Return ``count`` rows, (y, s) drawn from ``joint`` (default: the trained one), rejection sampling included."""
@@ -147,13 +156,25 @@ class BtGan:
             CohortError: there is none, or it is another kind of file.
         """
         try:
-            with safe_open(path, framework="pt") as file:
-                said = json.loads((file.metadata() or {}).get("fairshards", "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
+            data = path.read_bytes()
+        except OSError as error:
             raise CohortError(f"no Bt-GAN at {path}: {error}") from error
+        return cls.load_bytes(data, device)
+
+    @classmethod
+    def load_bytes(cls, data: bytes, device: str = "cpu") -> BtGan:
+        """Return the model of a file's bytes.
+
+        Raises:
+            CohortError: it is another kind of file.
+        """
+        try:
+            said = json.loads(_metadata(data).get("fairshards", "{}"))
+            tensors = load(data)
+        except (SafetensorError, ValueError) as error:
+            raise CohortError(f"this is no Bt-GAN: {error}") from error
         if said.get("format") != FORMAT:
-            raise CohortError(f"{path} is no Bt-GAN of format {FORMAT!r}, but {said.get('format')!r}; train it again")
+            raise CohortError(f"this is no Bt-GAN of format {FORMAT!r}, but {said.get('format')!r}; train it again")
         shape = Shape.from_json(said["shape"])
         encoding = TableEncoding.from_json(said["encoding"])
         networks = networks_of(shape)
@@ -163,6 +184,12 @@ class BtGan:
             network.eval().to(device)
         rejection = Rejection(**said["rejection"]) if said["rejection"] else None
         return cls(encoding, shape, *networks, rejection, np.array(said["joint"]), said["settings"])
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """Return the metadata of a safetensors file: its header's length stands in the first 8 bytes."""
+    size = int.from_bytes(data[:8], "little")
+    return dict(json.loads(data[8 : 8 + size]).get("__metadata__") or {})
 
 
 def networks_of(shape: Shape) -> tuple[Generator, Classifier, Discriminator]:

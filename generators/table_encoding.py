@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from catalogs.cohorts.schema import Column, CohortError, Schema
 from generators.quantiles import Quantiles
@@ -142,6 +142,14 @@ class TableEncoding:
             _codes(self.schema.label, self.classes, rows[self.schema.label]),
             _codes(self.attribute, self.groups, rows[self.attribute]),
         )  # fmt: skip
+
+    def scores(self, encoded: Encoded, generator: np.random.Generator) -> NDArray[np.float32]:
+        """Return float32[n, width], what networks see of rows: scores drawn inside the intervals, and one-hot blocks."""
+        edge = 0.5 / max(2, len(encoded.y))
+        inside = encoded.low + (encoded.high - encoded.low) * generator.random(encoded.low.shape)
+        numbers = ndtri(np.clip(inside, edge, 1 - edge)) * encoded.present
+        parts = [numbers, *(np.eye(len(block.states))[encoded.states[:, number]] for number, block in enumerate(self.blocks))]
+        return np.concatenate(parts, 1).astype(np.float32)
 
     def decode(self, x: NDArray[np.float32], y: NDArray[np.int64], s: NDArray[np.int64]) -> pd.DataFrame:
         """Return rows in the schema's order from float32[n, width] scores and one-hot blocks, y and s.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.markup import escape
@@ -16,15 +16,15 @@ from pipeline.calibrating import commit_calibrations
 from pipeline.curation import VERSION, Decision, Selection, curation_id, select
 from pipeline.g_detector import commit_g_detector
 from pipeline.jobs import Launcher
+from pipeline.planned import Planned
 from pipeline.pool import Pool
 from pipeline.progress import Reporter
 from pipeline.quota import Group, Quota
-from pipeline.recipe import Recipe
 from pipeline.runfolder import RunFolder
 from pipeline.sourcing import SMALL_JOB
 from transforms import commit
-from transforms.curate import WriteCurated, curate_tasks
-from transforms.specs import ScorerSpec
+from transforms.curate import TWIN, WriteCurated, curate_tasks
+from transforms.specs import Staged
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,25 @@ class Curated:
 
 
 def curation_stage(
-    recipe: Recipe,
+    recipe: Planned,
     quotas: Mapping[Group, Quota],
     pool: Pool,
     decision: Decision,
     folder: RunFolder,
     launcher: Launcher,
     report: Reporter,
-    scorer: ScorerSpec,
+    scorer: Staged,
+    writer: Any = None,
+    split: str | None = None,
 ) -> Curated:
-    """Commit decisions and curated shards; the index is written last and commits the curation."""
+    """Commit decisions and curated shards; the index is written last and commits the curation.
+
+    ``writer`` is the transform that copies the kept samples, by default that of pictures; ``split`` the one split that
+    they all are of, by default what the quota says.
+    """
     selection = select(decision, quotas)
+    if split:
+        selection = replace(selection, chosen=[(split, candidate) for _, candidate in selection.chosen])
     name = curation_id(recipe.filters, quotas, pool.identity(scorer), recipe.quota.curated_shard_size)
     rows = _index_rows(name, selection)
     ids = [f"{row['sample_id']}:{row['image_sha256']}:{row['shard']}" for row in rows]
@@ -61,7 +69,7 @@ def curation_stage(
     tasks = curate_tasks(folder.path, name, chosen, rows, recipe.quota.curated_shard_size)
     todo = [task for task in tasks if commit.find(task) is None]
     with report.watch("writing curated shards", len(tasks), lambda: sum(commit.find(t) is not None for t in tasks)):
-        launcher.map(todo, WriteCurated(), small=SMALL_JOB)
+        launcher.map(todo, writer or WriteCurated(), small=SMALL_JOB)
     placed = [row for task in tasks for row in manifest.read_rows(folder.root / commit.manifest_name(task))[1]]
     manifests = _commit_decisions(recipe, quotas, name, pool, decision, selection, folder)
     manifests.update(commit_calibrations(name, decision.calibrations, pool.sets, pool.decision_inputs, folder))
@@ -98,7 +106,7 @@ def _index_rows(name: str, selection: Selection) -> list[dict[str, Any]]:
 
 
 def _commit_decisions(
-    recipe: Recipe,
+    recipe: Planned,
     quotas: Mapping[Group, Quota],
     name: str,
     pool: Pool,
@@ -131,17 +139,11 @@ def _commit_decisions(
 
 
 def _shards(tasks: list[Any], folder: RunFolder) -> list[dict[str, Any]]:
+    """Return what the index says of its shards, and of their WebDataset twins where they have any."""
     heads = [manifest.read_head(folder.root / commit.manifest_name(task)) for task in tasks]
-    return [
-        {
-            "name": head.shard.name,
-            "sha256": head.shard.sha256,
-            "bytes": head.shard.bytes,
-            "samples": head.shard.samples,
-        }
-        for head in heads
-        if head.shard
-    ]
+    named = [vars(head.shard) for head in heads if head.shard]
+    twins = [head.settings[TWIN] for head in heads if TWIN in head.settings]
+    return [{name: shard[name] for name in ("name", "sha256", "bytes", "samples")} for shard in (*named, *twins)]
 
 
 def _say_calibrations(decision: Decision, report: Reporter) -> None:
@@ -151,7 +153,7 @@ def _say_calibrations(decision: Decision, report: Reporter) -> None:
             report.say(f"[yellow]not calibrated[/]: filters.{name} ({one.score}) has {one.note}")
 
 
-def _say_shortfall(recipe: Recipe, selection: Selection, report: Reporter) -> None:
+def _say_shortfall(recipe: Planned, selection: Selection, report: Reporter) -> None:
     for group, count in selection.shortfall.items():
         rounds = recipe.quota.max_rounds
         after, fix = (f" after {rounds} rounds", "Raise quota.max_rounds") if rounds else (

@@ -117,7 +117,7 @@ def _run(
     result = RunResult(folder, source)
     _say_source(recipe, source, report)
     if not previous:
-        _sync(folder, current)  # from the first minutes on there is a catalog to ask
+        sync_catalog(folder, current)  # from the first minutes on there is a catalog to ask
     result.discovered = _discover(this, source, looks)
     pool, making, groups = None, recipe, None
     if specs and recipe.spurious_free:
@@ -141,15 +141,15 @@ def _run(
             check_quota(recipe, source.counts, result.quotas or {})
         pool = _synthesise(this, making, specs, result, rounds)
         _audit(this, result, looks)
-    _keep_earlier(previous, current, folder, RESULTS if specs else SAMPLES + RESULTS)
-    _sync(folder, current)  # before trainings, so that one that fails leaves a catalog to ask
+    keep_earlier(previous, current, folder, RESULTS if specs else SAMPLES + RESULTS)
+    sync_catalog(folder, current)  # before trainings, so that one that fails leaves a catalog to ask
     if reaches(until, "train") and result.curated:
         from pipeline.training import training_stage
 
         try:
             result.trainings = training_stage(recipe, folder, source, result.curated, current, report, groups)
         finally:
-            _sync(folder, current)
+            sync_catalog(folder, current)
     folder.set_current(list(current), finished=True)
     if until in ("discover", "report"):
         from pipeline.card import write_card
@@ -180,7 +180,7 @@ def _discover(this: _Run, source: SourceResult, specs: DiscoverySpecs | None) ->
     """Run discovery, or keep what an earlier one found in the same source."""
     if specs is None or this.recipe.discovery is None:
         if source.index in this.previous:
-            _keep_earlier(this.previous, this.current, this.folder, DISCOVERY)
+            keep_earlier(this.previous, this.current, this.folder, DISCOVERY)
         return None
     from pipeline.discovery import discovery_stage
 
@@ -189,8 +189,8 @@ def _discover(this: _Run, source: SourceResult, specs: DiscoverySpecs | None) ->
     )
     this.current.update(found.manifests)
     listed = dict(this.current)
-    _keep_earlier(this.previous, listed, this.folder, SAMPLES + RESULTS)
-    _sync(this.folder, listed)
+    keep_earlier(this.previous, listed, this.folder, SAMPLES + RESULTS)
+    sync_catalog(this.folder, listed)
     return found
 
 
@@ -256,9 +256,9 @@ def _synthesise(
 
     def committed(pool: Pool) -> None:
         listed = {**this.current, **pool.manifests, **earlier_samples(how, folder, pool, this.previous)}
-        _keep_earlier(this.previous, listed, folder, RESULTS)
+        keep_earlier(this.previous, listed, folder, RESULTS)
         with contextlib.suppress(CatalogBusy):  # a reader holds it; the next one to ask brings it up to date
-            _sync(folder, listed)
+            sync_catalog(folder, listed)
 
     assert result.quotas is not None
     begin = _edits(this, making, specs[1], result.discovered)
@@ -316,7 +316,7 @@ def _commit_run(recipe: Recipe, folder: RunFolder) -> dict[str, str]:
     return {name: head.content_sha256}
 
 
-def _keep_earlier(
+def keep_earlier(
     previous: Sequence[str], current: dict[str, str], folder: RunFolder, places: tuple[str, ...]
 ) -> None:
     """Keep what earlier runs put in these places, where all that it read stands.
@@ -332,7 +332,7 @@ def _keep_earlier(
     current.update({name: sha for name, sha in kept.items() if name in results or sha in read})
 
 
-def _sync(folder: RunFolder, current: Mapping[str, str]) -> None:
+def sync_catalog(folder: RunFolder, current: Mapping[str, str]) -> None:
     """Make run.json and the catalog reflect these manifests, in a run that isn't finished yet."""
     folder.set_current(list(current), finished=False)
     with Catalog.open(folder.root, "write", wait=30.0) as catalog:

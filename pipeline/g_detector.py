@@ -15,8 +15,8 @@ import numpy as np
 from catalogs.identity import task_hash
 from pipeline.calibrating import CalibrationSets
 from pipeline.curation import Candidate
+from pipeline.planned import Planned
 from pipeline.quota import Group
-from pipeline.recipe import Recipe
 from pipeline.runfolder import RunFolder
 from trainers.intervals import auroc
 from transforms import embeddings
@@ -27,7 +27,7 @@ FOLDS = 5
 
 
 def commit_g_detector(
-    name: str, recipe: Recipe, kept: Sequence[Candidate], sets: CalibrationSets, scores: Mapping[str, str],
+    name: str, recipe: Planned, kept: Sequence[Candidate], sets: CalibrationSets, scores: Mapping[str, str],
     folder: RunFolder,
 ) -> dict[str, str]:
     """Commit the audit of a curation whose kept samples these are; ``scores`` are its score manifests."""
@@ -43,7 +43,7 @@ def commit_g_detector(
 
 
 def _row(
-    recipe: Recipe, group: Group, kept: Sequence[Candidate], seen: Mapping[str, Any], sets: CalibrationSets
+    recipe: Planned, group: Group, kept: Sequence[Candidate], seen: Mapping[str, Any], sets: CalibrationSets
 ) -> dict[str, Any]:
     real = sets.seen[group].rows if group in sets.seen else []
     made = [seen[one.sample["sample_id"]] for one in kept if one.group == group and one.sample["sample_id"] in seen]

@@ -20,6 +20,10 @@ class RoundQuota(Protocol):
         """Samples a shard."""
 
     @property
+    def curated_shard_size(self) -> int:
+        """Samples a curated shard."""
+
+    @property
     def max_rounds(self) -> int:
         """How often what is missing is made."""
 

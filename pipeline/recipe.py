@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.resources
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from catalogs.identity import UNKNOWN, UNKNOWN_BIAS
 from filters.preview import PreviewLimits
-from filters.registry import FILTERS
+from filters.registry import PICTURE_FILTERS
 from filters.silhouette import Silhouette
 from pipeline.discovery_settings import Discovery, Segmenting
 from pipeline.nearest import nearest
@@ -21,6 +21,9 @@ from pipeline.spurious_free_settings import SpuriousFree
 from pipeline.strict import Strict
 from pipeline.training_settings import reference_settings, train_settings
 from trainers.methods import ASPIRE, PER_GROUP
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class RecipeError(ValueError):
@@ -262,10 +265,10 @@ class Recipe(Strict):
             if len(set(names)) < len(names):
                 raise ValueError(f"{what} has a name twice: {names}")
         for name, settings in self.filters.items():
-            if name not in FILTERS:
-                raise ValueError(f"filters has {name!r}{nearest(name, list(FILTERS))}")
+            if name not in PICTURE_FILTERS:
+                raise ValueError(f"filters has {name!r}{nearest(name, list(PICTURE_FILTERS))}")
             try:
-                FILTERS[name](**settings)
+                PICTURE_FILTERS[name](**settings)
             except (TypeError, ValueError) as error:
                 raise ValueError(f"filters.{name}: {error}") from None
         if Silhouette.name in self.filters and not self.scorer.segmenter:
@@ -347,10 +350,22 @@ class Recipe(Strict):
 
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
-    """Return a recipe by file name, or by the name of one that ships with fairshards.
+    """Return a recipe of pictures by file name, or by the name of one that ships with fairshards.
 
     Raises:
         RecipeError: with every problem on a line, and the nearest known key for an unknown one.
+    """
+    raw, where = read_recipe(name, overrides)
+    if raw.get("kind") == "ehr":
+        raise RecipeError(f"{where} is of kind ehr: this command is for pictures; see `fairshards run --help`")
+    return validated(Recipe, raw, where)
+
+
+def read_recipe(name: str, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], str]:
+    """Return what a recipe says with ``overrides``, not checked yet, and where it was found.
+
+    Raises:
+        RecipeError: there is no such recipe, or it is no YAML mapping.
     """
     text, where = _find(name)
     try:
@@ -361,10 +376,20 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{where} holds {type(raw).__name__}, expected a mapping with name, source, classes, ...")
     for override in overrides:
         _set(raw, override)
+    return raw, where
+
+
+def validated(model: type[_Model], raw: Mapping[str, Any], where: str) -> _Model:
+    """Return the recipe that ``raw`` is.
+
+    Raises:
+        RecipeError: with every problem on a line, and the nearest known key for an unknown one.
+    """
     try:
-        return Recipe.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
-        raise RecipeError(f"{where}:\n" + "\n".join(_explain(problem) for problem in error.errors())) from None
+        problems = "\n".join(_explain(model, problem) for problem in error.errors())
+        raise RecipeError(f"{where}:\n{problems}") from None
 
 
 def shipped_recipes() -> list[str]:
@@ -396,19 +421,19 @@ def _set(raw: dict[str, Any], override: str) -> None:
     place[last] = yaml.safe_load(value)
 
 
-def _explain(problem: Any) -> str:
+def _explain(recipe: type[BaseModel], problem: Any) -> str:
     path = [part for part in problem["loc"] if part not in SOURCES]
     where = ".".join(str(part) for part in path) or "recipe"
     if problem["type"] == "extra_forbidden":
-        known = _fields(problem["loc"][:-1])
+        known = _fields(recipe, problem["loc"][:-1])
         return f"  {where}: unknown key{nearest(str(path[-1]), known)}"
     got = "" if problem["type"] == "missing" or isinstance(problem["input"], dict) else f" (got {problem['input']!r})"
     return f"  {where}: {problem['msg'].removeprefix('Value error, ')}{got}"
 
 
-def _fields(location: Sequence[Any]) -> list[str]:
+def _fields(recipe: type[BaseModel], location: Sequence[Any]) -> list[str]:
     """Return the keys that are known at a place of the recipe."""
-    model: Any = Recipe
+    model: Any = recipe
     for part in location:
         if part in SOURCES:
             model = SOURCES[part]

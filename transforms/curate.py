@@ -17,6 +17,8 @@ from transforms.shards import ShardSample, read_samples, sha256, write_shard
 from transforms.task import ShardTask, TaskRecord
 
 VERSION = "curate/2"
+TWIN = "webdataset"
+"""Under this key a curated shard of rows names its WebDataset twin."""
 GROUP = ("y", "class_name", "b", "bias_name", "group_name")
 
 

@@ -21,6 +21,32 @@ CREATE TABLE sources (
     caption VARCHAR, metadata VARCHAR, manifest VARCHAR NOT NULL
 );
 
+-- Kind ehr: how many people of a cohort each split has, by label y and protected attribute (b). No row of theirs is here.
+CREATE TABLE cohort_groups (
+    dataset VARCHAR, split VARCHAR, y BIGINT, class_name VARCHAR, b BIGINT, bias_name VARCHAR, group_name VARCHAR,
+    n BIGINT, manifest VARCHAR NOT NULL
+);
+
+-- Kind ehr: the models of rows that were trained, with the (y, s) shares that they are asked for.
+CREATE TABLE row_models (
+    model_id VARCHAR, attribute VARCHAR, "constraint" VARCHAR, lambda DOUBLE, seed BIGINT, fingerprint VARCHAR,
+    joint DOUBLE[][], settings JSON, manifest VARCHAR NOT NULL
+);
+
+-- Their log: mean losses over the steps up to `step`; information is I(Yhat; S) or I(Yhat; S | Y) in nats.
+CREATE TABLE row_model_log (
+    model_id VARCHAR, stage BIGINT, step BIGINT, discriminator DOUBLE, generator DOUBLE, information DOUBLE,
+    classifier DOUBLE, manifest VARCHAR NOT NULL
+);
+
+-- Kind ehr: what the evaluation of a curation measured. aspect is utility, fairness, fidelity, privacy or importance;
+-- [low, high] is a 95% interval where there is one.
+CREATE TABLE evaluations (
+    evaluation_id VARCHAR, curation_id VARCHAR, aspect VARCHAR, metric VARCHAR, trained_on VARCHAR, learner VARCHAR,
+    attribute VARCHAR, group_name VARCHAR, value DOUBLE, low DOUBLE, high DOUBLE, n BIGINT, note VARCHAR,
+    manifest VARCHAR NOT NULL
+);
+
 -- What a captioner said of a source image (ASPIRE step 1); detail says that the caption was cut, where it was.
 CREATE TABLE captions (
     source_id VARCHAR, captioner VARCHAR, caption VARCHAR, detail VARCHAR, manifest VARCHAR NOT NULL
@@ -139,7 +165,8 @@ CREATE TABLE plan (
     manifest VARCHAR NOT NULL
 );
 
--- One row per sample that was generated: where its image lies. The view `samples` joins it with the plan.
+-- One row per sample that was generated: where its image lies. A row of health records (kind ehr) lies in a Parquet shard:
+-- offset is its number there, size 1, and image_sha256 its own checksum. The view `samples` joins it with the plan.
 CREATE TABLE generated (
     sample_id VARCHAR, shard VARCHAR, "offset" BIGINT, size BIGINT, image_sha256 VARCHAR, width BIGINT,
     height BIGINT, trajectory_variance DOUBLE, manifest VARCHAR NOT NULL

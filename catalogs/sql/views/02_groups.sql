@@ -3,6 +3,8 @@ CREATE VIEW groups AS
 SELECT DISTINCT y, class_name, b, bias_name, group_name FROM (
     SELECT DISTINCT y, class_name, b, bias_name, group_name FROM sources
     UNION ALL
+    SELECT DISTINCT y, class_name, b, bias_name, group_name FROM cohort_groups
+    UNION ALL
     SELECT DISTINCT y, class_name, b, bias_name, group_name FROM plan
     UNION ALL
     SELECT DISTINCT y, class_name, b, bias_name, group_name FROM shard_index

@@ -1,0 +1,155 @@
+"""A cohort's rows held against its schema: which rows can be used, and a split into train and test by patient."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from catalogs.cohorts.cohort import SPLIT, Cohort, Problem
+from catalogs.cohorts.schema import Column, CohortError, Schema
+
+TRAIN, TEST = "train", "test"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Usable rows, split.
+
+    Attributes:
+        schema: The cohort's.
+        train, test: The schema's columns: categories as str, integers as Int64, numerics as float64; nulls are missing.
+        rejects: Rows that were left out, with the reason.
+        cleared: Values outside their valid range that were made missing, by column.
+    """
+
+    schema: Schema
+    train: pd.DataFrame
+    test: pd.DataFrame
+    rejects: tuple[Problem, ...]
+    cleared: Mapping[str, int]
+
+
+def check_cohort(cohort: Cohort, attribute: str, test_share: float, seed: int) -> Checked:
+    """Return the rows that can be used, split.
+
+    A row is left out where label or protected attribute is missing, where a category is none of the schema's, or where a
+    rule is broken. A number outside its valid range is made missing. Without a column ``split`` every (y, s) group gives
+    ``test_share`` of its rows to test, drawn by ``seed``.
+
+    Raises:
+        CohortError: a column is missing or of another type, or nothing usable is left. No message holds a value.
+    """
+    schema = cohort.schema
+    if attribute not in schema.protected:
+        raise CohortError(f"{attribute!r} is no protected attribute of {schema.name!r}; it has {list(schema.protected)}")
+    table = cohort.rows
+    if missing := [name for name in schema.names if name not in table.column_names]:
+        raise CohortError(f"cohort {schema.name!r} lacks the columns {missing}; it has {table.column_names}. Is the "
+                          "delimiter right?")
+    frame = pd.DataFrame({column.name: _typed(column, table) for column in schema.columns})
+    frame, cleared = _in_range(schema, frame)
+    wrong = _wrong_rows(schema, attribute, frame)
+    rejects = [*cohort.rejects, *(Problem(row, *why) for row, why in sorted(wrong.items()))]
+    usable = frame.drop(index=list(wrong))
+    if usable.empty:
+        reasons = Counter(problem.reason for problem in rejects).most_common(3)
+        raise CohortError(f"cohort {schema.name!r} has no usable row; {len(frame)} were read, rejected for {reasons}")
+    split = _split(schema, attribute, usable, table, test_share, seed)
+    parts = {part: usable[split == part].reset_index(drop=True) for part in (TRAIN, TEST)}
+    for part, rows in parts.items():
+        if rows.empty:
+            raise CohortError(f"cohort {schema.name!r} has no {part} row of {len(usable)}; check the column split, or "
+                              f"test_share (it is {test_share})")
+    return Checked(schema, parts[TRAIN], parts[TEST], tuple(rejects), cleared)
+
+
+def _typed(column: Column, table: pa.Table) -> pd.Series:
+    values = table[column.name]
+    kind = {"numeric": pa.float64(), "integer": pa.int64(), "category": pa.string()}[column.kind]
+    try:
+        cast = values.cast(kind)
+    except pa.ArrowException:
+        raise CohortError(f"column {column.name!r} is {values.type}, expected {column.kind}; it holds what can't be read "
+                          "as one") from None
+    if column.kind == "category":
+        return cast.to_pandas()
+    numbers = cast.cast(pa.float64()).to_pandas().where(lambda found: np.isfinite(found))
+    return numbers.astype("Int64") if column.kind == "integer" else numbers.round(column.decimals)
+
+
+def _in_range(schema: Schema, frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    cleared = {}
+    for column in schema.columns:
+        if column.kind == "category" or (column.low is None and column.high is None):
+            continue
+        values = frame[column.name]
+        low = -np.inf if column.low is None else column.low
+        high = np.inf if column.high is None else column.high
+        outside = values.notna() & ~values.between(low, high).fillna(True).astype(bool)
+        if outside.any():
+            frame[column.name] = values.mask(outside)
+            cleared[column.name] = int(outside.sum())
+    return frame, cleared
+
+
+def _wrong_rows(schema: Schema, attribute: str, frame: pd.DataFrame) -> dict[int, tuple[str, str]]:
+    """Return, by row number, a reason and a sentence for each row that can't be used."""
+    wrong: dict[int, tuple[str, str]] = {}
+
+    def mark(rows: pd.Series, reason: str, detail: str) -> None:
+        for row in np.flatnonzero(rows.to_numpy(bool)):
+            wrong.setdefault(int(row), (reason, detail))
+
+    for name in (schema.label, attribute):
+        mark(frame[name].isna(), "missing", f"{name} is missing")
+    for column in schema.columns:
+        if column.kind == "category":
+            values = frame[column.name]
+            mark(values.notna() & ~values.isin(column.categories), "unknown_category",
+                 f"{column.name} is none of its {len(column.categories)} categories")
+    for rule, broken in broken_rules(schema, frame).items():
+        mark(broken, "rule", f"breaks the rule: {rule}")
+    return wrong
+
+
+def broken_rules(schema: Schema, frame: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return, by rule, which rows break it (bool[n]); what is unknown breaks nothing."""
+    if not schema.rules or frame.empty:
+        return {rule.name: pd.Series(np.zeros(len(frame), bool)) for rule in schema.rules}
+    connection = duckdb.connect()
+    connection.register("rows_given", pa.Table.from_pandas(frame, preserve_index=False).append_column(
+        "row_number_given", pa.array(range(len(frame)))))
+    found = {}
+    for rule in schema.rules:
+        try:
+            asked = connection.sql(f"SELECT row_number_given FROM rows_given WHERE NOT ({rule.sql})").fetchall()
+        except duckdb.Error as error:
+            raise CohortError(f"the rule {rule.name!r} of {schema.name!r} can't be asked ({type(error).__name__}): "
+                              f"{rule.sql}") from None
+        broken = np.zeros(len(frame), bool)
+        broken[[row for (row,) in asked]] = True
+        found[rule.name] = pd.Series(broken)
+    return found
+
+
+def _split(
+    schema: Schema, attribute: str, usable: pd.DataFrame, table: pa.Table, test_share: float, seed: int
+) -> pd.Series:
+    """Return "train" or "test" of every usable row, with their index."""
+    if SPLIT in table.column_names:
+        given = table[SPLIT].to_pandas().reindex(usable.index)
+        if unknown := int((~given.isin([TRAIN, TEST])).sum()):
+            raise CohortError(f"column {SPLIT!r} is neither train nor test in {unknown} rows")
+        return given
+    generator = np.random.default_rng(seed)
+    split = pd.Series(TRAIN, index=usable.index)
+    for _, rows in usable.groupby([schema.label, attribute], sort=True):
+        chosen = generator.permutation(rows.index.to_numpy())[: round(test_share * len(rows))]
+        split.loc[chosen] = TEST
+    return split

@@ -1,0 +1,26 @@
+"""The cohorts' readers by name: a path (of a folder or a file) to a cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from catalogs.cohorts.cohort import Cohort
+from catalogs.cohorts.schema import CohortError
+
+
+def _support2(path: Path | None) -> Cohort:
+    from catalogs.cohorts.support2 import read_support2, support2
+
+    return read_support2(path) if path else support2()
+
+
+def _mimic3(path: Path | None) -> Cohort:
+    from catalogs.cohorts.mimic3 import read_mimic3
+
+    if path is None:
+        raise CohortError("mimic3 needs the folder of its CSV files")
+    return read_mimic3(path)
+
+
+READERS: dict[str, Callable[[Path | None], Cohort]] = {"support2": _support2, "mimic3": _mimic3}

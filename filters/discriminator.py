@@ -1,0 +1,71 @@
+"""The discriminator's confidence in a generated record: rejection sampling (methods 4.2, stage 3), or a plain limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from filters.base import CalibratedFilter, Filter, Verdict
+from filters.limits import Limit
+
+RATIO, ACCEPTANCE = "log_density_ratio", "drs_acceptance"
+LIMIT = Limit(RATIO, "at least", "real")
+_DRAW_DIGITS = 13
+
+
+@dataclass(frozen=True)
+class DiscriminatorRejection(Filter):
+    """Keeps a row with its acceptance probability sigmoid(F), by a draw that its id fixes for ever.
+
+    So a stored score decides the same way in every run. Reason code: ``discriminator``.
+    """
+
+    name: ClassVar[str] = "discriminator_rejection"
+    scores: ClassVar[tuple[str, ...]] = (ACCEPTANCE,)
+
+    def decide(
+        self, scores: Mapping[str, float | None], labels: Mapping[str, str | None], sample: Mapping[str, Any]
+    ) -> Verdict:
+        """Compare the probability with the draw."""
+        there = self.missing(scores)
+        if there is not True:
+            return there
+        value = scores[ACCEPTANCE]
+        assert value is not None
+        return True if draw_of(sample["sample_id"]) < value else (False, "discriminator")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorScore(CalibratedFilter):
+    """Keeps a row whose log density ratio is at least ``min``, or that of the share ``retain`` of real training rows.
+
+    Reason code: ``unlike real rows``.
+    """
+
+    name: ClassVar[str] = "discriminator_score"
+    scores: ClassVar[tuple[str, ...]] = (RATIO,)
+    limits_on: ClassVar[tuple[Limit, ...]] = (LIMIT,)
+
+    min: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min is None and self.retain is None and not self.limits:
+            raise ValueError("discriminator_score needs min (a log density ratio, -3 for example), retain, or both")
+
+    def decide(
+        self, scores: Mapping[str, float | None], labels: Mapping[str, str | None], sample: Mapping[str, Any]
+    ) -> Verdict:
+        """Compare to 4 decimals."""
+        there = self.missing(scores)
+        if there is not True:
+            return there
+        value = scores[RATIO]
+        assert value is not None
+        return True if self.within(LIMIT, value, sample, self.min) else (False, "unlike real rows")
+
+
+def draw_of(sample_id: str) -> float:
+    """Return the number in [0, 1) that a sample's id stands for."""
+    return float(int(sample_id[-_DRAW_DIGITS:], 16) / 16**_DRAW_DIGITS)

@@ -1,0 +1,64 @@
+"""Where a record lies among others: distances between rows that mean the same for numbers, categories and what is missing.
+
+A number counts by its quantile, so that the distance between two is the share of patients between them. Two categories
+differ by 1 or not at all, as do a value and a missing one. The distance of two rows is the mean over columns, in [0, 1].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from generators.table_encoding import Encoded, TableEncoding
+
+Points = NDArray[np.float32]
+BLOCK = 512
+"""Rows that are compared at once."""
+
+
+@dataclass(frozen=True)
+class RecordSpace:
+    """The space of an encoding's rows; label and protected attribute are columns of it like others."""
+
+    encoding: TableEncoding
+
+    def points(self, rows: pd.DataFrame) -> Points:
+        """Return float32[n, d]: the L1 distance of two points, divided by ``columns``, is the distance of the rows."""
+        return self.of_encoded(self.encoding.encode(rows))
+
+    def of_encoded(self, encoded: Encoded) -> Points:
+        """Return the points of rows that are encoded already."""
+        numbers = np.where(encoded.present, (encoded.low + encoded.high) / 2, 0.5)
+        parts = [numbers]
+        sizes = [len(block.states) for block in self.encoding.blocks]
+        for number, size in enumerate(sizes):
+            parts.append(0.5 * np.eye(size, dtype=np.float32)[encoded.states[:, number]])
+        parts.append(0.5 * np.eye(len(self.encoding.classes), dtype=np.float32)[encoded.y])
+        parts.append(0.5 * np.eye(len(self.encoding.groups), dtype=np.float32)[encoded.s])
+        return np.concatenate(parts, 1).astype(np.float32)
+
+    @property
+    def columns(self) -> int:
+        """How many columns a row has that vary; a number that may be missing is one."""
+        blocks = {block.column for block in self.encoding.blocks}
+        return len(blocks | set(self.encoding.numerics)) + 2
+
+
+def nearest(points: Points, others: Points, columns: int) -> NDArray[np.float32]:
+    """Return float32[n]: each point's distance to the nearest of ``others`` (m >= 1), in [0, 1]."""
+    found = [cdist(points[start : start + BLOCK], others, "cityblock").min(1) for start in range(0, len(points), BLOCK)]
+    return (np.concatenate(found) / columns).astype(np.float32) if found else np.zeros(0, np.float32)
+
+
+def nearest_other(points: Points, columns: int) -> NDArray[np.float32]:
+    """Return float32[n]: each point's distance to the nearest other one (n >= 2)."""
+    found = []
+    for start in range(0, len(points), BLOCK):
+        distances = cdist(points[start : start + BLOCK], points, "cityblock")
+        distances[np.arange(len(distances)), np.arange(start, start + len(distances))] = np.inf
+        found.append(distances.min(1))
+    return (np.concatenate(found) / columns).astype(np.float32)

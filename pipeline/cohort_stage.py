@@ -1,0 +1,157 @@
+"""The cohort stage: read health records, hold them against their schema, split them, and commit what may be told.
+
+Rows stay in two Parquet files of the run folder that only their owner can read. The catalog, logs and messages get
+counts, reasons and the schema; never a patient's value.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from catalogs.cohorts.checked import Checked, check_cohort
+from catalogs.cohorts.cohort import SCHEMA_KEY, Cohort, read_cohort
+from catalogs.cohorts.readers import READERS
+from catalogs.cohorts.schema import Schema
+from catalogs.identity import TASK_DIGITS, task_hash
+from catalogs.manifest import write_local
+from pipeline.ehr_recipe import CohortSource, EhrRecipe
+from pipeline.planted_bias import planted
+from pipeline.progress import Reporter
+from pipeline.quota import Group
+from pipeline.runfolder import RunFolder
+from transforms.ehr import read_frame
+from transforms.shards import sha256
+
+VERSION = "cohort/1"
+
+
+@dataclass(frozen=True)
+class CohortResult:
+    """A cohort in the run folder.
+
+    Attributes:
+        schema: What its columns are.
+        train, test: Files of the rows; ``train_sha256`` stands for the former's bytes.
+        manifests: The stage's manifest with its content hash.
+        classes, values: Names of the label's and of the protected attribute's values that training rows have.
+        counts: Training rows by (y, s).
+        rejects: How many rows were left out.
+    """
+
+    schema: Schema
+    attribute: str
+    train: Path
+    test: Path
+    train_sha256: str
+    manifests: dict[str, str]
+    classes: tuple[str, ...]
+    values: tuple[str, ...]
+    counts: dict[Group, int]
+    rejects: int
+
+    def rows(self, part: str) -> pd.DataFrame:
+        """Return the rows of "train" or "test"."""
+        return read_frame(getattr(self, part).read_bytes(), self.schema)
+
+
+def cohort_stage(recipe: EhrRecipe, folder: RunFolder, report: Reporter) -> CohortResult:
+    """Read, check and split the cohort.
+
+    Raises:
+        CohortError: it can't be read, or nothing usable is left.
+    """
+    source = recipe.cohort
+    checked = check_cohort(_read(source), source.attribute, source.test_share, source.split_seed)
+    if source.plant:
+        checked = planted(checked, source.attribute, source.plant)
+    schema = checked.schema
+    parts = {"train": checked.train, "test": checked.test}
+    data = {name: _parquet(rows, schema) for name, rows in parts.items()}
+    sums = {name: sha256(content) for name, content in data.items()}
+    files = {name: folder.root / "cohort" / f"{name}-{sums[name][:TASK_DIGITS]}.parquet" for name in parts}
+    for name, file in files.items():
+        if not file.is_file():
+            write_local(file, data[name])
+            os.chmod(file, 0o600)
+    values = tuple(value for value in schema[source.attribute].categories if (checked.train[source.attribute] == value).any())
+    classes = schema[schema.label].categories
+    name, content = _commit(recipe, folder, checked, classes, values, sums)
+    counts = _counts(checked.train, schema.label, source.attribute, classes, values)
+    result = CohortResult(schema, source.attribute, files["train"], files["test"], sums["train"], {name: content}, classes,
+                          values, counts, len(checked.rejects))  # fmt: skip
+    _say(result, checked, report)
+    return result
+
+
+def _read(source: CohortSource) -> Cohort:
+    path = Path(source.path) if source.path else None
+    cohort = READERS[source.reader](path) if source.reader != "parquet" else read_cohort(path or Path())
+    if not source.leave_out:
+        return cohort
+    schema = cohort.schema.without(source.leave_out)
+    return Cohort(schema, cohort.rows.drop_columns([name for name in source.leave_out if name in cohort.rows.column_names]),
+                  cohort.rejects, cohort.counts)  # fmt: skip
+
+
+def _parquet(rows: pd.DataFrame, schema: Schema) -> bytes:
+    sink = io.BytesIO()
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    pq.write_table(table.replace_schema_metadata({SCHEMA_KEY: schema.to_json().encode()}), sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _counts(
+    rows: pd.DataFrame, label: str, attribute: str, classes: tuple[str, ...], values: tuple[str, ...]
+) -> dict[Group, int]:
+    """Return the rows of every (y, s) that has any, class-major."""
+    found = Counter(zip(rows[label], rows[attribute], strict=True))
+    counts = {(y, s): found[classes[y], values[s]] for y in range(len(classes)) for s in range(len(values))}
+    return {group: count for group, count in counts.items() if count}
+
+
+def _commit(
+    recipe: EhrRecipe, folder: RunFolder, checked: Checked, classes: tuple[str, ...], values: tuple[str, ...],
+    sums: dict[str, str],
+) -> tuple[str, str]:
+    schema, attribute = checked.schema, recipe.cohort.attribute
+    rows = [
+        {"dataset": schema.name, "split": split, "y": y, "class_name": f"{schema.label}={classes[y]}", "b": s,
+         "bias_name": values[s], "group_name": f"{schema.label}={classes[y]}|{values[s]}", "n": n, "status": "ok"}
+        for split, part in (("train", checked.train), ("test", checked.test))
+        for (y, s), n in _counts(part, schema.label, attribute, classes, values).items()
+    ]  # fmt: skip
+    rows += [
+        {"dataset": schema.name, "split": None, "row": problem.row, "status": "reject", "reason": problem.reason,
+         "detail": problem.detail}
+        for problem in checked.rejects
+    ]  # fmt: skip
+    settings = {"schema": schema.to_json(), "attribute": attribute, "rows": sums, "cleared": dict(checked.cleared)}
+    hashed = task_hash("cohort", VERSION, [f"{row.get('split')}/{row.get('group_name')}/{row.get('row')}" for row in rows], [],
+                       settings)  # fmt: skip
+    name = f"cohort/groups-{hashed[:TASK_DIGITS]}.parquet"
+    head = folder.commit(name, "cohort", schema.name, rows, task_hash=hashed, settings=settings)
+    return name, head.content_sha256
+
+
+def _say(result: CohortResult, checked: Checked, report: Reporter) -> None:
+    label, attribute = result.schema.label, result.attribute
+    positive = np.mean(checked.train[label] == result.classes[1])
+    shown = ", ".join(f"{value} {sum(n for (_, s), n in result.counts.items() if s == number)}"
+                      for number, value in enumerate(result.values))  # fmt: skip
+    report.say(f"cohort {result.schema.name}: {len(checked.train)} training rows, {len(checked.test)} test rows "
+               f"({result.rejects} rejected); {label} {100 * positive:.1f}%; {attribute}: {shown}")
+    if checked.cleared:
+        report.say("outside their valid range and made missing: "
+                   + ", ".join(f"{name} {count}" for name, count in checked.cleared.items()))
+
+
+

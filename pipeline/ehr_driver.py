@@ -1,0 +1,176 @@
+"""The driver of health records: cohort, fit, sample and score in rounds, curate, evaluate, report."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from catalogs import manifest
+from catalogs.errors import CatalogBusy
+from catalogs.identity import TASK_DIGITS, canonical_json, digest, task_hash
+from filters.discriminator import RATIO
+from filters.nearest_record import SCORE as NEAREST
+from filters.registry import FILTERS
+from generators.record_space import RecordSpace, nearest_other
+from pipeline.calibrating import CalibrationSets
+from pipeline.cohort_stage import CohortResult, cohort_stage
+from pipeline.curating import Curated, curation_stage
+from pipeline.driver import keep_earlier, reaches, sync_catalog
+from pipeline.earlier import earlier_samples, existing_pool, planned_rounds
+from pipeline.ehr_planning import row_quotas, shard_rows
+from pipeline.ehr_recipe import EhrRecipe, RowGroups
+from pipeline.fit_stage import FitResult, fit_stage
+from pipeline.jobs import Launcher
+from pipeline.making import Making
+from pipeline.pool import Pool
+from pipeline.progress import Reporter
+from pipeline.runfolder import RunFolder, run_folder
+from pipeline.synthesis import synthesis_stage
+from transforms.ehr import RowScorerSpec, RowSpec, SampleRows, ScoreRows, WriteCuratedRows
+
+SAMPLES, RESULTS = ("models/", "plan/", "raw/", "scores/"), ("curated/", "evaluation/")
+PACKAGES = ("fairshards", "apache-beam", "torch", "numpy", "pandas", "pyarrow", "scikit-learn", "fairlearn")
+
+
+@dataclass
+class EhrResult:
+    """What a run did: where it lies, the cohort, what was drawn anew, what was kept, and how it was judged."""
+
+    folder: RunFolder
+    cohort: CohortResult
+    seconds: float = 0.0
+    generated: int = 0
+    curated: Curated | None = None
+    evaluation: Path | None = None
+    report: Path | None = None
+
+
+def run_ehr(
+    recipe: EhrRecipe, launcher: Launcher, report: Reporter, until: str = "report", root: Path | None = None,
+    generate: bool = True,
+) -> EhrResult:
+    """Run a recipe up to a stage. What is committed is not done again; the same command resumes a killed run.
+
+    Without ``generate`` the run decides over the rows that are there.
+    """
+    folder = run_folder(root or f"{recipe.output}/{recipe.name}")
+    with folder.writing():
+        return _run(recipe, folder, launcher, report, until, generate)
+
+
+def _run(
+    recipe: EhrRecipe, folder: RunFolder, launcher: Launcher, report: Reporter, until: str, generate: bool
+) -> EhrResult:
+    begin = time.monotonic()
+    previous = folder.current()
+    if previous:
+        folder.set_current(previous, finished=False)
+    current = _commit_run(recipe, folder)
+    cohort = cohort_stage(recipe, folder, report)
+    current.update(cohort.manifests)
+    result = EhrResult(folder, cohort)
+    if reaches(until, "generate"):
+        fitted = fit_stage(recipe, cohort, folder, report)
+        current.update(fitted.manifests)
+        _synthesise(recipe, folder, launcher, report, cohort, fitted, result, current, previous, until, generate)
+    keep_earlier(previous, current, folder, RESULTS if reaches(until, "generate") else SAMPLES + RESULTS)
+    sync_catalog(folder, current)
+    if reaches(until, "train") and result.curated:
+        from pipeline.evaluation import evaluation_stage
+
+        result.evaluation, made = evaluation_stage(recipe, folder, cohort, result.curated, report)
+        current.update(made)
+        sync_catalog(folder, current)
+    folder.set_current(list(current), finished=True)
+    if until == "report":
+        from pipeline.ehr_report import write_ehr_report
+
+        result.report = write_ehr_report(folder, recipe)
+    result.seconds = time.monotonic() - begin
+    return result
+
+
+def _synthesise(
+    recipe: EhrRecipe, folder: RunFolder, launcher: Launcher, report: Reporter, cohort: CohortResult, fitted: FitResult,
+    result: EhrResult, current: dict[str, str], previous: Sequence[str], until: str, generate: bool,
+) -> None:
+    """Draw or look up the rows, and curate them."""
+    making = _making(recipe, cohort, fitted, launcher.threads)
+    groups = making.recipe
+    assert isinstance(groups, RowGroups)
+    quotas = row_quotas(groups, cohort.counts, fitted.joint)
+
+    def committed(pool: Pool) -> None:
+        listed = {**current, **pool.manifests, **earlier_samples(making, folder, pool, previous)}
+        keep_earlier(previous, listed, folder, RESULTS)
+        with contextlib.suppress(CatalogBusy):
+            sync_catalog(folder, listed)
+
+    start = Pool(sets=_calibration_sets(recipe, cohort, fitted))
+    if generate:
+        pool, decision = synthesis_stage(making, quotas, folder, launcher, report, committed, start)
+    else:
+        rounds = planned_rounds(making, folder, previous)
+        pool, decision = existing_pool(making, rounds, folder, launcher, report, start)
+    current.update(pool.manifests)
+    result.generated = pool.generated
+    if reaches(until, "curate"):
+        writer = WriteCuratedRows(cohort.schema.to_json(), recipe.webdataset)
+        result.curated = curation_stage(
+            groups, quotas, pool, decision, folder, launcher, report, making.scorer, writer, "synthetic"
+        )
+        current.update(result.curated.manifests)
+    current.update(earlier_samples(making, folder, pool, previous))
+
+
+def _making(recipe: EhrRecipe, cohort: CohortResult, fitted: FitResult, threads: int | None) -> Making:
+    groups = RowGroups(recipe, cohort.schema.label, cohort.attribute, cohort.classes, cohort.values, sorted(cohort.counts))
+    sampler = RowSpec(str(fitted.model), fitted.fingerprint, recipe.model.device, threads=threads)
+    scorer = RowScorerSpec(str(fitted.model), fitted.fingerprint, str(cohort.train), cohort.train_sha256, threads=threads)
+    return Making(
+        groups, sampler, scorer, lambda group, shard, number: shard_rows(groups, sampler, group, shard, number),
+        (SampleRows(sampler), ScoreRows(scorer)), lambda pool: None,
+    )  # fmt: skip
+
+
+def _calibration_sets(recipe: EhrRecipe, cohort: CohortResult, fitted: FitResult) -> CalibrationSets:
+    """Score the training rows that filters with ``retain`` are limited by: the discriminator, and the nearest other row."""
+    asked = {limit.score for name, options in recipe.filters.items() for limit in FILTERS[name](**options).to_calibrate()}
+    if not asked:
+        return CalibrationSets()
+    rows, model = cohort.rows("train"), fitted.load()
+    names = [f"{cohort.schema.label}={y}|{s}" for y, s in zip(rows[cohort.schema.label], rows[cohort.attribute], strict=True)]
+    space = RecordSpace(model.encoding)
+    measured = {
+        RATIO: lambda: model.ratios(rows, np.random.default_rng(recipe.seed)),
+        NEAREST: lambda: nearest_other(space.points(rows), space.columns),
+    }
+    found: dict[str, dict[str, list[float | None]]] = {}
+    for score in sorted(asked):
+        by_group: dict[str, list[float | None]] = {}
+        for name, value in zip(names, measured[score](), strict=True):
+            by_group.setdefault(name, []).append(float(value))
+        found[score] = by_group
+    known = digest([fitted.fingerprint, cohort.train_sha256])
+    return CalibrationSets(found, {}, {"real": known, "samples": known}, {}, (known,))
+
+
+def _commit_run(recipe: EhrRecipe, folder: RunFolder) -> dict[str, str]:
+    """Write recipe.yaml and the run's manifest; return the beginning of the list of current manifests."""
+    resolved = recipe.model_dump(mode="json")
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
+    manifest.write_local(folder.root / "recipe.yaml", text.encode())
+    hashed = task_hash("run", "run/1", [], [], {"recipe": resolved, "versions": versions})
+    row = {"run_id": digest(resolved)[:12], "name": recipe.name, "seed": recipe.seed, "recipe": canonical_json(resolved),
+           "versions": canonical_json(versions)}  # fmt: skip
+    name = f"run-{hashed[:TASK_DIGITS]}.parquet"
+    head = folder.commit(name, "run", "run", [row], task_hash=hashed)
+    return {name: head.content_sha256}

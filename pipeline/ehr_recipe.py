@@ -1,0 +1,157 @@
+"""The recipe of health records (``kind: ehr``): a cohort, a Bt-GAN, filters, quotas by sub-group, an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from filters.registry import FILTERS, ROW_FILTERS
+from pipeline.nearest import nearest
+from pipeline.recipe import Recipe, Runner, read_recipe, validated
+from pipeline.strict import Strict
+from trainers.bt_gan_settings import BtGanSettings
+from trainers.index import Group
+
+
+class PlantedBias(Strict):
+    """Training labels of one sub-group are turned from yes to no; test rows stay as they are."""
+
+    group: str = Field(description="The value of S whose positives are corrupted.")
+    share: float = Field(gt=0, le=1, description="The share of them that is turned.")
+    proxy: float | None = Field(
+        None, gt=0.5, le=1, description="S is hidden, and a column `site` stands in for it in this share of rows."
+    )
+    seed: int = Field(0, ge=0)
+
+
+class CohortSource(Strict):
+    """Where the cohort comes from, and how it is used."""
+
+    reader: Literal["support2", "mimic3", "adult", "compas", "parquet"]
+    path: str | None = Field(None, description="The dataset's folder or file; support2 ships with fairshards.")
+    attribute: str = Field(description="The protected attribute S, e.g. race.")
+    leave_out: tuple[str, ...] = Field((), description="Columns that are not used.")
+    test_share: float = Field(0.3, gt=0, lt=1, description="Share of test rows, where the cohort has no split.")
+    split_seed: int = Field(0, ge=0)
+    plant: PlantedBias | None = Field(None, description="A bias planted in the training rows, to measure what undoes it.")
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> CohortSource:
+        if self.path is None and self.reader != "support2":
+            raise ValueError(f"cohort.path is missing: name the folder or file of {self.reader}")
+        return self
+
+
+class Model(Strict):
+    """The Bt-GAN: fields of trainers.BtGanSettings that differ from their defaults."""
+
+    constraint: Literal["none", "parity", "odds"] = "none"
+    lam: float = Field(0.0, ge=0, description="lambda, the weight of the information constraint.")
+    settings: Mapping[str, Any] = Field(default_factory=dict, description="Further fields of trainers.BtGanSettings.")
+    device: Literal["cpu", "cuda"] = "cpu"
+
+
+class RowQuota(Strict):
+    """How many rows to keep per (y, s) sub-group."""
+
+    rows: int | None = Field(None, ge=2, description="Rows in all. Default: as many as training rows.")
+    groups: Literal["constrained", "real", "balanced"] = Field(
+        "constrained", description="Their shares: as the constraint asks (methods 4.2), as in training, or equal."
+    )
+    surplus: float = Field(0.2, ge=0, description="Share made beyond the quota in the first round.")
+    max_rounds: int = Field(4, ge=1)
+    shard_size: int = Field(500, ge=1, description="Rows a raw shard, of one sub-group.")
+    curated_shard_size: int = Field(5000, ge=1)
+
+
+class Evaluation(Strict):
+    """What the synthetic cohort is held against."""
+
+    seeds: tuple[int, ...] = (0,)
+    bootstrap: int = Field(200, ge=0, description="Resamples behind an interval; 0: none.")
+    fewest: int = Field(20, ge=1, description="Rows of a class that a sub-group needs for its rates to be compared.")
+
+
+class EhrRecipe(Strict):
+    """Everything a run over health records needs."""
+
+    kind: Literal["ehr"]
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(0, ge=0)
+    cohort: CohortSource
+    model: Model = Field(default_factory=lambda: Model.model_validate({}))
+    quota: RowQuota = Field(default_factory=lambda: RowQuota.model_validate({}))
+    filters: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+    webdataset: bool = Field(False, description="Also write curated rows as WebDataset tars.")
+    evaluation: Evaluation = Field(default_factory=lambda: Evaluation.model_validate({}))
+    runner: Runner = Field(default_factory=lambda: Runner.model_validate({}))
+    output: str = Field("runs", description="The folder of the run folders.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EhrRecipe:
+        for name, settings in self.filters.items():
+            if name not in ROW_FILTERS:
+                raise ValueError(f"filters has {name!r}{nearest(name, list(ROW_FILTERS))}")
+            try:
+                FILTERS[name](**settings)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"filters.{name}: {error}") from None
+        try:
+            _ = self.settings
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"model: {error}") from None
+        return self
+
+    @property
+    def settings(self) -> BtGanSettings:
+        """What the Bt-GAN is trained with."""
+        model = self.model
+        given = {"seed": self.seed, **model.settings}
+        return BtGanSettings(self.cohort.attribute, model.constraint, model.lam, device=model.device, **given)
+
+
+@dataclass(frozen=True)
+class RowGroups:
+    """An EHR recipe with what the cohort says of its groups: what rounds of synthesis plan by."""
+
+    recipe: EhrRecipe
+    label: str
+    attribute: str
+    classes: tuple[str, ...]
+    values: tuple[str, ...]
+    groups: list[Group]
+
+    @property
+    def quota(self) -> RowQuota:
+        """The rounds' settings."""
+        return self.recipe.quota
+
+    @property
+    def filters(self) -> Mapping[str, Mapping[str, Any]]:
+        """The recipe's."""
+        return self.recipe.filters
+
+    def class_name(self, y: int) -> str:
+        """Return "<label>=<value>"."""
+        return f"{self.label}={self.classes[y]}"
+
+    def bias_name(self, s: int) -> str:
+        """Return the value of the protected attribute."""
+        return self.values[s]
+
+    def group_name(self, y: int, b: int) -> str:
+        """Return "<label>=<value>|<value of s>"."""
+        return f"{self.class_name(y)}|{self.bias_name(b)}"
+
+
+def load_any(name: str, overrides: Sequence[str] = ()) -> Recipe | EhrRecipe:
+    """Return a recipe of either kind by file name, or by the name of one that ships with fairshards.
+
+    Raises:
+        RecipeError: with every problem on a line, and the nearest known key for an unknown one.
+    """
+    raw, where = read_recipe(name, overrides)
+    return validated(EhrRecipe, raw, where) if raw.get("kind") == "ehr" else validated(Recipe, raw, where)

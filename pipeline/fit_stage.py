@@ -1,0 +1,91 @@
+"""The fit stage: train the Bt-GAN on the cohort's training rows, once, and commit its log."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalogs import manifest
+from catalogs.identity import TASK_DIGITS, task_hash
+from catalogs.manifest import Head, ManifestError, encode, write_local
+from generators.ehr import BtGan, fingerprint
+from pipeline.cohort_stage import CohortResult
+from pipeline.ehr_recipe import EhrRecipe
+from pipeline.progress import Reporter
+from pipeline.runfolder import RunFolder
+from trainers.bt_gan import VERSION, fit
+from trainers.bt_gan_settings import BtGanSettings
+
+MODEL, CHECKPOINT, LOG = "bt-gan.safetensors", "checkpoint.safetensors", "fit.parquet"
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A trained model: its file, its fingerprint, its manifest, and the (y, s) shares that it is asked for."""
+
+    model: Path
+    fingerprint: str
+    manifests: dict[str, str]
+    joint: NDArray[np.float64]
+    trained: bool
+
+    def load(self, device: str = "cpu") -> BtGan:
+        """Return the model."""
+        return BtGan.load(self.model, device)
+
+
+def fit_stage(recipe: EhrRecipe, cohort: CohortResult, folder: RunFolder, report: Reporter) -> FitResult:
+    """Train, or look up what was trained with these settings on these rows. A stopped training goes on.
+
+    Raises:
+        CohortError, TrainerError: the rows can't be learned from.
+    """
+    settings = recipe.settings
+    inputs = list(cohort.manifests.values())
+    task = task_hash("fit", VERSION, [], inputs, {**settings.identity, "rows": cohort.train_sha256})
+    home = folder.root / "models" / task[:TASK_DIGITS]
+    name = f"models/{task[:TASK_DIGITS]}/{LOG}"
+    if (head := _committed(home, task)) is not None:
+        return _result(home, name, head, trained=False)
+    done = [0]
+    started = time.time()
+    with report.watch("training Bt-GAN", settings.steps + settings.stage2_steps, lambda: done[0]):
+        fitted = fit(cohort.schema, cohort.rows("train"), settings, home / CHECKPOINT, lambda step: done.__setitem__(0, step))
+    known = fitted.model.save(home / MODEL)
+    rows = [{"model_id": task[:TASK_DIGITS], **asdict(one)} for one in fitted.log]
+    said = {"settings": settings.identity, "fingerprint": known, "joint": fitted.model.joint.tolist(),
+            "attribute": settings.attribute,
+            "rejection": fitted.model.rejection.to_json() if fitted.model.rejection else None}  # fmt: skip
+    head = Head("fit", task[:TASK_DIGITS], task, VERSION, tuple(inputs), None, said)
+    seconds = time.time() - started
+    data, sealed = encode(head, rows, {"started": started, "seconds": seconds, "device": settings.device})
+    write_local(home / LOG, data)
+    (home / CHECKPOINT).unlink(missing_ok=True)
+    steps = settings.steps + settings.stage2_steps
+    report.say(f"Bt-GAN: {steps} steps of {settings.batch} rows in {seconds:.0f} s, "
+               f"{steps * settings.batch / seconds:,.0f} training rows a second")
+    return _result(home, name, sealed, trained=True)
+
+
+def _committed(home: Path, task: str) -> Head | None:
+    """Return the manifest's head, where it commits this task and its model is there unchanged."""
+    try:
+        head = manifest.read_head(home / LOG)
+        known = fingerprint((home / MODEL).read_bytes())
+    except (ManifestError, OSError):
+        return None
+    return head if head.task_hash == task and head.settings["fingerprint"] == known else None
+
+
+def _result(home: Path, name: str, head: Head, trained: bool) -> FitResult:
+    joint = np.array(head.settings["joint"])
+    return FitResult(home / MODEL, head.settings["fingerprint"], {name: head.content_sha256}, joint, trained)
+
+
+def describe(settings: BtGanSettings) -> str:
+    """Return what a settings' constraint is, for people."""
+    return "unconstrained" if settings.constraint == "none" else f"{settings.constraint}, lambda {settings.lam:g}"
