@@ -81,11 +81,14 @@ def one_hot(y: Tensor, s: Tensor, shape: Shape) -> Tensor:
 
 
 class Generator(nn.Module):
-    """G(z, y, s): a row. Blocks are straight-through Gumbel-softmax: one-hot forward, soft backward."""
+    """G(z, y, s): a row. Blocks are straight-through Gumbel-softmax: one-hot forward, soft backward.
 
+    All blocks are drawn at once: each has as many logits as the widest one, and those that it doesn't need never win. The
+    states stand first in that layout, since a softmax over a short last dimension is slow.
+    """
+
+    spare: Tensor
     flat: Tensor
-    place: Tensor
-    there: Tensor
     gate: Tensor
     always: Tensor
 
@@ -97,23 +100,26 @@ class Generator(nn.Module):
         for _ in range(shape.depth):
             layers += [nn.Linear(width, shape.hidden), nn.BatchNorm1d(shape.hidden), nn.ReLU(inplace=True)]
             width = shape.hidden
+        states, blocks = self.uniforms
         self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(width, shape.width)
-        self.linear = nn.Linear(shape.noise + shape.condition, shape.width, bias=False)
-        self._lay_out_blocks(shape)
+        self.head = nn.Linear(width, shape.numerics + states * blocks)
+        self.linear = nn.Linear(shape.noise + shape.condition, shape.numerics + states * blocks, bias=False)
+        self._lay_out_blocks()
 
-    def _lay_out_blocks(self, shape: Shape) -> None:
-        """All blocks are drawn at once, padded to the widest: ``place`` says where each state's logit stands."""
-        count, widest = len(shape.blocks), max(shape.blocks, default=1)
-        place, there = torch.zeros(count, widest, dtype=torch.long), torch.zeros(count, widest, dtype=torch.bool)
-        starts, start = [], shape.numerics
-        for number, size in enumerate(shape.blocks):
-            place[number, :size], there[number, :size] = torch.arange(start, start + size), True
-            starts.append(start - shape.numerics)
-            start += size
-        gates = torch.tensor([starts[gate] if gate >= 0 else 0 for gate in shape.gates], dtype=torch.long)
+    @property
+    def uniforms(self) -> tuple[int, int]:
+        """How many numbers of Gumbel noise a row takes: states of the widest block, and blocks."""
+        return max(self.shape.blocks, default=0), len(self.shape.blocks)
+
+    def _lay_out_blocks(self) -> None:
+        shape, (states, blocks) = self.shape, self.uniforms
+        there = torch.tensor([[state < size for size in shape.blocks] for state in range(states)], dtype=torch.bool)
+        there = there.reshape(states, blocks)
+        flat = [state * blocks + block for block, size in enumerate(shape.blocks) for state in range(size)]
+        starts = [sum(shape.blocks[:block]) for block in range(blocks)]
         for name, value in {
-            "place": place, "there": there, "flat": there.flatten().nonzero()[:, 0], "gate": gates,
+            "spare": torch.where(there, 0.0, NEVER)[:, None], "flat": torch.tensor(flat, dtype=torch.long),
+            "gate": torch.tensor([starts[gate] if gate >= 0 else 0 for gate in shape.gates], dtype=torch.long),
             "always": torch.tensor([gate < 0 for gate in shape.gates], dtype=torch.bool),
         }.items():  # fmt: skip
             self.register_buffer(name, value, persistent=False)
@@ -124,7 +130,7 @@ class Generator(nn.Module):
         Args:
             z: float32[n, noise], standard normal.
             condition: float32[n, classes + groups], as ``one_hot``.
-            uniform: float32[n, blocks, widest], in (0, 1): the Gumbel noise of the blocks.
+            uniform: float32[states, n, blocks], in (0, 1): the Gumbel noise.
             tau: The temperature of the backward pass.
         """
         given = torch.cat([z, condition], 1)
@@ -132,18 +138,46 @@ class Generator(nn.Module):
         scores = LARGEST_SCORE * torch.tanh(out[:, : self.shape.numerics] / LARGEST_SCORE)
         if not self.shape.blocks:
             return scores
-        logits = out[:, self.place].masked_fill(~self.there, NEVER)
-        soft = ((logits - torch.log(-torch.log(uniform))) / tau).softmax(-1)
-        hard = torch.zeros_like(soft).scatter_(-1, soft.argmax(-1, keepdim=True), 1.0)
-        states = (hard - soft.detach() + soft).flatten(1)[:, self.flat]
+        states, blocks = self.uniforms
+        logits = out[:, self.shape.numerics :].reshape(-1, states, blocks).transpose(0, 1)
+        soft = ((logits + self.spare - torch.log(-torch.log(uniform))) / tau).softmax(0)
+        hard = (soft == soft.amax(0, keepdim=True)).float()
+        straight = (hard - soft.detach() + soft).transpose(0, 1).reshape(-1, states * blocks)
+        chosen = straight.index_select(1, self.flat)
         if self.shape.numerics:
-            scores = scores * torch.where(self.always, torch.ones_like(scores[:1]), states[:, self.gate])
-        return torch.cat([scores, states], 1)
+            present = chosen.index_select(1, self.gate)
+            scores = scores * torch.where(self.always, torch.ones_like(present), present)
+        return torch.cat([scores, chosen], 1)
 
-    @property
-    def uniforms(self) -> tuple[int, int]:
-        """The shape of a row's ``uniform``."""
-        return (int(self.there.shape[0]), int(self.there.shape[1])) if self.shape.blocks else (0, 1)
+
+class PooledDropout(nn.Module):
+    """Dropout whose masks are slices of one pool of draws, a new one every ``LIFE`` passes: drawing costs more than
+    the layer that it follows.
+    """
+
+    POOL, LIFE = 1 << 20, 500
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share, self.pool, self.left = share, torch.zeros(0), 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x with ``share`` of its numbers 0 and the others scaled up; as it is in evaluation mode."""
+        if not self.training or not self.share:
+            return x
+        if x.numel() * 2 > self.POOL:
+            return functional.dropout(x, self.share)
+        if not self.left or self.pool.device != x.device:
+            keep = 1 - self.share
+            self.pool = torch.empty(self.POOL, device=x.device).bernoulli_(keep) / keep
+            self.left = self.LIFE
+        self.left -= 1
+        start = int(torch.randint(self.POOL - x.numel(), ()))
+        return x * self.pool[start : start + x.numel()].view_as(x)
+
+    def renew(self) -> None:
+        """Forget the pool, so that what follows depends on the seed alone."""
+        self.left = 0
 
 
 class Classifier(nn.Module):
@@ -173,7 +207,7 @@ class Discriminator(nn.Module):
         width = shape.width + shape.condition + 1
         for _ in range(shape.depth):
             layers += [nn.Linear(width, shape.hidden), nn.LayerNorm(shape.hidden), nn.LeakyReLU(0.2, inplace=True)]
-            layers += [nn.Dropout(shape.dropout)] if shape.dropout else []
+            layers += [PooledDropout(shape.dropout)] if shape.dropout else []
             width = shape.hidden
         self.body = nn.Sequential(*layers, nn.Linear(width, 1))
 

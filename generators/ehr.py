@@ -123,9 +123,9 @@ class BtGan:
         return pd.concat(found).sort_index() if found else self.draw(y, s, np.zeros(0, np.uint64)).rows
 
     def _rows(self, seeds: NDArray[np.uint64], condition: Tensor) -> Tensor:
-        blocks, widest = self.generator.uniforms
+        states, blocks = self.generator.uniforms
         z = self._to(torch.from_numpy(normal(seeds, 0, self.shape.noise)))
-        u = torch.from_numpy(uniform(seeds, self.shape.noise, blocks * widest)).reshape(-1, blocks, widest)
+        u = torch.from_numpy(uniform(seeds, self.shape.noise, blocks * states)).reshape(-1, states, blocks).transpose(0, 1)
         x: Tensor = self.generator(z, condition, self._to(u), 1.0)
         return x
 

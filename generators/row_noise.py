@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 _STEP, _FIRST, _SECOND = (np.uint64(value) for value in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _SHIFTS = tuple(np.uint64(value) for value in (30, 27, 31))
-_TO_UNIT = 2.0**-24
+_TO_UNIT = 2.0**-23
 
 
 def uniform(seeds: NDArray[np.uint64], first: int, count: int) -> NDArray[np.float32]:
@@ -26,8 +26,8 @@ def uniform(seeds: NDArray[np.uint64], first: int, count: int) -> NDArray[np.flo
         mixed = (mixed ^ (mixed >> _SHIFTS[0])) * _FIRST
         mixed = (mixed ^ (mixed >> _SHIFTS[1])) * _SECOND
         mixed ^= mixed >> _SHIFTS[2]
-    # 24 bits, in the middle of their cells: never 0, never 1
-    return ((mixed >> np.uint64(40)).astype(np.float32) + np.float32(0.5)) * np.float32(_TO_UNIT)
+    # 23 bits, in the middle of their cells, which float32 holds exactly: never 0, never 1
+    return ((mixed >> np.uint64(41)).astype(np.float32) + np.float32(0.5)) * np.float32(_TO_UNIT)
 
 
 def normal(seeds: NDArray[np.uint64], first: int, count: int) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperCommand
 
+from pipeline.ehr_recipe import EhrRecipe, load_any
 from pipeline.messages import expected_errors, print_result
 from pipeline.plan_table import print_plan
 from pipeline.progress import Reporter
@@ -75,7 +76,7 @@ def run_command(
       fairshards run my.yaml --runner flink -- --flink_master=localhost:8081
     """
     with expected_errors(debug):
-        _run(load_recipe(recipe, sets or []), context, runner, workers, until, output, quiet)
+        _run(load_any(recipe, sets or []), context, runner, workers, until, output, quiet)
 
 
 @app.command("discover", cls=TakesBeamOptions, context_settings=EXTRA)
@@ -304,12 +305,12 @@ def _stage(
         from pipeline.runfolder import open_run
 
         folder = open_run(run)
-        recipe = load_recipe(str(folder.root / "recipe.yaml"), sets or [])
+        recipe = load_any(str(folder.root / "recipe.yaml"), sets or [])
         _run(recipe, context, runner, workers, until, folder.root, quiet, generate=until == "generate")
 
 
 def _run(
-    recipe: Recipe,
+    recipe: Recipe | EhrRecipe,
     context: typer.Context,
     runner: str,
     workers: int | None,
@@ -328,6 +329,12 @@ def _run(
     count = workers or (recipe.runner.workers if name == "local" else 1)
     launcher = Launcher(name, count, beam_options(context.args, name, "sets" in context.params),
                         recipe.runner.threads)
+    if isinstance(recipe, EhrRecipe):
+        from pipeline.ehr_driver import run_ehr
+        from pipeline.ehr_messages import print_ehr_result
+
+        print_ehr_result(recipe, run_ehr(recipe, launcher, Reporter(quiet=quiet), until, output, generate), Console())
+        return
     result = run(recipe, launcher, Reporter(quiet=quiet), until, output, generate)
     print_result(recipe, result, Console())
 

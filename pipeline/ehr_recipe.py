@@ -70,7 +70,6 @@ class RowQuota(Strict):
 class Evaluation(Strict):
     """What the synthetic cohort is held against."""
 
-    seeds: tuple[int, ...] = (0,)
     bootstrap: int = Field(200, ge=0, description="Resamples behind an interval; 0: none.")
     fewest: int = Field(20, ge=1, description="Rows of a class that a sub-group needs for its rates to be compared.")
 

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from catalogs.cohorts.schema import Schema
 from catalogs.identity import digest
-from generators.bt_gan_networks import Classifier, Discriminator, Generator, Shape, one_hot, shape_of
+from generators.bt_gan_networks import Discriminator, Generator, PooledDropout, Shape, one_hot, shape_of
 from generators.ehr import BtGan, networks_of
 from generators.rejection import Rejection
 from generators.table_encoding import Encoded, TableEncoding
@@ -110,22 +110,22 @@ class _Rows:
         def to(array: np.ndarray) -> Tensor:  # type: ignore[type-arg]
             return torch.from_numpy(array).to(device)
 
-        self.low, self.width = to(encoded.low), to(encoded.high - encoded.low)
-        self.present = to(encoded.present).float()
         self.y, self.s = to(encoded.y), to(encoded.s)
         blocks = [functional.one_hot(to(encoded.states[:, number]), size) for number, size in enumerate(shape.blocks)]
-        self.blocks = torch.cat(blocks, 1).float() if blocks else torch.zeros(len(self.y), 0, device=device)
-        self.condition = one_hot(self.y, self.s, shape)
+        numbers = [to(encoded.low), to(encoded.high - encoded.low), to(encoded.present).float()]
+        parts = [*numbers, *(block.float() for block in blocks), one_hot(self.y, self.s, shape)]
+        self.sizes = [shape.numerics] * 3 + [sum(shape.blocks), shape.condition]
+        self.packed = torch.cat(parts, 1)  # one gather a batch
         self.edge = 0.5 / max(2, len(self.y))
 
     def __len__(self) -> int:
         return len(self.y)
 
-    def take(self, which: Tensor) -> Tensor:
-        """Return float32[n, width] rows."""
-        low, width = self.low[which], self.width[which]
+    def take(self, which: Tensor) -> tuple[Tensor, Tensor]:
+        """Return float32[n, width] rows, and their conditions as ``one_hot``."""
+        low, width, present, blocks, condition = self.packed.index_select(0, which).split(self.sizes, 1)
         quantile = (low + width * torch.rand_like(low)).clamp(self.edge, 1 - self.edge)
-        return torch.cat([torch.special.ndtri(quantile) * self.present[which], self.blocks[which]], 1)
+        return torch.cat([torch.special.ndtri(quantile) * present, blocks], 1), condition
 
 
 class _Training:
@@ -150,11 +150,11 @@ class _Training:
         self.discriminator_optimiser = self._adam(self.discriminator)
         self.second_optimiser = self._adam(self.second)
         self.classifier_optimiser = torch.optim.AdamW(
-            self.classifier.parameters(), settings.learning_rate, weight_decay=settings.classifier_decay
+            self.classifier.parameters(), settings.learning_rate, weight_decay=settings.classifier_decay, fused=True
         )
 
     def _adam(self, network: nn.Module) -> torch.optim.Adam:
-        return torch.optim.Adam(network.parameters(), self.settings.learning_rate, betas=(0.5, 0.9))
+        return torch.optim.Adam(network.parameters(), self.settings.learning_rate, betas=(0.5, 0.9), fused=True)
 
     @property
     def total(self) -> int:
@@ -170,6 +170,9 @@ class _Training:
         """Take the steps up to the next checkpoint."""
         settings = self.settings
         torch.manual_seed(part_seed(settings.seed, "chunk", self.step))
+        for part in (*self.discriminator.modules(), *self.second.modules()):
+            if isinstance(part, PooledDropout):
+                part.renew()
         if not self.step:
             self._pretrain_classifier()
         if self.step == settings.steps:
@@ -196,17 +199,16 @@ class _Training:
         for optimiser in (self.generator_optimiser, self.discriminator_optimiser, self.second_optimiser):
             optimiser.param_groups[0]["lr"] = rate
         which = self._draw(weighted=stage == 2)
-        real, condition = self.rows.take(which), self.rows.condition[which]
+        real, condition = self.rows.take(which)
         with torch.no_grad():
             made = self._generate(self.generator, condition)
         wrong = self._pseudo(which, real)
         critic = self._discriminate(self.discriminator, self.discriminator_optimiser, real, made, condition, wrong)
-        if stage == 2:
-            other = self._draw(weighted=False)
-            given = self.rows.condition[other]
+        if stage == 2 and self.step % 2 == 0:  # it begins where the first one is, and has less to learn
+            others, given = self.rows.take(self._draw(weighted=False))
             with torch.no_grad():
                 fakes = self._generate(self.generator, given)
-            self._discriminate(self.second, self.second_optimiser, self.rows.take(other), fakes, given, None)
+            self._discriminate(self.second, self.second_optimiser, others, fakes, given, None)
         classifier = self._train_classifier(real, made, which)
         made_loss, information = self._train_generator()
         self._follow()
@@ -220,7 +222,8 @@ class _Training:
     def _generate(self, network: Generator, condition: Tensor) -> Tensor:
         count = len(condition)
         z = torch.randn(count, self.shape.noise, device=self.device)
-        uniform = torch.rand(count, *network.uniforms, device=self.device).clamp_(1e-7, 1 - 1e-7)
+        states, blocks = network.uniforms
+        uniform = torch.rand(states, count, blocks, device=self.device).clamp_(1e-7, 1 - 1e-7)
         x: Tensor = network(z, condition, uniform, self.settings.tau)
         return x
 
@@ -306,7 +309,7 @@ class _Training:
             rate = 3 * settings.learning_rate * 0.5 * (1 + math.cos(math.pi * step / settings.classifier_steps))
             self.classifier_optimiser.param_groups[0]["lr"] = rate
             loss = functional.binary_cross_entropy_with_logits(
-                self.classifier(self.rows.take(which)), self.rows.y[which].float()
+                self.classifier(self.rows.take(which)[0]), self.rows.y[which].float()
             )
             _descend(loss, self.classifier_optimiser)
         self.classifier.eval()
@@ -324,8 +327,8 @@ class _Training:
         self.discriminator.eval()
         found = []
         for which in torch.arange(len(self.rows), device=self.device).split(4096):
-            x = self.rows.take(which)
-            found.append(self.discriminator(x, self.rows.condition[which], self.classifier(x)))
+            x, condition = self.rows.take(which)
+            found.append(self.discriminator(x, condition, self.classifier(x)))
         self.discriminator.train()
         return torch.cat(found)
 

@@ -91,6 +91,8 @@ class _Reading:
         tables = [name for name in COLUMNS if self.outcomes or name != "diagnoses_icd"]
         files = find_tables(self.folder, tables)
         names = {table: header(table, path) for table, path in files.items()}
+        if work is not None:
+            work.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="fairshards-mimic3-", dir=work) as temporary:
             con = self.connect(temporary)
             try:
@@ -99,7 +101,6 @@ class _Reading:
                 con.close()
 
     def connect(self, temporary: str) -> duckdb.DuckDBPyConnection:
-        problem = ""
         config: dict[str, Any] = {"memory_limit": self.memory, "temp_directory": temporary}
         if self.threads is not None:
             config["threads"] = self.threads
@@ -121,12 +122,12 @@ class _Reading:
         malformed = self.malformed(con, files)
         for question in FEATURES:
             self.ask(con, question)
-        counts = dict(self.ask(con, "counts").fetchall()) | malformed | self.event_counts(con)
+        counts = dict(self.ask(con, "counts")) | malformed | self.event_counts(con)
         if not counts["stays"]:
-            raise CohortError(f"no stay of {self.folder} is left: {_sentence(counts)}. Expected ICU stays of adults, of "
+            raise CohortError(f"no stay of {self.folder} is left: {_sentence(counts)}. Expected adults' ICU stays of "
                               "48 hours or longer, with measurements in CHARTEVENTS or LABEVENTS")  # fmt: skip
-        rejects = tuple(Problem(row, reason, DETAILS[reason]) for row, reason in self.ask(con, "rejects").fetchall())
-        rows = self.ask(con, "rows").to_arrow_table().select(ROWS.names).cast(ROWS)
+        rejects = tuple(Problem(row, reason, DETAILS[reason]) for row, reason in self.ask(con, "rejects"))
+        rows = self.table(con, "rows").select(ROWS.names).cast(ROWS)
         return Mimic3(Cohort(SCHEMA, rows, rejects, counts), self.became(con))
 
     def declare(self, con: duckdb.DuckDBPyConnection, files: dict[str, Path], names: dict[str, list[str]]) -> None:
@@ -138,19 +139,30 @@ class _Reading:
             con.execute(f"SET VARIABLE {table} = $1", [variable])
             self.ask(con, "table", table)
 
-    def ask(self, con: duckdb.DuckDBPyConnection, question: str, table: str = "") -> duckdb.DuckDBPyConnection:
+    def ask(self, con: duckdb.DuckDBPyConnection, question: str, table: str = "") -> list[Any]:
         """Run the file of a question; what DuckDB says of a failure may quote rows, so it goes no further."""
         try:
-            return con.execute(cohort_sql(f"mimic3/{question}").replace("{table}", table))
+            answer: list[Any] = con.execute(cohort_sql(f"mimic3/{question}").replace("{table}", table)).fetchall()
+            return answer
         except duckdb.Error as error:
             problem = type(error)
+        raise self.failure(question, problem)
+
+    def table(self, con: duckdb.DuckDBPyConnection, question: str) -> pa.Table:
+        try:
+            return con.sql(cohort_sql(f"mimic3/{question}")).to_arrow_table()
+        except duckdb.Error as error:
+            problem = type(error)
+        raise self.failure(question, problem)
+
+    def failure(self, question: str, problem: type[duckdb.Error]) -> CohortError:
         if problem is duckdb.OutOfMemoryException:
-            raise CohortError(f"memory={self.memory!r} isn't enough for {question}.sql; give more, or fewer threads")
-        raise CohortError(f"{self.folder} can't be read ({problem.__name__} in {question}.sql): a file seems to be cut "
-                          "short or damaged. Compare its SHA-256 with PhysioNet's, download it again")  # fmt: skip
+            return CohortError(f"memory={self.memory!r} isn't enough for {question}.sql; give more, or fewer threads")
+        return CohortError(f"{self.folder} can't be read ({problem.__name__} in {question}.sql): a file seems to be "
+                           "cut short or damaged (compare its SHA-256 with PhysioNet's), or the disk is full")
 
     def malformed(self, con: duckdb.DuckDBPyConnection, files: dict[str, Path]) -> dict[str, int]:
-        found = {file: (n, problems) for file, n, problems in self.ask(con, "malformed").fetchall()}
+        found = {file: (n, problems) for file, n, problems in self.ask(con, "malformed")}
         counts = {table: found.get(path.name, (0, 0)) for table, path in files.items()}
         for table, (_, problems) in counts.items():
             if problems >= MALFORMED_LIMIT:
@@ -159,7 +171,7 @@ class _Reading:
         return {f"malformed_{table}": n for table, (n, _) in counts.items()}
 
     def event_counts(self, con: duckdb.DuckDBPyConnection) -> dict[str, int]:
-        found = {(channel, state): n for channel, state, n in self.ask(con, "event_counts").fetchall()}
+        found = {(channel, state): n for channel, state, n in self.ask(con, "event_counts")}
         return {f"{one.name}_{state}": found.get((one.name, state), 0) for one in CHANNELS for state in STATES}
 
     def became(self, con: duckdb.DuckDBPyConnection) -> pa.Table:
@@ -167,7 +179,7 @@ class _Reading:
             return pa.table({})
         for question in ("length_of_stay", "phenotypes"):
             self.ask(con, question)
-        return self.ask(con, "outcomes").to_arrow_table()
+        return self.table(con, "outcomes")
 
 
 def _sentence(counts: dict[str, int]) -> str:

@@ -46,8 +46,8 @@ def _refuse_mimic4(folder: Path, files: dict[str, Path]) -> None:
     folders = [name for name in ("hosp", "icu") if name in files and files[name].is_dir()]
     if folders or (patients is not None and "anchor_age" in _first_line(patients).lower()):
         sign = " and ".join(f"{one}/" for one in folders) or "anchor_age in patients"
-        raise CohortError(f"{folder} holds MIMIC-IV ({sign}), which isn't read yet; expected MIMIC-III v1.4, whose tables "
-                          "are PATIENTS, ADMISSIONS, ICUSTAYS, CHARTEVENTS, ...")  # fmt: skip
+        raise CohortError(f"{folder} holds MIMIC-IV ({sign}), which isn't read yet; expected MIMIC-III v1.4, whose "
+                          "tables are PATIENTS, ADMISSIONS, ICUSTAYS, CHARTEVENTS, ...")  # fmt: skip
 
 
 def header(table: str, path: Path) -> list[str]:
@@ -57,14 +57,13 @@ def header(table: str, path: Path) -> list[str]:
         CohortError: columns that are read are missing, or the file isn't comma-separated or can't be read.
     """
     line = _first_line(path)
-    names = next(csv.reader([line]), [])
-    names = [name.strip().lower() for name in names]
+    names = _names(path, line)
     expected = COLUMNS[table].split()
     missing = [name.upper() for name in expected if name not in names]
     if len(names) <= 1:
         hint = next((f"; it seems to be separated by {word}" for sign, word in SEPARATORS.items() if sign in line), "")
-        raise CohortError(f"{path} has {len(names)} column in its first line, expected {', '.join(expected).upper()} "
-                          f"and more, separated by commas{hint}. Write it with commas, as PhysioNet's file is")
+        raise CohortError(f"{path} has {len(names)} column{'s' * (not names)} in its first line, expected "
+                          f"{', '.join(expected).upper()} and more, separated by commas{hint}. Write it with commas, as PhysioNet's file is")
     if missing:
         raise CohortError(f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}: its first line has "
                           f"{len(names)} names and should be {table.upper()}'s header; {GET}")
@@ -76,12 +75,23 @@ def header(table: str, path: Path) -> list[str]:
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
+def _names(path: Path, line: str) -> list[str]:
+    try:
+        return [name.strip().lower() for name in next(csv.reader([line]), [])]
+    except csv.Error as error:
+        problem = type(error).__name__
+    raise _unreadable(path, problem)
+
+
 def _first_line(path: Path) -> str:
-    problem = ""
     try:
         with gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb") as file:
             return file.readline(100_000).decode("utf-8-sig", "replace").strip("\r\n")
     except (OSError, EOFError, zlib.error) as error:
         problem = type(error).__name__
-    raise CohortError(f"{path} can't be read ({problem}): it seems to be cut short or damaged. Download it again and "
-                      "compare its SHA-256 with PhysioNet's")  # fmt: skip
+    raise _unreadable(path, problem)
+
+
+def _unreadable(path: Path, problem: str) -> CohortError:
+    return CohortError(f"{path} can't be read ({problem}): it seems to be cut short or damaged. Compare its SHA-256 "
+                       "with PhysioNet's, download it again")  # fmt: skip

@@ -29,7 +29,7 @@ CREATE TABLE cohort_groups (
 
 -- Kind ehr: the models of rows that were trained, with the (y, s) shares that they are asked for.
 CREATE TABLE row_models (
-    model_id VARCHAR, attribute VARCHAR, "constraint" VARCHAR, lambda DOUBLE, seed BIGINT, fingerprint VARCHAR,
+    model_id VARCHAR, attribute VARCHAR, "constraint" VARCHAR, lam DOUBLE, seed BIGINT, fingerprint VARCHAR,
     joint DOUBLE[][], settings JSON, manifest VARCHAR NOT NULL
 );
 

@@ -5,17 +5,17 @@
 -- is used only for stays that have no other.
 CREATE TEMP TABLE coma_scale AS
 WITH charting AS (
-    SELECT icustay_id, at, min(value) FILTER (channel = 'gcs_eye') AS eye,
+    SELECT icustay_id, charted_at, min(value) FILTER (channel = 'gcs_eye') AS eye,
         min(value) FILTER (channel = 'gcs_motor') AS motor, min(value) FILTER (channel = 'gcs_verbal') AS verbal,
         min(value) FILTER (channel = 'gcs_total') AS charted
     FROM events WHERE state = 'valid' AND channel IN ('gcs_eye', 'gcs_motor', 'gcs_verbal', 'gcs_total')
-    GROUP BY icustay_id, at
+    GROUP BY icustay_id, charted_at
 ),
 chosen AS (
-    SELECT icustay_id, arg_min(score, (coalesce(score.total, 99), at)) AS worst,
-        arg_max(score, (score.total IS NOT NULL, at)) AS last
+    SELECT icustay_id, arg_min(score, (coalesce(score.total, 99), charted_at)) AS worst,
+        arg_max(score, (score.total IS NOT NULL, charted_at)) AS last
     FROM (
-        SELECT icustay_id, at,
+        SELECT icustay_id, charted_at,
             {'eye': eye, 'motor': motor, 'verbal': verbal, 'total': coalesce(eye + motor + verbal, charted)} AS score
         FROM charting
     )

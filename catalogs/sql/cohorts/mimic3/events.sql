@@ -20,7 +20,7 @@ written AS (
     SELECT NULL, TRY_CAST(hadm_id AS INTEGER), itemid, charttime, value, valuenum, valueuom, NULL FROM labevents
 ),
 charted AS (
-    SELECT stay_ids.icustay_id, items.channel, items.unit, TRY_CAST(charttime AS TIMESTAMP) AS at,
+    SELECT stay_ids.icustay_id, items.channel, items.unit, TRY_CAST(charttime AS TIMESTAMP) AS charted_at,
         coalesce(trim(value), '') AS value, valuenum, lower(coalesce(trim(valueuom), '')) AS uom,
         coalesce(trim(error) = '1', false) AS marked_wrong, intime
     FROM written
@@ -40,7 +40,7 @@ numbered AS (
         END AS number
     FROM charted
     LEFT JOIN words ON words.channel = charted.channel AND words.word = lower(charted.value)
-    WHERE at BETWEEN intime AND intime + INTERVAL 48 HOURS
+    WHERE charted_at BETWEEN intime AND intime + INTERVAL 48 HOURS
 ),
 converted AS (
     SELECT *,
@@ -58,7 +58,7 @@ converted AS (
         END AS measured
     FROM numbered
 )
-SELECT icustay_id, converted.channel::channel AS channel, at,
+SELECT icustay_id, converted.channel::channel AS channel, charted_at,
     CASE
         WHEN marked_wrong THEN 'marked_wrong'
         WHEN measured IS NULL OR isnan(measured) THEN 'unreadable'
