@@ -115,10 +115,8 @@ class _Reading:
         self, con: duckdb.DuckDBPyConnection, files: dict[str, Path], names: dict[str, list[str]]
     ) -> Mimic3:
         self.declare(con, files, names)
-        for question in ("items", "words", "stays", "cohort"):
+        for question in ("items", "words", "stays", "cohort", "events"):
             self.ask(con, question)
-        con.execute("SET preserve_insertion_order = false")  # CHARTEVENTS streams; nothing after it needs the order
-        self.ask(con, "events")
         malformed = self.malformed(con, files)
         for question in FEATURES:
             self.ask(con, question)

@@ -63,7 +63,8 @@ def header(table: str, path: Path) -> list[str]:
     if len(names) <= 1:
         hint = next((f"; it seems to be separated by {word}" for sign, word in SEPARATORS.items() if sign in line), "")
         raise CohortError(f"{path} has {len(names)} column{'s' * (not names)} in its first line, expected "
-                          f"{', '.join(expected).upper()} and more, separated by commas{hint}. Write it with commas, as PhysioNet's file is")
+                          f"{', '.join(expected).upper()} and more, separated by commas{hint}. Write it with commas, "
+                          "as PhysioNet's file is")
     if missing:
         raise CohortError(f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}: its first line has "
                           f"{len(names)} names and should be {table.upper()}'s header; {GET}")

@@ -321,7 +321,8 @@ def test_outcomes_are_beside_the_rows(tmp_path: Path) -> None:
         hospital.chart(stay, 211, 1, 80 + stay.subject)
     hospital.diagnose(stays[0], "0389", "99592", "78552", "51881")
     hospital.diagnose(stays[1], "41071", "4019", "25000", "2724")
-    hospital.diagnose(stays[2], "25013", "5849", "40391", "V5861", "7806")
+    hospital.diagnose(stays[2], "25013", "5849", "40391", "V5861", "7806", "2766")
+    hospital.diagnose(stays[3], "27661")  # 2766 was divided, and this half is a complication
     found = read(hospital, tmp_path)
     shown = {}
     for cohort_row, outcome in zip(found.cohort.rows.to_pylist(), found.outcomes.to_pylist(), strict=True):
@@ -332,8 +333,10 @@ def test_outcomes_are_beside_the_rows(tmp_path: Path) -> None:
     assert shown[0] == {"septicemia", "shock", "respiratory_failure"}
     assert shown[1] == {"acute_myocardial_infarction", "essential_hypertension", "diabetes_without_complications",
                         "lipid_disorders"}  # fmt: skip
-    assert shown[2] == {"diabetes_with_complications", "acute_renal_failure", "hypertension_with_complications"}
-    assert not any(shown[subject] for subject in range(3, 8))
+    assert shown[2] == {"diabetes_with_complications", "acute_renal_failure", "hypertension_with_complications",
+                        "fluid_and_electrolyte_disorders"}  # fmt: skip
+    assert shown[3] == {"complications_of_care"}
+    assert not any(shown[subject] for subject in range(4, 8))
 
 
 def test_no_diagnosis_prefix_is_in_two_phenotypes() -> None:

@@ -6,6 +6,12 @@
 --
 -- Values are whole numbers of the last decimal that is kept (a temperature of 36.8 is 368): their sums are the same in
 -- any order. Outside the channel's range a value is dropped; mimic3-benchmarks moves some to the nearest valid one.
+--
+-- DuckDB takes a CSV file for 42 rows and would hold all of CHARTEVENTS to join it. In the order that is written here
+-- the file streams past items and stays, which are held. Nothing after it needs the order of rows in a file.
+SET disabled_optimizers = 'join_order,build_side_probe_side';
+SET preserve_insertion_order = false;
+
 CREATE TEMP TABLE events AS
 WITH stay_ids AS (
     SELECT icustay_id, icustay_id AS id, false AS by_admission, intime FROM cohort WHERE left_out IS NULL
@@ -67,3 +73,5 @@ SELECT icustay_id, converted.channel::channel AS channel, charted_at,
     END::event_state AS state,
     CASE WHEN state = 'valid' THEN TRY_CAST(round(measured * scale) AS INTEGER) END AS value
 FROM converted JOIN channels ON channels.channel = converted.channel;
+
+RESET disabled_optimizers;

@@ -1,0 +1,250 @@
+"""Bt-GAN on SUPPORT2: utility, fidelity, privacy and fairness of its rows, beside other generators, splits x seeds.
+
+    python -m benchmarks.bt_gan natural --variants real,bt-gan,ctgan,tvae,copula --seeds 3 --splits 3
+    python -m benchmarks.bt_gan natural --variants bt-gan,no-weighting,no-rejection --seeds 3 --splits 1    # ablation
+    python -m benchmarks.bt_gan labels --variants real,reweighed,odds-0,odds-3 --seeds 3 --splits 3         # planted bias
+    python -m benchmarks.bt_gan natural --tune --variants bt-gan,k-3                 # on the training rows of split 0 alone
+    python -m benchmarks.bt_gan_tables                                              # the tables of docs/bt-gan.md
+
+An arm is a cohort: ``natural``; ``labels``, where 80% of the deaths of black patients are turned into survivals in training;
+``proxy``, the same with race hidden and a column ``site`` that agrees with it in 90% of rows. Test rows stay clean. Planted
+arms hold a fifth of the training rows out of every generator, as biased validation rows for the choice of lambda. A row
+of the CSV is one generator of one split and seed; what stands there isn't made again. Others' generators need
+``pip install 'fairshards[ehr-benchmarks]'``.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+
+from benchmarks.bt_gan_peers import PEERS
+from catalogs.cohorts.checked import Checked, check_cohort
+from catalogs.cohorts.schema import Schema
+from catalogs.cohorts.support2 import support2
+from generators.record_space import RecordSpace
+from generators.table_encoding import TableEncoding
+from pipeline.ehr_recipe import PlantedBias
+from pipeline.evaluation import visible_columns
+from pipeline.planted_bias import planted
+from trainers.bt_gan import fit
+from trainers.bt_gan_settings import BtGanSettings
+from trainers.cohort_learners import LEARNERS, labels, predict, reweighing, train
+from trainers.fairness import at_rate
+from trainers.fidelity import column_distances, correlation_difference, discriminative, subgroups
+from trainers.joint_shares import information, joint_shares
+from trainers.privacy import privacy
+
+RESULTS = Path("docs/results/bt-gan.csv")
+TUNING = RESULTS.with_stem("bt-gan-tuning")
+ATTRIBUTE, GROUP = "race", "black"
+PLANTED = {"labels": PlantedBias(group=GROUP, share=0.8), "proxy": PlantedBias(group=GROUP, share=0.8, proxy=0.9)}
+TEST_SHARE, HELD_OUT = 0.3, 0.2
+SHORT = {"gradient boosting": "gb", "logistic regression": "lr"}
+KEY = ("arm", "variant", "split", "seed")
+
+BT_GAN: dict[str, dict[str, Any]] = {
+    "bt-gan": {},
+    "no-weighting": {"stage2_steps": 0, "steps": 6500},
+    "no-rejection": {"rejection": False},
+    "neither": {"stage2_steps": 0, "steps": 6500, "rejection": False},
+    "no-triple": {"pseudo": 0.0, "classifier_every": 0},
+    "k-3": {"k": 3.0},
+    "group-0.5": {"group_share": 0.5},
+    "dropout-0": {"dropout": 0.0},
+    "dropout-0.2": {"dropout": 0.2},
+    "long": {"steps": 8000, "stage2_steps": 2500},
+    "wide": {"hidden": 192},
+}
+"""Settings that differ from the defaults, by variant; "odds-3" and "parity-3" are the constraint at lambda 3."""
+
+
+def cohort(arm: str, split: int) -> Checked:
+    """Return SUPPORT2 with the arm's bias planted in the training rows of a split."""
+    checked = check_cohort(support2(), ATTRIBUTE, TEST_SHARE, split)
+    plant = PLANTED.get(arm)
+    return planted(checked, ATTRIBUTE, plant.model_copy(update={"seed": split})) if plant else checked
+
+
+def settings_of(variant: str, seed: int) -> BtGanSettings:
+    """Return the settings of a Bt-GAN variant."""
+    if variant in BT_GAN:
+        return BtGanSettings(ATTRIBUTE, seed=seed, **BT_GAN[variant])
+    constraint, _, lam = variant.partition("-")
+    if float(lam) == 0:
+        return BtGanSettings(ATTRIBUTE, seed=seed)
+    return BtGanSettings(ATTRIBUTE, constraint, float(lam), seed=seed)  # type: ignore[arg-type]
+
+
+def made(variant: str, schema: Schema, rows: pd.DataFrame, seed: int, work: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return as many rows as the variant was given, and how long it took."""
+    began = time.perf_counter()
+    if variant in ("real", "reweighed"):
+        return rows, {}
+    if variant in PEERS:
+        draw = PEERS[variant](schema, rows, seed)
+        fitted = time.perf_counter()
+        return draw(len(rows)), {"fit_seconds": fitted - began, "sample_rows_per_s": len(rows) / (time.perf_counter() - fitted)}
+    settings = settings_of(variant, seed)
+    model = fit(schema, rows, settings, work / f"{variant}.safetensors").model
+    fitted = time.perf_counter()
+    found = model.sample(len(rows), seed)
+    seconds = time.perf_counter() - fitted
+    (work / f"{variant}.safetensors").unlink(missing_ok=True)
+    steps = settings.steps + settings.stage2_steps
+    return found, {"fit_seconds": fitted - began, "train_rows_per_s": steps * settings.batch / (fitted - began),
+                   "sample_rows_per_s": len(rows) / seconds}  # fmt: skip
+
+
+def measured(
+    checked: Checked, rows: pd.DataFrame, weights: np.ndarray[Any, Any] | None, private: bool = True
+) -> dict[str, float]:
+    """Return what a table of rows is worth: every number of docs/bt-gan.md."""
+    schema, test = checked.schema, checked.test
+    columns, y = visible_columns(schema, ATTRIBUTE), labels(schema, test)
+    s = test[ATTRIBUTE].to_numpy(object)
+    found: dict[str, float] = {}
+    for learner in LEARNERS:
+        model = train(learner, schema, rows, columns, weights=weights)
+        scores = predict(model, schema, test, columns)
+        predicted, short = at_rate(scores, float(labels(schema, rows).mean())), SHORT[learner]
+        rate = {(group, value): predicted[(s == group) & (y == value)].mean() for group in ("white", GROUP) for value in (0, 1)}
+        found |= {
+            f"auroc_{short}": float(roc_auc_score(y, scores)), f"auprc_{short}": float(average_precision_score(y, scores)),
+            f"f1_{short}": float(f1_score(y, predicted)), f"accuracy_{short}": float((predicted == y).mean()),
+            f"tpr_gap_{short}": float(rate["white", 1] - rate[GROUP, 1]),
+            f"fpr_gap_{short}": float(rate["white", 0] - rate[GROUP, 0]),
+        }  # fmt: skip
+        found |= train_side(checked, model, short, columns)
+    distances = column_distances(schema, checked.train, rows)
+    found["ks"] = float(np.mean([value for kind, value in distances.values() if kind == "ks"]))
+    found["jsd"] = float(np.mean([value for kind, value in distances.values() if kind == "jsd"]))
+    found["correlation_difference"] = correlation_difference(schema, checked.train, rows)
+    found |= subgroups(schema, ATTRIBUTE, checked.train, rows)
+    shares = [float((rows[ATTRIBUTE] == GROUP).mean()), float((checked.train[ATTRIBUTE] == GROUP).mean())]
+    found["black_share"], found["black_share_real"] = shares
+    if private and weights is None:
+        found["discriminative_score"], found["discriminative_auroc"], _ = discriminative(schema, test, rows)
+        together = pd.concat([checked.train, test], ignore_index=True)
+        space = RecordSpace(TableEncoding.fit(schema, ATTRIBUTE, together))
+        one = privacy(space, checked.train, test, rows)
+        found |= {"copies": one.copies, "memorisation": one.memorisation, "membership_auc": one.membership_auc}
+    return found
+
+
+def train_side(checked: Checked, model: Any, short: str, columns: tuple[str, ...]) -> dict[str, float]:
+    """Return what the choice of lambda may look at: AUROC and information on biased training rows, no clean label.
+
+    ``validation_*`` is on the rows that no generator saw, where the arm holds any out (``checked.rejects`` is none then).
+    """
+    schema, found = checked.schema, {}
+    for name, rows in (("train", checked.train), ("validation", VALIDATION.get("rows"))):
+        if rows is None:
+            continue
+        y, scores = labels(schema, rows), predict(model, schema, rows, columns)
+        predicted = at_rate(scores, float(y.mean()))
+        values = schema[ATTRIBUTE].categories
+        s = rows[ATTRIBUTE].map({value: number for number, value in enumerate(values)}).to_numpy(np.int64)
+        found[f"{name}_auroc_{short}"] = float(roc_auc_score(y, scores))
+        found[f"{name}_information_{short}"] = information(joint_shares(predicted, s, 2, len(values)))
+        found[f"{name}_information_given_y_{short}"] = float(sum(
+            (y == value).mean() * information(joint_shares(predicted[y == value], s[y == value], 2, len(values)))
+            for value in (0, 1)))  # fmt: skip
+    return found
+
+
+VALIDATION: dict[str, pd.DataFrame] = {}
+"""The held-out biased rows of the arm that is at work."""
+
+
+def held_out(checked: Checked, split: int) -> Checked:
+    """Take a fifth of the training rows out, into ``VALIDATION``."""
+    order = np.random.default_rng([split, 7]).permutation(len(checked.train))
+    cut = round(HELD_OUT * len(order))
+    VALIDATION["rows"] = checked.train.iloc[order[:cut]].reset_index(drop=True)
+    return Checked(checked.schema, checked.train.iloc[order[cut:]].reset_index(drop=True), checked.test, (), {})
+
+
+def tuning(checked: Checked, split: int) -> Checked:
+    """Return a cohort whose test rows are held-out training rows: settings are chosen there."""
+    inner = held_out(checked, split)
+    test = VALIDATION.pop("rows")
+    return Checked(inner.schema, inner.train, test, (), {})
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the CSV's rows; none where there is no file."""
+    if not path.is_file():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a row, in place of one with its key; columns that are new go to the right."""
+    rows = [one for one in read_rows(path) if any(one[name] != str(row[name]) for name in KEY)]
+    rows.append({name: _text(value) for name, value in row.items()})
+    rows.sort(key=lambda one: tuple(one[name] for name in KEY))
+    names = list(dict.fromkeys(name for one in (*KEY, *rows) for name in (one if isinstance(one, dict) else [one])))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) and math.isfinite(value) else str(value)
+
+
+def main(
+    arm: Annotated[str, typer.Argument(help="natural, labels or proxy.")],
+    variants: Annotated[str, typer.Option(help="Comma-separated.")] = "real,bt-gan",
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    splits: Annotated[int, typer.Option(min=1)] = 3,
+    first: Annotated[int, typer.Option(min=0, help="The first split.")] = 0,
+    tune: Annotated[bool, typer.Option("--tune", help="On held-out training rows; writes the tuning CSV.")] = False,
+    threads: Annotated[int, typer.Option(min=1)] = 1,
+    results: Annotated[Path | None, typer.Option()] = None,
+    work: Annotated[Path, typer.Option(help="Checkpoints of what is at work.")] = Path("runs/bt-gan"),
+) -> None:
+    """Measure what the CSV lacks."""
+    import torch
+
+    torch.set_num_threads(threads)
+    path = results or (TUNING if tune else RESULTS)
+    for split in range(first, first + splits):
+        checked = cohort(arm, split)
+        VALIDATION.clear()
+        given = tuning(checked, split) if tune else held_out(checked, split) if arm in PLANTED else checked
+        for seed in range(seeds):
+            for variant in variants.split(","):
+                if variant in ("real", "reweighed") and seed:
+                    continue
+                key = {"arm": arm, "variant": variant, "split": split, "seed": seed}
+                if any(all(one[name] == str(value) for name, value in key.items()) for one in read_rows(path)):
+                    continue
+                rows, took = made(variant, given.schema, given.train, seed, work / f"{arm}-{split}-{seed}{'-tune' * tune}")
+                weights = None
+                if variant == "reweighed":
+                    weights = reweighing(labels(given.schema, rows), rows[ATTRIBUTE].to_numpy(object))
+                found = measured(given, rows, weights, private=variant not in ("real", "reweighed"))
+                write_row(path, {**key, "threads": threads, **took, **found})
+                shown = ", ".join(f"{name} {found[name]:.3f}" for name in (
+                    "auroc_gb", "auroc_lr", "tpr_gap_gb", "tpr_gap_lr", "correlation_difference"))  # fmt: skip
+                print(f"{arm} {variant} split {split} seed {seed}: {shown}, {took.get('fit_seconds', 0):.0f} s", flush=True)
+
+
+Draw = Callable[[int], pd.DataFrame]
+
+if __name__ == "__main__":
+    typer.run(main)
