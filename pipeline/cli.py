@@ -152,15 +152,52 @@ def train_command(
     _stage(context, run, "", None, "train", quiet, debug, sets)
 
 
+@app.command("evaluate", cls=TakesBeamOptions, context_settings=EXTRA)
+def evaluate_command(
+    context: typer.Context,
+    run: RunName,
+    sets: Sets = None,
+    runner: RunnerName = "",
+    workers: Workers = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Judge the synthetic rows of a run over health records: utility, fairness, fidelity, privacy; writes the report.
+
+    Examples:
+
+      fairshards evaluate runs/btgan-support2
+
+      fairshards evaluate runs/btgan-support2 --set evaluation.bootstrap=1000
+
+      fairshards query runs/btgan-support2 evaluation --param aspect=fairness
+    """
+    with expected_errors(debug):
+        from pipeline.runfolder import open_run
+
+        folder = open_run(run)
+        recipe = load_any(str(folder.root / "recipe.yaml"), sets or [])
+        if not isinstance(recipe, EhrRecipe):
+            raise RecipeError(f"{run} is a run over pictures, which trainings judge: fairshards train {run}")
+        _run(recipe, context, runner, workers, "report", folder.root, quiet, generate=False)
+
+
 @app.command("report")
 def report_command(run: RunName, debug: Debug = False) -> None:
     """Write a run's report.html again. Example: fairshards report runs/pocket-waterbirds"""
     with expected_errors(debug):
-        from pipeline.report import write_report
         from pipeline.runfolder import open_run
 
         folder = open_run(run)
-        Console().print(write_report(folder, _recipe_of(folder.root)), soft_wrap=True)
+        recipe = load_any(str(folder.root / "recipe.yaml"))
+        if isinstance(recipe, EhrRecipe):
+            from pipeline.ehr_report import write_ehr_report
+
+            Console().print(write_ehr_report(folder, recipe), soft_wrap=True)
+            return
+        from pipeline.report import write_report
+
+        Console().print(write_report(folder, recipe), soft_wrap=True)
 
 
 @app.command("plan")

@@ -48,7 +48,7 @@ def write_report(folder: RunFolder, recipe: Recipe) -> Path:
     with open_reader(folder.root) as reader:
         facts = _facts(reader, folder, recipe)
     path = folder.root / REPORT
-    write_local(path, _environment().get_template("report.html.jinja").render(facts).encode())
+    write_local(path, environment().get_template("report.html.jinja").render(facts).encode())
     return path
 
 
@@ -92,7 +92,8 @@ def _example(reader: Reader) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the templates' environment: everything is escaped, and a name that isn't known is an error."""
     environment = Environment(
         loader=PackageLoader("pipeline", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=StrictUndefined, keep_trailing_newline=True,

@@ -117,16 +117,16 @@ class _Reading:
         self.declare(con, files, names)
         for question in ("items", "words", "stays", "cohort", "events"):
             self.ask(con, question)
-        malformed = self.malformed(con, files)
         for question in FEATURES:
             self.ask(con, question)
-        counts = dict(self.ask(con, "counts")) | malformed | self.event_counts(con)
+        outcomes = self.became(con)
+        counts = self.malformed(con, files) | dict(self.ask(con, "counts")) | self.event_counts(con)
         if not counts["stays"]:
             raise CohortError(f"no stay of {self.folder} is left: {_sentence(counts)}. Expected adults' ICU stays of "
                               "48 hours or longer, with measurements in CHARTEVENTS or LABEVENTS")  # fmt: skip
         rejects = tuple(Problem(row, reason, DETAILS[reason]) for row, reason in self.ask(con, "rejects"))
         rows = self.table(con, "rows").select(ROWS.names).cast(ROWS)
-        return Mimic3(Cohort(SCHEMA, rows, rejects, counts), self.became(con))
+        return Mimic3(Cohort(SCHEMA, rows, rejects, counts), outcomes)
 
     def declare(self, con: duckdb.DuckDBPyConnection, files: dict[str, Path], names: dict[str, list[str]]) -> None:
         channels = [(one.name, one.decimals, 10**one.decimals, one.low, one.high) for one in CHANNELS]

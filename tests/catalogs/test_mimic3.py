@@ -414,6 +414,8 @@ def planted(folder: Path) -> Path:
     hospital.write(folder)
     with (folder / "CHARTEVENTS.csv").open("a") as file:
         file.write(f'1,2,"{PLANTED}\n3,4,{PLANTED}"x",5\n{PLANTED}\n' + ",".join([PLANTED] * 40) + "\n")
+    with (folder / "DIAGNOSES_ICD.csv").open("a") as file:
+        file.write(f"{PLANTED},{PLANTED}\n")
     return folder
 
 
@@ -492,7 +494,7 @@ def test_a_cohort_that_can_be_read_holds_no_value(
     with caplog.at_level(logging.DEBUG):
         found = read_mimic3_outcomes(planted(tmp_path), threads=1)
     assert found.cohort.rows.to_pylist()[0]["ethnicity"] == "other"
-    assert found.cohort.counts["malformed_chartevents"] >= 2
+    assert found.cohort.counts["malformed_chartevents"] >= 2 and found.cohort.counts["malformed_diagnoses_icd"] == 1
     assert [one.reason for one in found.cohort.rejects] == ["missing_outtime", "missing_dob"]
     out = capfd.readouterr()
     everything = (found.cohort.rejects, dict(found.cohort.counts), found.cohort.schema, found.cohort.rows.to_pylist(),
