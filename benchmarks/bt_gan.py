@@ -2,14 +2,14 @@
 
     python -m benchmarks.bt_gan natural --variants real,bt-gan,ctgan,tvae,copula --seeds 3 --splits 3
     python -m benchmarks.bt_gan natural --variants bt-gan,no-weighting,no-rejection --seeds 3 --splits 1    # ablation
-    python -m benchmarks.bt_gan labels --variants real,reweighed,odds-0,odds-3 --seeds 3 --splits 3         # planted bias
-    python -m benchmarks.bt_gan natural --tune --variants bt-gan,k-3                 # on the training rows of split 0 alone
+    python -m benchmarks.bt_gan labels --variants real,reweighed,odds-0,odds-3 --seeds 3 --splits 3   # planted bias
+    python -m benchmarks.bt_gan natural --tune --splits 1 --variants bt-gan,k-3    # on training rows alone
     python -m benchmarks.bt_gan_tables                                              # the tables of docs/bt-gan.md
 
-An arm is a cohort: ``natural``; ``labels``, where 80% of the deaths of black patients are turned into survivals in training;
-``proxy``, the same with race hidden and a column ``site`` that agrees with it in 90% of rows. Test rows stay clean. Planted
-arms hold a fifth of the training rows out of every generator, as biased validation rows for the choice of lambda. A row
-of the CSV is one generator of one split and seed; what stands there isn't made again. Others' generators need
+An arm is a cohort: ``natural``; ``labels``, where 80% of the deaths of black patients are turned into survivals in
+training; ``proxy``, the same with race hidden and a column ``site`` that agrees with it in 90% of rows. Test rows stay
+clean. Planted arms hold a fifth of the training rows out of every generator, as biased validation rows for the choice
+of lambda. A row of the CSV is one generator of one split and seed; what stands there isn't made again. Others' generators need
 ``pip install 'fairshards[ehr-benchmarks]'``.
 """
 
@@ -85,7 +85,9 @@ def settings_of(variant: str, seed: int) -> BtGanSettings:
     return BtGanSettings(ATTRIBUTE, constraint, float(lam), seed=seed)  # type: ignore[arg-type]
 
 
-def made(variant: str, schema: Schema, rows: pd.DataFrame, seed: int, work: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+def made(
+    variant: str, schema: Schema, rows: pd.DataFrame, seed: int, work: Path
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return as many rows as the variant was given, and how long it took."""
     began = time.perf_counter()
     if variant in ("real", "reweighed"):
@@ -93,7 +95,9 @@ def made(variant: str, schema: Schema, rows: pd.DataFrame, seed: int, work: Path
     if variant in PEERS:
         draw = PEERS[variant](schema, rows, seed)
         fitted = time.perf_counter()
-        return draw(len(rows)), {"fit_seconds": fitted - began, "sample_rows_per_s": len(rows) / (time.perf_counter() - fitted)}
+        found = draw(len(rows))
+        took = time.perf_counter() - fitted
+        return found, {"fit_seconds": fitted - began, "sample_rows_per_s": len(rows) / took}
     settings = settings_of(variant, seed)
     model = fit(schema, rows, settings, work / f"{variant}.safetensors").model
     fitted = time.perf_counter()
@@ -117,9 +121,11 @@ def measured(
         model = train(learner, schema, rows, columns, weights=weights)
         scores = predict(model, schema, test, columns)
         predicted, short = at_rate(scores, float(labels(schema, rows).mean())), SHORT[learner]
-        rate = {(group, value): predicted[(s == group) & (y == value)].mean() for group in ("white", GROUP) for value in (0, 1)}
+        rate = {(group, value): predicted[(s == group) & (y == value)].mean()
+                for group in ("white", GROUP) for value in (0, 1)}  # fmt: skip
         found |= {
-            f"auroc_{short}": float(roc_auc_score(y, scores)), f"auprc_{short}": float(average_precision_score(y, scores)),
+            f"auroc_{short}": float(roc_auc_score(y, scores)),
+            f"auprc_{short}": float(average_precision_score(y, scores)),
             f"f1_{short}": float(f1_score(y, predicted)), f"accuracy_{short}": float((predicted == y).mean()),
             f"tpr_gap_{short}": float(rate["white", 1] - rate[GROUP, 1]),
             f"fpr_gap_{short}": float(rate["white", 0] - rate[GROUP, 0]),
@@ -144,7 +150,7 @@ def measured(
 def train_side(checked: Checked, model: Any, short: str, columns: tuple[str, ...]) -> dict[str, float]:
     """Return what the choice of lambda may look at: AUROC and information on biased training rows, no clean label.
 
-    ``validation_*`` is on the rows that no generator saw, where the arm holds any out (``checked.rejects`` is none then).
+    ``validation_*`` is on the rows that no generator saw, where the arm holds any out.
     """
     schema, found = checked.schema, {}
     for name, rows in (("train", checked.train), ("validation", VALIDATION.get("rows"))):
@@ -233,7 +239,8 @@ def main(
                 key = {"arm": arm, "variant": variant, "split": split, "seed": seed}
                 if any(all(one[name] == str(value) for name, value in key.items()) for one in read_rows(path)):
                     continue
-                rows, took = made(variant, given.schema, given.train, seed, work / f"{arm}-{split}-{seed}{'-tune' * tune}")
+                home = work / f"{arm}-{split}-{seed}{'-tune' * tune}"
+                rows, took = made(variant, given.schema, given.train, seed, home)
                 weights = None
                 if variant == "reweighed":
                     weights = reweighing(labels(given.schema, rows), rows[ATTRIBUTE].to_numpy(object))
@@ -241,7 +248,8 @@ def main(
                 write_row(path, {**key, "threads": threads, **took, **found})
                 shown = ", ".join(f"{name} {found[name]:.3f}" for name in (
                     "auroc_gb", "auroc_lr", "tpr_gap_gb", "tpr_gap_lr", "correlation_difference"))  # fmt: skip
-                print(f"{arm} {variant} split {split} seed {seed}: {shown}, {took.get('fit_seconds', 0):.0f} s", flush=True)
+                seconds = took.get("fit_seconds", 0)
+                print(f"{arm} {variant} split {split} seed {seed}: {shown}, {seconds:.0f} s", flush=True)
 
 
 Draw = Callable[[int], pd.DataFrame]

@@ -58,7 +58,7 @@ def _ctgan(schema: Schema, rows: pd.DataFrame, seed: int, kind: str, epochs: int
 
     table, categories = plain(schema, rows)
     torch.manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)
     model = getattr(ctgan, kind)(epochs=epochs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -88,7 +88,7 @@ def _copula(schema: Schema, rows: pd.DataFrame, seed: int) -> Draw:
     cholesky = np.linalg.cholesky(np.corrcoef(np.stack(list(scores.values()))) + 1e-6 * np.eye(len(scores)))
 
     def draw(count: int) -> pd.DataFrame:
-        drawn = norm.cdf((cholesky @ generator.standard_normal((len(scores), count))))
+        drawn = norm.cdf(cholesky @ generator.standard_normal((len(scores), count)))
         found = {}
         for name, quantile in zip(scores, drawn, strict=True):
             values, edges, named = levels[name]

@@ -30,8 +30,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         [("caption", _S), ("metadata", _S)],
         _STATUS,
     ),
-    # kind ehr: one row per split and (y, s) group of a cohort with how many people it has, and one per row that was left
-    # out: its number in the file, never its values
+    # kind ehr: one row per split and (y, s) group of a cohort with how many people it has, and one per row that was
+    # left out: its number in the file, never its values
     "cohort": _schema([("dataset", _S), ("split", _S)], _GROUP, [("n", _I), ("row", _I)], _STATUS),
     # kind ehr: one row per 500 steps of a Bt-GAN's training, mean losses; settings and fingerprint are in the head
     "fit": _schema(
@@ -41,8 +41,9 @@ SCHEMAS: dict[str, pa.Schema] = {
     # kind ehr: one row per measured number. trained_on is real, synthetic or a baseline; learner is null where none is
     # trained; group_name is null where the number is of all
     "evaluate": _schema(
-        [("evaluation_id", _S), ("curation_id", _S), ("aspect", _S), ("metric", _S), ("trained_on", _S), ("learner", _S)],
-        [("attribute", _S), ("group_name", _S), ("value", _F), ("low", _F), ("high", _F), ("n", _I), ("note", _S)],
+        [("evaluation_id", _S), ("curation_id", _S), ("aspect", _S), ("metric", _S), ("trained_on", _S)],
+        [("learner", _S), ("attribute", _S), ("group_name", _S), ("value", _F)],
+        [("low", _F), ("high", _F), ("n", _I), ("note", _S)],
     ),
     # one row per source image that was described, rejects included
     "caption": _schema([("source_id", _S), ("captioner", _S), ("caption", _S)], _STATUS),

@@ -1,4 +1,4 @@
-"""Nearest record: a generated row that lies closer to a real patient than patients lie to one another gives one away."""
+"""Nearest record: a generated row that lies closer to a patient than patients lie to one another gives one away."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Bt-GAN's networks (methods 4.2): a conditional generator, a conditional discriminator, and the classifier.
 
-They see a row as ``TableEncoding`` gives it: normal scores first, then one-hot blocks. y and s go in beside it, one-hot.
+They see a row as ``TableEncoding`` gives it: normal scores first, then one-hot blocks. y and s stand beside it.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def one_hot(y: Tensor, s: Tensor, shape: Shape) -> Tensor:
 class Generator(nn.Module):
     """G(z, y, s): a row. Blocks are straight-through Gumbel-softmax: one-hot forward, soft backward.
 
-    All blocks are drawn at once: each has as many logits as the widest one, and those that it doesn't need never win. The
-    states stand first in that layout, since a softmax over a short last dimension is slow.
+    All blocks are drawn at once: each has as many logits as the widest one, and those that it doesn't need never win.
+    The states stand first in that layout, since a softmax over a short last dimension is slow.
     """
 
     spare: Tensor
@@ -197,8 +197,8 @@ class Classifier(nn.Module):
 class Discriminator(nn.Module):
     """D(x, y, s): the logit of "real", log p_data - log p_G at the optimum: the log density ratio.
 
-    It also reads what the classifier says of x, so that G must get right how the columns together tell of y: in a row of
-    30 columns a discriminator finds that last.
+    It also reads what the classifier says of x, so that G must get right how the columns together tell of y: in a row
+    of 30 columns a discriminator finds that last.
     """
 
     def __init__(self, shape: Shape) -> None:

@@ -85,7 +85,8 @@ class BtGan:
             rows.append(x.cpu().numpy())
             ratios.append(self.discriminator(x, condition, self.classifier(x)).cpu().numpy())
         if not rows:
-            return Drawn(self.encoding.decode(np.zeros((0, self.shape.width), np.float32), y, s), np.zeros(0, np.float32))
+            nothing = np.zeros((0, self.shape.width), np.float32)
+            return Drawn(self.encoding.decode(nothing, y, s), np.zeros(0, np.float32))
         return Drawn(self.encoding.decode(np.concatenate(rows), y, s), np.concatenate(ratios))
 
     @torch.inference_mode()
@@ -98,7 +99,7 @@ class BtGan:
         return found
 
     def sample(self, count: int, seed: int = 0, joint: NDArray[np.float64] | None = None) -> pd.DataFrame:
-        """Return ``count`` rows, (y, s) drawn from ``joint`` (default: the trained one), rejection sampling included."""
+        """Return ``count`` rows, (y, s) drawn from ``joint`` (default: the trained one), with rejection sampling."""
         generator = np.random.default_rng(seed)
         shares = (self.joint if joint is None else joint).ravel()
         pair = generator.choice(len(shares), count, p=shares / shares.sum())
@@ -125,7 +126,8 @@ class BtGan:
     def _rows(self, seeds: NDArray[np.uint64], condition: Tensor) -> Tensor:
         states, blocks = self.generator.uniforms
         z = self._to(torch.from_numpy(normal(seeds, 0, self.shape.noise)))
-        u = torch.from_numpy(uniform(seeds, self.shape.noise, blocks * states)).reshape(-1, states, blocks).transpose(0, 1)
+        u = torch.from_numpy(uniform(seeds, self.shape.noise, blocks * states))
+        u = u.reshape(-1, states, blocks).transpose(0, 1)
         x: Tensor = self.generator(z, condition, self._to(u), 1.0)
         return x
 

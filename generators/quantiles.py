@@ -2,8 +2,8 @@
 
 A value that at least ``LEAST`` rows share is an atom: it owns an interval of the quantiles, and a row that has it is
 encoded anywhere inside (dequantised), so that a network sees a smooth normal score and never the spikes. Decoding puts
-every quantile of the interval back on exactly that value. Rarer values are joined in runs of about ``LEAST`` rows, along
-which the quantile function is linear; its end points are means of such runs, so that no single patient's value is one.
+every quantile of the interval back on exactly that value. Rarer values are joined in runs of about ``LEAST`` rows,
+along which the quantile function is linear; its end points are means of such runs, so that no patient's value is one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Where a record lies among others: distances between rows that mean the same for numbers, categories and what is missing.
+"""Where a record lies among others: distances that mean the same for numbers, categories and what is missing.
 
 A number counts by its quantile, so that the distance between two is the share of patients between them. Two categories
-differ by 1 or not at all, as do a value and a missing one. The distance of two rows is the mean over columns, in [0, 1].
+differ by 1 or not at all, as do a value and a missing one. Two rows' distance is the mean over columns, in [0, 1].
 """
 
 from __future__ import annotations

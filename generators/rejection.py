@@ -1,4 +1,4 @@
-"""Discriminator rejection sampling (DRS; methods 4.2, stage 3): which generated rows to keep, by their log density ratio."""
+"""Discriminator rejection sampling (DRS; methods 4.2, stage 3): which rows to keep, by their log density ratio."""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ def uniform(seeds: NDArray[np.uint64], first: int, count: int) -> NDArray[np.flo
         mixed = (mixed ^ (mixed >> _SHIFTS[1])) * _SECOND
         mixed ^= mixed >> _SHIFTS[2]
     # 23 bits, in the middle of their cells, which float32 holds exactly: never 0, never 1
-    return ((mixed >> np.uint64(41)).astype(np.float32) + np.float32(0.5)) * np.float32(_TO_UNIT)
+    found: NDArray[np.float32] = ((mixed >> np.uint64(41)).astype(np.float32) + np.float32(0.5)) * np.float32(_TO_UNIT)
+    return found
 
 
 def normal(seeds: NDArray[np.uint64], first: int, count: int) -> NDArray[np.float32]:

@@ -1,9 +1,9 @@
 """The reversible transformer between a cohort's rows and what networks see; apart from the networks, tested alone.
 
-A numeric column becomes a standard normal score by its quantile function (``quantiles.py``: point masses are intervals of
-it, integers stay integers), and 0 where it is missing. A category becomes a one-hot block. Missing is a state: of a
+A numeric column becomes a standard normal score by its quantile function (``quantiles.py``: point masses are intervals
+of it, integers stay integers), and 0 where it is missing. A category becomes a one-hot block. Missing is a state: of a
 category one value more, of a number a block (present, missing). The label y and the protected attribute s stand apart,
-as class numbers: the generator is asked for them. What can't vary (a constant, an empty column) isn't shown to networks.
+as class numbers: the generator is asked for them. What can't vary (a constant, an empty column) no network sees.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from catalogs.cohorts.schema import Column, CohortError, Schema
+from catalogs.cohorts.schema import CohortError, Column, Schema
 from generators.quantiles import Quantiles
 
 MISSING = "(missing)"
@@ -97,7 +97,7 @@ class TableEncoding:
         """Learn the encoding of ``rows`` (the schema's columns; nulls are missing).
 
         Raises:
-            CohortError: a label or attribute is missing or constant, no column varies, or a value is none of its column.
+            CohortError: label or attribute is missing or constant, no column varies, or a value is none of its column.
         """
         _check_label(schema, attribute, rows)
         seen = [value for value in schema[attribute].categories if (rows[attribute] == value).any()]
@@ -120,7 +120,7 @@ class TableEncoding:
                 blocks.append(Block(column.name, position, states))
                 position += len(states)
         if not numerics and not blocks:
-            raise CohortError(f"cohort {schema.name!r}: no column but the label and {attribute} varies; nothing to learn")
+            raise CohortError(f"cohort {schema.name!r}: no column but label and {attribute} varies; nothing to learn")
         return cls(schema, attribute, tuple(numerics), quantiles, tuple(blocks), tuple(seen), constants)
 
     def encode(self, rows: pd.DataFrame) -> Encoded:
@@ -144,12 +144,12 @@ class TableEncoding:
         )  # fmt: skip
 
     def scores(self, encoded: Encoded, generator: np.random.Generator) -> NDArray[np.float32]:
-        """Return float32[n, width], what networks see of rows: scores drawn inside the intervals, and one-hot blocks."""
+        """Return float32[n, width], what networks see of rows: scores drawn inside intervals, and one-hot blocks."""
         edge = 0.5 / max(2, len(encoded.y))
         inside = encoded.low + (encoded.high - encoded.low) * generator.random(encoded.low.shape)
         numbers = ndtri(np.clip(inside, edge, 1 - edge)) * encoded.present
-        parts = [numbers, *(np.eye(len(block.states))[encoded.states[:, number]] for number, block in enumerate(self.blocks))]
-        return np.concatenate(parts, 1).astype(np.float32)
+        blocks = (np.eye(len(block.states))[encoded.states[:, number]] for number, block in enumerate(self.blocks))
+        return np.concatenate([numbers, *blocks], 1).astype(np.float32)
 
     def decode(self, x: NDArray[np.float32], y: NDArray[np.int64], s: NDArray[np.int64]) -> pd.DataFrame:
         """Return rows in the schema's order from float32[n, width] scores and one-hot blocks, y and s.
@@ -178,7 +178,8 @@ class TableEncoding:
 
     def _block_states(self, block: Block, values: pd.Series) -> NDArray[np.int64]:
         if block.column in self.quantiles:
-            return values.isna().to_numpy().astype(np.int64)
+            missing: NDArray[np.int64] = values.isna().to_numpy().astype(np.int64)
+            return missing
         return _codes(block.column, block.states, values)
 
     def to_json(self) -> dict[str, Any]:
@@ -205,7 +206,7 @@ class TableEncoding:
             said["attribute"],
             tuple(said["numerics"]),
             {
-                name: Quantiles(*(np.array(one[key]) for key in ("edges", "first", "last")), one["decimals"])
+                name: Quantiles(np.array(one["edges"]), np.array(one["first"]), np.array(one["last"]), one["decimals"])
                 for name, one in said["quantiles"].items()
             },
             tuple(Block(column, start, tuple(states)) for column, start, states in said["blocks"]),
@@ -216,14 +217,15 @@ class TableEncoding:
 
 def _check_label(schema: Schema, attribute: str, rows: pd.DataFrame) -> None:
     if attribute not in schema.protected:
-        raise CohortError(f"{attribute!r} is no protected attribute of {schema.name!r}; it has {list(schema.protected)}")
+        raise CohortError(f"{attribute!r} is no protected attribute of {schema.name!r}, which has {schema.protected}")
     for name in (schema.label, attribute):
         found = rows[name].nunique(dropna=False)
         if rows[name].isna().any():
-            raise CohortError(f"column {name!r} is missing in {int(rows[name].isna().sum())} of {len(rows)} training rows; "
+            count = int(rows[name].isna().sum())
+            raise CohortError(f"column {name!r} is missing in {count} of {len(rows)} training rows; "
                               "label and protected attribute must be known: give missing a category of its own")
         if found < 2:
-            raise CohortError(f"column {name!r} has one value in {len(rows)} training rows; there is nothing to tell apart")
+            raise CohortError(f"column {name!r} has one value in all {len(rows)} training rows: nothing to tell apart")
 
 
 def _states(column: Column, values: pd.Series) -> tuple[str | None, ...]:
@@ -245,7 +247,8 @@ def _codes(name: str, states: Sequence[str | None], values: pd.Series) -> NDArra
         shown = [MISSING if state is None else state for state in states]
         raise CohortError(f"column {name!r} has a value in {int(codes.isna().sum())} rows that no training row has; "
                           f"training knows {shown}")
-    return codes.to_numpy(np.int64)
+    found: NDArray[np.int64] = codes.to_numpy(np.int64)
+    return found
 
 
 def _named(names: Sequence[str | None], codes: NDArray[np.int64]) -> NDArray[np.object_]:

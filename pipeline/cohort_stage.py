@@ -82,12 +82,13 @@ def cohort_stage(recipe: EhrRecipe, folder: RunFolder, report: Reporter) -> Coho
         if not file.is_file():
             write_local(file, data[name])
             os.chmod(file, 0o600)
-    values = tuple(value for value in schema[source.attribute].categories if (checked.train[source.attribute] == value).any())
+    found = set(checked.train[source.attribute])
+    values = tuple(value for value in schema[source.attribute].categories if value in found)
     classes = schema[schema.label].categories
     name, content = _commit(recipe, folder, checked, classes, values, sums)
     counts = _counts(checked.train, schema.label, source.attribute, classes, values)
-    result = CohortResult(schema, source.attribute, files["train"], files["test"], sums["train"], {name: content}, classes,
-                          values, counts, len(checked.rejects))  # fmt: skip
+    result = CohortResult(schema, source.attribute, files["train"], files["test"], sums["train"], {name: content},
+                          classes, values, counts, len(checked.rejects))  # fmt: skip
     _say(result, checked, report)
     return result
 
@@ -98,8 +99,8 @@ def _read(source: CohortSource) -> Cohort:
     if not source.leave_out:
         return cohort
     schema = cohort.schema.without(source.leave_out)
-    return Cohort(schema, cohort.rows.drop_columns([name for name in source.leave_out if name in cohort.rows.column_names]),
-                  cohort.rejects, cohort.counts)  # fmt: skip
+    there = [name for name in source.leave_out if name in cohort.rows.column_names]
+    return Cohort(schema, cohort.rows.drop_columns(there), cohort.rejects, cohort.counts)
 
 
 def _parquet(rows: pd.DataFrame, schema: Schema) -> bytes:
@@ -135,8 +136,8 @@ def _commit(
         for problem in checked.rejects
     ]  # fmt: skip
     settings = {"schema": schema.to_json(), "attribute": attribute, "rows": sums, "cleared": dict(checked.cleared)}
-    hashed = task_hash("cohort", VERSION, [f"{row.get('split')}/{row.get('group_name')}/{row.get('row')}" for row in rows], [],
-                       settings)  # fmt: skip
+    ids = [f"{row.get('split')}/{row.get('group_name')}/{row.get('row')}" for row in rows]
+    hashed = task_hash("cohort", VERSION, ids, [], settings)
     name = f"cohort/groups-{hashed[:TASK_DIGITS]}.parquet"
     head = folder.commit(name, "cohort", schema.name, rows, task_hash=hashed, settings=settings)
     return name, head.content_sha256

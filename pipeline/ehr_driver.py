@@ -131,9 +131,10 @@ def _synthesise(
 
 
 def _making(recipe: EhrRecipe, cohort: CohortResult, fitted: FitResult, threads: int | None) -> Making:
-    groups = RowGroups(recipe, cohort.schema.label, cohort.attribute, cohort.classes, cohort.values, sorted(cohort.counts))
-    sampler = RowSpec(str(fitted.model), fitted.fingerprint, recipe.model.device, threads=threads)
-    scorer = RowScorerSpec(str(fitted.model), fitted.fingerprint, str(cohort.train), cohort.train_sha256, threads=threads)
+    schema, model = cohort.schema, str(fitted.model)
+    groups = RowGroups(recipe, schema.label, cohort.attribute, cohort.classes, cohort.values, sorted(cohort.counts))
+    sampler = RowSpec(model, fitted.fingerprint, recipe.model.device, threads=threads)
+    scorer = RowScorerSpec(model, fitted.fingerprint, str(cohort.train), cohort.train_sha256, threads=threads)
     return Making(
         groups, sampler, scorer, lambda group, shard, number: shard_rows(groups, sampler, group, shard, number),
         (SampleRows(sampler), ScoreRows(scorer)), lambda pool: None,
@@ -141,12 +142,14 @@ def _making(recipe: EhrRecipe, cohort: CohortResult, fitted: FitResult, threads:
 
 
 def _calibration_sets(recipe: EhrRecipe, cohort: CohortResult, fitted: FitResult) -> CalibrationSets:
-    """Score the training rows that filters with ``retain`` are limited by: the discriminator, and the nearest other row."""
-    asked = {limit.score for name, options in recipe.filters.items() for limit in FILTERS[name](**options).to_calibrate()}
+    """Score the training rows that filters with ``retain`` are limited by: their ratios, and nearest other rows."""
+    filters = [FILTERS[name](**options) for name, options in recipe.filters.items()]
+    asked = {limit.score for one in filters for limit in one.to_calibrate()}
     if not asked:
         return CalibrationSets()
     rows, model = cohort.rows("train"), fitted.load()
-    names = [f"{cohort.schema.label}={y}|{s}" for y, s in zip(rows[cohort.schema.label], rows[cohort.attribute], strict=True)]
+    label = cohort.schema.label
+    names = [f"{label}={y}|{s}" for y, s in zip(rows[label], rows[cohort.attribute], strict=True)]
     space = RecordSpace(model.encoding)
     measured = {
         RATIO: lambda: model.ratios(rows, np.random.default_rng(recipe.seed)),
@@ -169,8 +172,8 @@ def _commit_run(recipe: EhrRecipe, folder: RunFolder) -> dict[str, str]:
     text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
     manifest.write_local(folder.root / "recipe.yaml", text.encode())
     hashed = task_hash("run", "run/1", [], [], {"recipe": resolved, "versions": versions})
-    row = {"run_id": digest(resolved)[:12], "name": recipe.name, "seed": recipe.seed, "recipe": canonical_json(resolved),
-           "versions": canonical_json(versions)}  # fmt: skip
+    row = {"run_id": digest(resolved)[:12], "name": recipe.name, "seed": recipe.seed,
+           "recipe": canonical_json(resolved), "versions": canonical_json(versions)}  # fmt: skip
     name = f"run-{hashed[:TASK_DIGITS]}.parquet"
     head = folder.commit(name, "run", "run", [row], task_hash=hashed)
     return {name: head.content_sha256}

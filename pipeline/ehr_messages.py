@@ -42,8 +42,8 @@ def print_ehr_result(recipe: EhrRecipe, result: EhrResult, console: Console) -> 
 
 def utility_table(rows: Sequence[Row], attribute: str) -> Table:
     """Return AUROC and the largest gaps by what a learner was trained on, all asked of real test rows."""
-    table = Table(title=f"asked of real test rows; differences by {attribute}", box=box.SIMPLE_HEAD, title_justify="left",
-                  show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
+    table = Table(title=f"asked of real test rows; differences by {attribute}", box=box.SIMPLE_HEAD,
+                  title_justify="left", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
     for name in ("learner", "trained on"):
         table.add_column(name, overflow="fold")
     for name in ("AUROC", "95%", "AUPRC", "parity\ndiff", "odds\ndiff"):
@@ -57,8 +57,9 @@ def utility_table(rows: Sequence[Row], attribute: str) -> Table:
             if area is None:
                 continue
             table.add_row(
-                learner if trained_on == REAL else "", trained_on, f"{area['value']:.3f}", f"{area['low']:.3f}-{area['high']:.3f}",
-                *(_shown(one) for one in (precision, *gaps)), end_section=trained_on == SYNTHETIC,
+                learner if trained_on == REAL else "", trained_on, f"{area['value']:.3f}",
+                f"{area['low']:.3f}-{area['high']:.3f}", *(_shown(one) for one in (precision, *gaps)),
+                end_section=trained_on == SYNTHETIC,
             )  # fmt: skip
     return table
 

@@ -21,7 +21,8 @@ Row = dict[str, Any]
 def shard_rows(groups: RowGroups, spec: RowSpec, group: Group, shard: int, round_number: int) -> list[Row]:
     """Return the plan rows of shard ``shard`` of a sub-group: its replicates [kS, (k+1)S)."""
     size, task = groups.quota.shard_size, shard_name(groups, group, shard)
-    return [_row(groups, spec, group, replicate, task, round_number) for replicate in range(shard * size, (shard + 1) * size)]
+    replicates = range(shard * size, (shard + 1) * size)
+    return [_row(groups, spec, group, replicate, task, round_number) for replicate in replicates]
 
 
 def _row(groups: RowGroups, spec: RowSpec, group: Group, replicate: int, task: str, round_number: int) -> Row:

@@ -36,7 +36,7 @@ class CohortSource(Strict):
     leave_out: tuple[str, ...] = Field((), description="Columns that are not used.")
     test_share: float = Field(0.3, gt=0, lt=1, description="Share of test rows, where the cohort has no split.")
     split_seed: int = Field(0, ge=0)
-    plant: PlantedBias | None = Field(None, description="A bias planted in the training rows, to measure what undoes it.")
+    plant: PlantedBias | None = Field(None, description="A bias planted in training rows, to measure what undoes it.")
 
     @model_validator(mode="after")
     def _somewhere(self) -> CohortSource:

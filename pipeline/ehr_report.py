@@ -70,14 +70,15 @@ def _lines(recipe: EhrRecipe, reader: Reader, model: Row) -> list[tuple[str, str
     if plant and plant.proxy:
         planted += f"; {cohort.attribute} hidden, a column site agrees with it in {plant.proxy:.0%} of rows"
     constraint = {"none": "none", "parity": "parity: I(Ŷ; S)", "odds": "odds: I(Ŷ; S | Y)"}[said.constraint]
-    filters = "; ".join(name + (f" ({', '.join(f'{key} {value}' for key, value in options.items())})" if options else "")
-                        for name, options in recipe.filters.items())  # fmt: skip
+    said_of = {name: ", ".join(f"{key} {value}" for key, value in options.items())
+               for name, options in recipe.filters.items()}  # fmt: skip
+    filters = "; ".join(name + (f" ({options})" if options else "") for name, options in said_of.items())
     lines = [
         ("Cohort", f"{cohort.reader}; {counts}"),
         ("Protected attribute S", cohort.attribute),
         *([("Planted bias", planted)] if planted else []),
         ("Constraint", constraint + (f", λ = {said.lam:g}" if said.lam else "")),
-        ("Training", f"{said.steps:,} steps, then {said.stage2_steps:,} with weighted sampling; batches of {said.batch}"),
+        ("Training", f"{said.steps:,} steps, then {said.stage2_steps:,} with weighted sampling; batch {said.batch}"),
         ("Filters", filters or "none"),
         ("Sub-groups", f"{recipe.quota.groups} shares of (y, s)"),
         ("Seed", str(recipe.seed)),
@@ -92,7 +93,8 @@ def utility_rows(rows: Sequence[Row]) -> list[Row]:
     found = []
     for learner in LEARNERS:
         for trained_on in TABLES:
-            one = {name: metric_of(rows, name, trained_on, learner=learner) for name in ("auroc", "auprc", "f1", "accuracy")}
+            names = ("auroc", "auprc", "f1", "accuracy")
+            one = {name: metric_of(rows, name, trained_on, learner=learner) for name in names}
             if one["auroc"]:
                 found.append({"learner": learner, "trained_on": trained_on, **one})
     return found
@@ -103,7 +105,7 @@ def fairness_tables(rows: Sequence[Row]) -> list[Row]:
     found = []
     for attribute in dict.fromkeys(row["attribute"] for row in rows if row["aspect"] == "fairness" and row["learner"]):
         own = [row for row in rows if row["aspect"] == "fairness" and row["attribute"] == attribute]
-        lines = []
+        lines: list[Row] = []
         for learner in LEARNERS:
             for trained_on in TABLES:
                 said = {"learner": learner}
@@ -129,7 +131,7 @@ def label_rates(rows: Sequence[Row]) -> list[Row]:
 
 
 def column_rows(rows: Sequence[Row]) -> list[Row]:
-    """Return a row per column: its distance from the training rows, synthetic and of real test rows, and what is missing."""
+    """Return a row per column: its distance from training rows, synthetic and of test rows, and what is missing."""
     found = []
     for row in rows:
         kind, _, column = row["metric"].partition(":")
@@ -146,7 +148,8 @@ def importance_rows(rows: Sequence[Row]) -> list[Row]:
     found = []
     for column in columns:
         drops = {table: metric_of(rows, f"auroc_drop:{column}", table) for table in (REAL, SYNTHETIC)}
-        bits = {table: (metric_of(rows, f"bits_of_s:{column}", table) or {}).get("value") for table in (REAL, SYNTHETIC)}
+        told = {table: metric_of(rows, f"bits_of_s:{column}", table) or {} for table in (REAL, SYNTHETIC)}
+        bits = {table: row.get("value") for table, row in told.items()}
         found.append({"column": column, "drops": drops, "bits": bits})
     found.sort(key=lambda one: -max(drop["value"] for drop in one["drops"].values() if drop))
     return found[:MOST]

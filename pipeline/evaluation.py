@@ -1,8 +1,8 @@
 """The evaluation stage: is a synthetic cohort useful, fair, like the real one, and private? Rows for the catalog.
 
 Every number is measured on test rows that neither the generator nor a learner saw. Beside "synthetic" stand "real", the
-training rows themselves, and "real reweighed", the cheapest way to fairness (Kamiran and Calders): underfitting looks fair,
-so fairness means something at matched utility alone.
+training rows themselves, and "real reweighed", the cheapest way to fairness (Kamiran and Calders): underfitting looks
+fair, so fairness means something at matched utility alone.
 """
 
 from __future__ import annotations
@@ -73,8 +73,9 @@ def evaluation_stage(
     name = f"evaluation/{identity}/metrics.parquet"
     found = _committed(folder.root / name, task)
     if found is None:
-        tables = Tables(cohort.schema, cohort.attribute, cohort.rows("train"), cohort.rows("test"),
-                        curated_rows(folder, curated, cohort.schema), visible_columns(cohort.schema, cohort.attribute))  # fmt: skip
+        synthetic = curated_rows(folder, curated, cohort.schema)
+        tables = Tables(cohort.schema, cohort.attribute, cohort.rows("train"), cohort.rows("test"), synthetic,
+                        visible_columns(cohort.schema, cohort.attribute))  # fmt: skip
         report.say(f"evaluating {len(tables.synthetic)} synthetic rows on {len(tables.test)} test rows")
         started, parts = time.time(), [0]
         with report.watch("evaluating", len(ASPECTS), lambda: parts[0]):
@@ -119,7 +120,7 @@ def _utility(tables: Tables, settings: Evaluation) -> Iterator[Row]:
 def _fairness(tables: Tables, settings: Evaluation) -> Iterator[Row]:
     """Parity, odds and signed gaps by every protected attribute; bias amplification; label rates."""
     y = labels(tables.schema, tables.test)
-    parity: dict[tuple[str, str, str], float] = {}
+    parity: dict[tuple[str, Learner, str], float] = {}
     for trained_on, learner, scores, share in _trained(tables):
         predicted = at_rate(scores, share)
         for attribute in tables.schema.protected:

@@ -54,15 +54,16 @@ def fit_stage(recipe: EhrRecipe, cohort: CohortResult, folder: RunFolder, report
     done = [0]
     started = time.time()
     with report.watch("training Bt-GAN", settings.steps + settings.stage2_steps, lambda: done[0]):
-        fitted = fit(cohort.schema, cohort.rows("train"), settings, home / CHECKPOINT, lambda step: done.__setitem__(0, step))
+        rows = cohort.rows("train")
+        fitted = fit(cohort.schema, rows, settings, home / CHECKPOINT, lambda step: done.__setitem__(0, step))
     known = fitted.model.save(home / MODEL)
-    rows = [{"model_id": task[:TASK_DIGITS], **asdict(one)} for one in fitted.log]
+    log = [{"model_id": task[:TASK_DIGITS], **asdict(one)} for one in fitted.log]
     said = {"settings": settings.identity, "fingerprint": known, "joint": fitted.model.joint.tolist(),
             "attribute": settings.attribute,
             "rejection": fitted.model.rejection.to_json() if fitted.model.rejection else None}  # fmt: skip
     head = Head("fit", task[:TASK_DIGITS], task, VERSION, tuple(inputs), None, said)
     seconds = time.time() - started
-    data, sealed = encode(head, rows, {"started": started, "seconds": seconds, "device": settings.device})
+    data, sealed = encode(head, log, {"started": started, "seconds": seconds, "device": settings.device})
     write_local(home / LOG, data)
     (home / CHECKPOINT).unlink(missing_ok=True)
     steps = settings.steps + settings.stage2_steps

@@ -1,4 +1,4 @@
-"""A planted bias: training labels of one sub-group are corrupted, test rows stay clean, so that what undoes it shows."""
+"""A planted bias: training labels of one sub-group are corrupted and test rows stay clean; what undoes it shows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from catalogs.cohorts.checked import Checked
-from catalogs.cohorts.schema import Column, CohortError, Schema
+from catalogs.cohorts.schema import CohortError, Column, Schema
 
 if TYPE_CHECKING:
     from pipeline.ehr_recipe import PlantedBias
@@ -21,19 +21,21 @@ SITES = ("A", "B")
 def planted(checked: Checked, attribute: str, plant: PlantedBias) -> Checked:
     """Return the cohort with the bias in its training rows.
 
-    With ``proxy`` a column ``site`` is added to both parts, which is "B" for that share of the group's people and "A" for
-    that share of all others: a reader of the rows can tell the group even where S itself is left out.
+    With ``proxy`` a column ``site`` is added to both parts, which is "B" for that share of the group's people and "A"
+    for that share of all others: a reader of the rows can tell the group even where S itself is left out.
 
     Raises:
         CohortError: the schema has no such group, or a column ``site`` of its own.
     """
     schema = checked.schema
     if plant.group not in schema[attribute].categories:
-        raise CohortError(f"cohort.plant.group is {plant.group!r}; {attribute} has {list(schema[attribute].categories)}")
+        known = list(schema[attribute].categories)
+        raise CohortError(f"cohort.plant.group is {plant.group!r}; {attribute} has {known}")
     no, yes = schema[schema.label].categories
     generator = np.random.default_rng([plant.seed, 1])
     train = checked.train.copy()
-    turned = (train[attribute] == plant.group) & (train[schema.label] == yes) & (generator.random(len(train)) < plant.share)
+    positive = (train[attribute] == plant.group) & (train[schema.label] == yes)
+    turned = positive & (generator.random(len(train)) < plant.share)
     train.loc[turned, schema.label] = no
     if plant.proxy is None:
         return replace(checked, train=train)

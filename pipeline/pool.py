@@ -14,8 +14,8 @@ from filters.base import is_edit
 from filters.registry import FILTERS
 from pipeline.calibrating import CalibrationSets
 from pipeline.curation import Candidate, Decision, decide
-from pipeline.quota import Group
 from pipeline.planned import Planned
+from pipeline.quota import Group
 from pipeline.recipe import RecipeError
 from pipeline.runfolder import RunFolder
 from transforms import commit

@@ -22,7 +22,6 @@ from pipeline.strict import Strict
 from pipeline.training_settings import reference_settings, train_settings
 from trainers.methods import ASPIRE, PER_GROUP
 
-
 _Model = TypeVar("_Model", bound=BaseModel)
 
 

@@ -206,7 +206,9 @@ def test_rows_are_replaced_by_their_key(tmp_path: Path) -> None:
     assert found == [("2", "0.9124", ""), ("1", "0.5000", "")]
 
 
-@pytest.mark.parametrize(("name", "steps"), [("1d", "5000"), ("1d-gap", "5000"), ("2d", "40000"), ("2d-rotated", "40000")])
+@pytest.mark.parametrize(
+    ("name", "steps"), [("1d", "5000"), ("1d-gap", "5000"), ("2d", "40000"), ("2d-rotated", "40000")]
+)
 def test_the_pages_tables_are_those_of_the_csv(name: str, steps: str) -> None:
     rows = [row for row in read_rows(PAGE.parent / "results" / "mode-interpolation.csv")
             if row["set"] == name and row["steps"] == steps]  # fmt: skip

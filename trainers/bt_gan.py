@@ -9,14 +9,17 @@ rejection sampling by that second discriminator: ``generators/ehr.py`` does it w
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -38,7 +41,7 @@ VERSION = "bt-gan/1"
 CHUNK = 500
 """Steps between checkpoints; each chunk has a seed of its own, so a resumed training draws what a whole one would."""
 REJECTION_ROWS = 50 * 256
-TINY = 1e-6
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass
@@ -55,7 +58,7 @@ class Losses:
 
 @dataclass
 class Fitted:
-    """A trained model and its log. ``weights`` are stage 2's sampling scores of the training rows, float32[n], or None."""
+    """A trained model and its log. ``weights`` are stage 2's sampling scores of training rows, float32[n], or None."""
 
     model: BtGan
     log: list[Losses] = field(default_factory=list)
@@ -100,14 +103,14 @@ def fit(
 
 def _rows_digest(encoded: Encoded) -> str:
     parts = (encoded.low, encoded.high, encoded.states, encoded.y, encoded.s)
-    return digest([__import__("hashlib").sha256(np.ascontiguousarray(part).tobytes()).hexdigest() for part in parts])
+    return digest([hashlib.sha256(np.ascontiguousarray(part).tobytes()).hexdigest() for part in parts])
 
 
 class _Rows:
     """The encoded training rows on the device; a batch gets new scores, drawn inside the rows' intervals."""
 
     def __init__(self, encoded: Encoded, shape: Shape, device: torch.device) -> None:
-        def to(array: np.ndarray) -> Tensor:  # type: ignore[type-arg]
+        def to(array: NDArray[Any]) -> Tensor:
             return torch.from_numpy(array).to(device)
 
         self.y, self.s = to(encoded.y), to(encoded.s)
@@ -123,7 +126,7 @@ class _Rows:
 
     def take(self, which: Tensor) -> tuple[Tensor, Tensor]:
         """Return float32[n, width] rows, and their conditions as ``one_hot``."""
-        low, width, present, blocks, condition = self.packed.index_select(0, which).split(self.sizes, 1)
+        low, width, present, blocks, condition = torch.split(self.packed.index_select(0, which), self.sizes, 1)
         quantile = (low + width * torch.rand_like(low)).clamp(self.edge, 1 - self.edge)
         return torch.cat([torch.special.ndtri(quantile) * present, blocks], 1), condition
 
@@ -140,10 +143,12 @@ class _Training:
         self.joint = constrained_joint(self.real_joint, settings.lam)
         self.asked = torch.from_numpy(self.joint.ravel()).float().to(self.device)
         self.step, self.log = 0, list[Losses]()
-        self.record, self.weights = RatioRecord(), None  # type: tuple[RatioRecord, Tensor | None]
+        self.record = RatioRecord()
+        self.weights: Tensor | None = None
         with seeded(part_seed(settings.seed, "init"), self.device):
-            networks = networks_of(self.shape)
-            self.generator, self.classifier, self.discriminator = (one.to(self.device) for one in networks)
+            self.generator, self.classifier, self.discriminator = networks_of(self.shape)
+            for network in (self.generator, self.classifier, self.discriminator):
+                network.to(self.device)
         self.average = copy.deepcopy(self.generator)
         self.second = copy.deepcopy(self.discriminator)
         self.generator_optimiser = self._adam(self.generator)
@@ -188,8 +193,9 @@ class _Training:
                 self.record.add(self._ratios())
         means = (sums / max(1, count)).tolist()
         if not all(math.isfinite(mean) for mean in means):
-            raise TrainerError(f"Bt-GAN's loss is not finite between steps {first} and {end}: {means}. Lower learning_rate "
-                               f"(it is {settings.learning_rate}), or look for a column of a single extreme value")
+            raise TrainerError(f"Bt-GAN's loss is not finite between steps {first} and {end}: {means}. Lower "
+                               f"learning_rate (it is {settings.learning_rate}), or look for "
+                               "a column of a single extreme value")
         self.log.append(Losses(stage, self.step, *means))
 
     def _one_step(self, stage: int) -> Tensor:
@@ -247,7 +253,7 @@ class _Training:
         given = torch.cat([condition, condition, *([wrong[1]] if wrong else [])])
         with torch.no_grad():
             told = self.classifier(x)
-        true, *false = network(x, given, told).split([len(part) for part in parts])
+        true, *false = torch.split(network(x, given, told), [len(part) for part in parts])
         share = 1.0 / len(false)
         loss = functional.softplus(-true).mean() + share * sum(functional.softplus(one).mean() for one in false)
         _descend(loss, optimiser)
@@ -289,8 +295,9 @@ class _Training:
         loss = functional.binary_cross_entropy_with_logits(told, y.float())
         if settings.adversarial:
             s, probability = self.rows.s[which], told.sigmoid()
-            answers = [functional.softplus(-self.discriminator(real, one_hot(torch.full_like(y, value), s, self.shape),
-                                                               told.detach())).detach() for value in (0, 1)]  # fmt: skip
+            pairs = [one_hot(torch.full_like(y, value), s, self.shape) for value in (0, 1)]
+            with torch.no_grad():
+                answers = [functional.softplus(-self.discriminator(real, pair, told)) for pair in pairs]
             loss = loss + settings.adversarial * ((1 - probability) * answers[0] + probability * answers[1]).mean()
         if settings.generated and self.step >= settings.steps // 2:
             loss = loss + settings.generated * functional.binary_cross_entropy_with_logits(
@@ -317,16 +324,18 @@ class _Training:
     @torch.no_grad()
     def _follow(self) -> None:
         """Let the averaged generator follow; its batch statistics are taken over."""
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - self.settings.average)
-        for mine, other in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-            mine.copy_(other)
+        mine: list[Tensor] = list(self.average.parameters())
+        followed: list[Tensor] = list(self.generator.parameters())
+        torch._foreach_lerp_(mine, followed, 1 - self.settings.average)
+        for one, other in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+            one.copy_(other)
 
     @torch.no_grad()
     def _ratios(self) -> Tensor:
         """Return the log density ratio of every training row, float32[n]."""
         self.discriminator.eval()
         found = []
-        for which in torch.arange(len(self.rows), device=self.device).split(4096):
+        for which in torch.split(torch.arange(len(self.rows), device=self.device), 4096):
             x, condition = self.rows.take(which)
             found.append(self.discriminator(x, condition, self.classifier(x)))
         self.discriminator.train()
@@ -342,8 +351,8 @@ class _Training:
     def model(self) -> BtGan:
         """Return the trained model, with rejection sampling fitted where the settings have it."""
         second = self.second if self.settings.stage2_steps else self.discriminator
-        networks = [copy.deepcopy(network).eval().requires_grad_(False) for network in (self.average, self.classifier, second)]
-        model = BtGan(self.encoding, self.shape, *networks, None, self.joint, self.settings.identity)  # type: ignore[arg-type]
+        networks = _frozen(self.average), _frozen(self.classifier), _frozen(second)
+        model = BtGan(self.encoding, self.shape, *networks, None, self.joint, self.settings.identity)
         if self.settings.rejection:
             generator = np.random.default_rng(part_seed(self.settings.seed, "rejection"))
             pair = generator.choice(self.joint.size, REJECTION_ROWS, p=self.joint.ravel())
@@ -379,6 +388,13 @@ class _Training:
         self.weights = more["weights"].to(self.device) if "weights" in more else None
         self.log = [Losses(*row) for row in history]
         self.classifier.eval()
+
+
+def _frozen(network: Network) -> Network:
+    """Return a copy in evaluation mode that nothing trains."""
+    copied = copy.deepcopy(network)
+    copied.eval().requires_grad_(False)
+    return copied
 
 
 def _descend(loss: Tensor, optimiser: torch.optim.Optimizer) -> None:

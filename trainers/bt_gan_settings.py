@@ -25,8 +25,8 @@ class BtGanSettings:
         rejection: Whether sampling ends with discriminator rejection (stage 3).
         pseudo: The share of a batch that the discriminator sees with the classifier's label (Triple-GAN); 0: none.
         classifier_every: The classifier learns on with the others every so many steps; 0: it stays as pre-trained.
-        adversarial, generated: Weights of its loss from the discriminator and on generated rows, the latter from half of
-            stage 1 on.
+        adversarial, generated: Weights of its loss from the discriminator and on generated rows, the latter from half
+            of stage 1 on.
         batch, learning_rate, noise, hidden, depth, dropout, tau, average: Of the networks and of their training.
         seed, device: "cpu", "cuda".
     """
@@ -62,11 +62,11 @@ class BtGanSettings:
         if self.constraint not in ("none", "parity", "odds"):
             raise TrainerError(f"constraint is {self.constraint!r}; expected none, parity or odds")
         if self.lam < 0 or (self.lam > 0) != (self.constraint != "none"):
-            raise TrainerError(f"lam is {self.lam} with constraint {self.constraint!r}; a constraint takes a lam above 0, "
-                               "and none takes 0")
+            raise TrainerError(f"lam is {self.lam} with constraint {self.constraint!r}; a constraint takes a lam above "
+                               "0, and none takes 0")
         if not 0 < self.window <= self.steps or self.snapshot < 1:
-            raise TrainerError(f"window is {self.window} and snapshot {self.snapshot} for {self.steps} steps; the window is "
-                               "the last part of stage 1")
+            raise TrainerError(f"window is {self.window} and snapshot {self.snapshot} for {self.steps} steps; the "
+                               "window is the last part of stage 1")
         for name in ("group_share", "pseudo", "dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainerError(f"{name} is {getattr(self, name)}, expected a share in [0, 1]")

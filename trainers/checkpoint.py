@@ -96,7 +96,7 @@ def save_parts(
 def load_parts(
     path: Path, task: str, parts: Mapping[str, tuple[nn.Module, torch.optim.Optimizer | None]]
 ) -> tuple[list[Any], State] | None:
-    """Restore the networks and optimisers of ``save_parts``; return history and further tensors, None without a file."""
+    """Restore what ``save_parts`` wrote of networks and optimisers; return history and further tensors, or None."""
     found = _read(path, task)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""The learners that judge a cohort: gradient boosting and logistic regression, trained on one table, asked of another."""
+"""The learners that judge a cohort, trained on one table, asked of another: gradient boosting, logistic regression."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def features(schema: Schema, rows: pd.DataFrame, columns: Sequence[str]) -> pd.D
 
 def labels(schema: Schema, rows: pd.DataFrame) -> NDArray[np.int64]:
     """Return int64[n]: 1 where the label has its second value."""
-    return (rows[schema.label] == schema[schema.label].categories[1]).to_numpy(np.int64)
+    found: NDArray[np.int64] = (rows[schema.label] == schema[schema.label].categories[1]).to_numpy(np.int64)
+    return found
 
 
 def model_of(learner: Learner, schema: Schema, columns: Sequence[str], seed: int = 0) -> Any:
@@ -51,7 +52,8 @@ def model_of(learner: Learner, schema: Schema, columns: Sequence[str], seed: int
         )  # fmt: skip
     numbers = [name for name in columns if name not in categories]
     prepare = ColumnTransformer([
-        ("numbers", make_pipeline(SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler()), numbers),
+        ("numbers", make_pipeline(SimpleImputer(add_indicator=True, keep_empty_features=True),
+                                  StandardScaler()), numbers),
         ("categories", make_pipeline(SimpleImputer(strategy="constant", fill_value=-1.0),
                                      OneHotEncoder(handle_unknown="ignore")), categories),
     ])  # fmt: skip
@@ -71,8 +73,8 @@ def train(
     if len(np.unique(y)) < 2:
         raise TrainerError(f"{len(rows)} rows have one value of {schema.label!r} alone; a learner needs both")
     model = model_of(learner, schema, columns, seed)
-    given = {} if weights is None else {
-        "sample_weight" if learner == "gradient boosting" else "logisticregression__sample_weight": weights}  # fmt: skip
+    name = "sample_weight" if learner == "gradient boosting" else "logisticregression__sample_weight"
+    given = {} if weights is None else {name: weights}
     return model.fit(features(schema, rows, columns), y, **given)
 
 

@@ -1,11 +1,13 @@
 """How a prediction treats the groups of a protected attribute, with what chance alone would show.
 
-fairlearn gives the rates; intervals, signed gaps and the noise floor are ours. |gap| and max - min are biased upward: with
-groups of a few dozen people they are large where nothing is unfair. The floor says how large: S is permuted within y.
+Intervals, signed gaps and the noise floor are ours; the differences are fairlearn's. |gap| and max - min are biased
+upward: with groups of a few dozen people they are large where nothing is unfair. The floor says how large: S is
+permuted within y.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +22,7 @@ Names = NDArray[Any]
 
 @dataclass(frozen=True)
 class Measured:
-    """A number with its 95% interval, where it has one; ``floor`` is what permuted groups give (mean, 95th percentile)."""
+    """A number with its 95% interval, where it has one; ``floor`` is what permuted groups give (mean, 95%)."""
 
     metric: str
     value: float
@@ -40,7 +42,7 @@ def at_rate(scores: NDArray[np.float64], share: float) -> Flags:
 
 
 def compared_groups(y: Flags, s: Names, fewest: int) -> tuple[list[str], dict[str, int]]:
-    """Return the groups with ``fewest`` people of either class, largest first, and the size of the others' smaller class."""
+    """Return the groups with ``fewest`` people of either class, largest first, and the others' smaller class's size."""
     sizes = {str(group): int(min((y[s == group] == value).sum() for value in (0, 1))) for group in np.unique(s)}
     kept = sorted((group for group, size in sizes.items() if size >= fewest), key=lambda group: -(s == group).sum())
     return kept, {group: size for group, size in sizes.items() if size < fewest}
@@ -55,16 +57,16 @@ def fairness(y: Flags, predicted: Flags, s: Names, fewest: int, draws: int, seed
         draws: Bootstrap resamples and permutations; 0: neither.
     """
     groups, small = compared_groups(y, s, fewest)
-    notes = [Measured("tpr_gap", float("nan"), group, n=size, note=f"{size} people of a class, at least {fewest} are needed")
-             for group, size in small.items()]  # fmt: skip
+    few = f"people of a class; at least {fewest} are needed"
+    notes = [Measured("tpr_gap", math.nan, group, n=size, note=f"{size} {few}") for group, size in small.items()]
     here = np.isin(s, groups)
     y, predicted, s = y[here], predicted[here], s[here]
     if len(groups) < 2:
-        return [*notes, Measured("demographic_parity_difference", float("nan"), note="fewer than two groups to compare")]
+        return [*notes, Measured("demographic_parity_difference", math.nan, note="fewer than two groups to compare")]
     reference = groups[0]
     point = _all(y, predicted, s, groups)
     generator = np.random.default_rng(seed)
-    resampled = [_all(*(part[rows] for part in (y, predicted, s)), groups)
+    resampled = [_all(y[rows], predicted[rows], s[rows], groups)
                  for rows in (_stratified(y, s, generator) for _ in range(draws))]  # fmt: skip
     permuted = [_all(y, predicted, _within(y, s, generator), groups) for _ in range(draws)]
     found = []
@@ -85,7 +87,8 @@ def rates(y: Flags, predicted: Flags, s: Names) -> Mapping[str, Mapping[str, flo
         "selection_rate": selection_rate, "tpr": true_positive_rate, "fpr": false_positive_rate
     }
     frame = MetricFrame(metrics=metrics, y_true=y, y_pred=predicted, sensitive_features=s)
-    return {name: {str(group): float(value) for group, value in column.items()} for name, column in frame.by_group.items()}
+    return {name: {str(group): float(value) for group, value in column.items()}
+            for name, column in frame.by_group.items()}  # fmt: skip
 
 
 def _all(y: Flags, predicted: Flags, s: Names, groups: Sequence[str]) -> dict[tuple[str, str | None], float]:
@@ -107,7 +110,7 @@ def _all(y: Flags, predicted: Flags, s: Names, groups: Sequence[str]) -> dict[tu
 
 
 def _rate(predicted: Flags, where: NDArray[np.bool_]) -> float:
-    return float(predicted[where].mean()) if where.any() else float("nan")
+    return float(predicted[where].mean()) if where.any() else math.nan
 
 
 def _stratified(y: Flags, s: Names, generator: np.random.Generator) -> NDArray[np.int64]:

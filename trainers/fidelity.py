@@ -17,8 +17,8 @@ MISSING = "(missing)"
 
 
 def column_distances(schema: Schema, real: pd.DataFrame, synthetic: pd.DataFrame) -> dict[str, tuple[str, float]]:
-    """Return, by column, ("ks", D) of a number's known values or ("jsd", distance) of a category's shares, missing among
-    them; both in [0, 1].
+    """Return, by column, ("ks", D) of a number's known values, or ("jsd", divergence in bits) of a category's shares,
+    missing among them; both in [0, 1].
     """
     found: dict[str, tuple[str, float]] = {}
     for column in schema.columns:
@@ -74,8 +74,10 @@ def subgroups(schema: Schema, attribute: str, real: pd.DataFrame, synthetic: pd.
             "smallest_subgroup_ratio": float((right[there] / left[there]).min())}  # fmt: skip
 
 
-def discriminative(schema: Schema, real: pd.DataFrame, synthetic: pd.DataFrame, seed: int = 0) -> tuple[float, float, int]:
-    """Return |accuracy - 0.5| and the AUROC of gradient boosting that tells real from synthetic, and how many it was asked.
+def discriminative(
+    schema: Schema, real: pd.DataFrame, synthetic: pd.DataFrame, seed: int = 0
+) -> tuple[float, float, int]:
+    """Return |accuracy - 0.5| and the AUROC of gradient boosting that tells real from synthetic, and of how many rows.
 
     Both kinds are cut to one size; 70% train, 30% are asked. ``real`` are people that the generator never saw.
     """

@@ -1,9 +1,9 @@
 """Which shares of (y, s) a constrained generator is asked for.
 
 The information constraint is on the pair that a reader of the cohort sees, the label and the prediction:
-I((Y, Yhat); S) = I(Y; S) + I(Yhat; S | Y) by the chain rule. The second term is the generator's loss; the first is a matter
-of which (y, s) it is asked for, and has a closed form: of all q with the data's marginals the one that minimises
-KL(q || p) + lambda KL(q || p_y p_s) is q ~ p^(1 / (1 + lambda)) (p_y p_s)^(lambda / (1 + lambda)), scaled to the marginals.
+I((Y, Yhat); S) = I(Y; S) + I(Yhat; S | Y) by the chain rule. The second term is the generator's loss; the first is a
+matter of which (y, s) it is asked for, and has a closed form: of all q with the data's marginals the one that minimises
+KL(q || p) + lambda KL(q || p_y p_s) is q ~ p^(1 / (1 + lambda)) (p_y p_s)^(lambda / (1 + lambda)), scaled to these.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ def joint_shares(y: NDArray[np.int64], s: NDArray[np.int64], classes: int, group
     """Return float64[classes, groups], the shares of (y, s) among rows; sums to 1."""
     counts = np.zeros((classes, groups))
     np.add.at(counts, (y, s), 1.0)
-    return counts / counts.sum()
+    shares: Shares = counts / counts.sum()
+    return shares
 
 
 def constrained_joint(joint: Shares, lam: float) -> Shares:
@@ -34,7 +35,8 @@ def constrained_joint(joint: Shares, lam: float) -> Shares:
     for _ in range(ROUNDS):
         found *= label / found.sum(1, keepdims=True)
         found *= group / found.sum(0, keepdims=True)
-    return found / found.sum()
+    scaled: Shares = found / found.sum()
+    return scaled
 
 
 def information(joint: Shares) -> float:

@@ -23,8 +23,8 @@ class Privacy:
         copies: Synthetic rows that equal a training row in every column. held_out_copies: the same of unseen patients,
             which is chance.
         nearest_train, nearest_held_out: Medians of the distance to the nearest patient of equally many of either kind.
-        memorisation: The share of synthetic rows that are nearer to a training patient than to an unseen one, minus 0.5;
-            0 is none, 0.5 all. Ties count half.
+        memorisation: The share of synthetic rows that are nearer to a training patient than to an unseen one, minus
+            0.5: 0 is none, 0.5 all. Ties count half.
         membership_auc: The AUROC with which nearness to the synthetic rows tells training patients from unseen ones.
     """
 
@@ -50,8 +50,8 @@ def privacy(
     closeness = np.concatenate([-nearest(part, made, space.columns) for part in parts])
     member = np.repeat([1, 0], n)
     return Privacy(
-        _copies(synthetic, train), _copies(synthetic, held_out), float(np.median(to_train)), float(np.median(to_held_out)),
-        float(near), float(roc_auc_score(member, closeness)), len(synthetic),
+        _copies(synthetic, train), _copies(synthetic, held_out), float(np.median(to_train)),
+        float(np.median(to_held_out)), float(near), float(roc_auc_score(member, closeness)), len(synthetic),
     )  # fmt: skip
 
 

@@ -193,7 +193,8 @@ def write_rows_task(task: ShardTask, schema: Schema, twin: bool) -> TaskRecord:
     shard = commit.publish_shard(task, data, len(ids), name=f"{task.name}.parquet")
     settings = {TWIN: vars(_twin(task, wanted, rows))} if twin else {}
     placed = {row["sample_id"]: row for row in places(ids, rows, schema, shard.name)}
-    index = [{**row, **{name: placed[row["sample_id"]][name] for name in ("shard", "offset", "size")}} for row in wanted]
+    index = [{**row, **{name: placed[row["sample_id"]][name] for name in ("shard", "offset", "size")}}
+             for row in wanted]  # fmt: skip
     return commit.commit(
         task, index, fingerprint=ROW_CURATE_VERSION, shard=shard, settings=settings,
         attempt=commit.attempt(started, samples=len(ids)),

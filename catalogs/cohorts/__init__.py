@@ -1,1 +1,1 @@
-"""Cohorts: health records (and the field's fairness tables) as one table with a schema, a label and protected attributes."""
+"""Cohorts: health records and fairness benchmarks, each one table with a schema, a label and protected attributes."""

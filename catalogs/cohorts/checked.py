@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from catalogs.cohorts.cohort import SPLIT, Cohort, Problem
-from catalogs.cohorts.schema import Column, CohortError, Schema
+from catalogs.cohorts.schema import CohortError, Column, Schema
 
 TRAIN, TEST = "train", "test"
 
@@ -38,16 +38,16 @@ class Checked:
 def check_cohort(cohort: Cohort, attribute: str, test_share: float, seed: int) -> Checked:
     """Return the rows that can be used, split.
 
-    A row is left out where label or protected attribute is missing, where a category is none of the schema's, or where a
-    rule is broken. A number outside its valid range is made missing. Without a column ``split`` every (y, s) group gives
-    ``test_share`` of its rows to test, drawn by ``seed``.
+    A row is left out where label or protected attribute is missing, where a category is none of the schema's, or where
+    a rule is broken. A number outside its valid range is made missing. Without a column ``split`` every (y, s) group
+    gives ``test_share`` of its rows to test, drawn by ``seed``.
 
     Raises:
         CohortError: a column is missing or of another type, or nothing usable is left. No message holds a value.
     """
     schema = cohort.schema
     if attribute not in schema.protected:
-        raise CohortError(f"{attribute!r} is no protected attribute of {schema.name!r}; it has {list(schema.protected)}")
+        raise CohortError(f"{attribute!r} is no protected attribute of {schema.name!r}, which has {schema.protected}")
     table = cohort.rows
     if missing := [name for name in schema.names if name not in table.column_names]:
         raise CohortError(f"cohort {schema.name!r} lacks the columns {missing}; it has {table.column_names}. Is the "
@@ -75,8 +75,8 @@ def _typed(column: Column, table: pa.Table) -> pd.Series:
     try:
         cast = values.cast(kind)
     except pa.ArrowException:
-        raise CohortError(f"column {column.name!r} is {values.type}, expected {column.kind}; it holds what can't be read "
-                          "as one") from None
+        raise CohortError(f"column {column.name!r} is {values.type}, expected {column.kind}; some of it can't be "
+                          "read as one") from None
     if column.kind == "category":
         return cast.to_pandas()
     numbers = cast.cast(pa.float64()).to_pandas().where(lambda found: np.isfinite(found))

@@ -1,4 +1,4 @@
-"""What the columns of a cohort are: kinds, units, valid ranges, rules between columns, label and protected attributes."""
+"""What the columns of a cohort are: kinds, units, valid ranges, rules, the label and the protected attributes."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Column:
 
     def __post_init__(self) -> None:
         if self.kind == "category" and len(self.categories) < 2:
-            raise CohortError(f"column {self.name!r} is a category with {len(self.categories)} value; it tells nothing: "
-                              "leave it out, or list its categories")
+            raise CohortError(f"column {self.name!r} is a category with {len(self.categories)} value; it tells "
+                              "nothing: leave it out, or list its categories")
         if self.kind != "category" and self.categories:
             raise CohortError(f"column {self.name!r} is {self.kind}, but lists categories")
         if self.low is not None and self.high is not None and not self.low < self.high:
@@ -70,12 +70,14 @@ class Schema:
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
         if len(set(names)) < len(names):
-            raise CohortError(f"schema {self.name!r} has a column twice: {sorted({n for n in names if names.count(n) > 1})}")
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise CohortError(f"schema {self.name!r} has a column twice: {twice}")
         for name in (self.label, *self.protected):
             if name not in names:
                 raise CohortError(f"schema {self.name!r} has no column {name!r}; it has {names}")
             if self[name].kind != "category":
-                raise CohortError(f"column {name!r} is {self[name].kind}; label and protected attributes are categories")
+                raise CohortError(f"column {name!r} is {self[name].kind}; label and protected attributes are "
+                                  "categories")
         if len(self[self.label].categories) != 2:
             raise CohortError(f"label {self.label!r} has categories {list(self[self.label].categories)}, expected two")
         if self.label in self.protected:

@@ -1,6 +1,6 @@
 """SUPPORT2: 9,105 seriously ill adults in five US hospitals, 1989 to 1994, and who of them died in hospital.
 
-The embedded default: it ships as Parquet (``catalogs/data/support2.parquet``; source and licence in the file beside it).
+The embedded default: it ships as Parquet (``catalogs/data/support2.parquet``; source and licence stand beside it).
 ``python -m catalogs.cohorts.support2 CSV OUT`` makes that file from the study's CSV.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from catalogs.cohorts.cohort import Cohort, read_cohort
-from catalogs.cohorts.schema import Column, CohortError, Rule, Schema
+from catalogs.cohorts.schema import CohortError, Column, Rule, Schema
 from catalogs.cohorts.statements import cohort_sql
 
 YES_NO = ("no", "yes")
@@ -66,13 +66,14 @@ SCHEMA = Schema(
     label="hospital_death",
     protected=("race", "sex"),
     rules=(
-        Rule("solid cancers are metastatic", "disease_group NOT IN ('Lung Cancer', 'Colon Cancer') OR cancer = 'metastatic'"),
+        Rule("solid cancers are metastatic",
+             "disease_group NOT IN ('Lung Cancer', 'Colon Cancer') OR cancer = 'metastatic'"),
         Rule("malignancy means cancer", "disease_group <> 'MOSF w/Malig' OR cancer <> 'no'"),
         Rule("dementia is a comorbidity", "dementia = 'no' OR comorbidities >= 1"),
     ),
     source="SUPPORT2, Frank Harrell, Department of Biostatistics, Vanderbilt University; doi.org/10.3886/ICPSR02957",
     notes={"missing": "kept as information: what wasn't measured says something of the patient, and glucose, bun and "
-           "urine_output weren't collected in the first phase. normal_fill_in holds the study's values for those who fill in"},
+           "urine_output weren't collected in the first phase. NORMAL_FILL_IN has the study's values to fill in"},
 )  # fmt: skip
 
 NORMAL_FILL_IN = {"albumin": 3.5, "pafi": 333.3, "bilirubin": 1.01, "creatinine": 1.01, "bun": 6.51, "wbc": 9.0,

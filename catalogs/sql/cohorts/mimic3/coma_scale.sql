@@ -16,7 +16,7 @@ chosen AS (
         arg_max(score, (score.total IS NOT NULL, charted_at)) AS last
     FROM (
         SELECT icustay_id, charted_at,
-            {'eye': eye, 'motor': motor, 'verbal': verbal, 'total': coalesce(charted, eye + motor + verbal)} AS score
+            {'eye': eye, 'motor': motor, 'verbal': verbal, 'total': coalesce(eye + motor + verbal, charted)} AS score
         FROM charting
     )
     GROUP BY icustay_id
