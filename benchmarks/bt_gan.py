@@ -9,7 +9,7 @@
 An arm is a cohort: ``natural``; ``labels``, where 80% of the deaths of black patients are turned into survivals in
 training; ``proxy``, the same with race hidden and a column ``site`` that agrees with it in 90% of rows. Test rows stay
 clean. Planted arms hold a fifth of the training rows out of every generator, as biased validation rows for the choice
-of lambda. A row of the CSV is one generator of one split and seed; what stands there isn't made again. Others' generators need
+of lambda. A row of the CSV is one generator of one split and seed; what stands there isn't made again. Others' need
 ``pip install 'fairshards[ehr-benchmarks]'``.
 """
 
