@@ -3,9 +3,9 @@
     python -m benchmarks.mimic3_memory                     50 million rows: 5.4 GB of CSV, 2 minutes on one core
     python -m benchmarks.mimic3_memory --millions 1        seconds
 
-Goal: at most 4 GB of peak resident memory at 50 million rows; measured 0.62 GB and 30 seconds of reading. A quarter of the rows are of the 17 channels (in
-MIMIC-III about a fifth), on 61,532 stays as there, most of them in the first 48 hours, which is what has to be held.
-Linux only; exits 1 when the goal is missed. The CSV is removed at the end.
+Goal: at most 4 GB of peak resident memory at 50 million rows; measured 0.62 GB, and 30 seconds of reading. A quarter of
+the rows are of the 17 channels (in MIMIC-III about a fifth), on 61,532 stays as there, most of them in the first 48
+hours, which is what has to be held. Linux only; exits 1 when the goal is missed. The CSV is removed at the end.
 """
 
 from __future__ import annotations

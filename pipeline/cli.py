@@ -212,7 +212,13 @@ def plan_command(
     Example: fairshards plan ffr_celeba_hq --set source.bias_ratio=0.99
     """
     with expected_errors(debug):
-        print_plan(load_recipe(recipe, sets or []), output)
+        chosen = load_any(recipe, sets or [])
+        if isinstance(chosen, EhrRecipe):
+            from pipeline.ehr_plan_table import print_ehr_plan
+
+            print_ehr_plan(chosen)
+            return
+        print_plan(chosen, output)
 
 
 @app.command("query")
@@ -270,7 +276,7 @@ def verify_command(
     clean: Annotated[bool, typer.Option("--clean", help="Delete files that no current manifest names.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Check every shard against its manifest; regenerate samples and compare pixels.
+    """Check every shard against its manifest; regenerate samples and compare pixels, or rows.
 
     Example: fairshards verify runs/pocket-waterbirds --samples 8
     """
@@ -279,7 +285,7 @@ def verify_command(
         from pipeline.verify import verify
 
         folder = open_run(run)
-        sys.exit(verify(folder, _recipe_of(folder.root), samples, clean, Console()))
+        sys.exit(verify(folder, load_any(str(folder.root / "recipe.yaml")), samples, clean, Console()))
 
 
 @app.command("calibrate-pruning")

@@ -9,18 +9,20 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from catalogs.cohorts.checked import Checked, check_cohort
 from catalogs.cohorts.cohort import SCHEMA_KEY, Cohort, read_cohort
 from catalogs.cohorts.readers import READERS
-from catalogs.cohorts.schema import Schema
+from catalogs.cohorts.schema import CohortError, Schema
 from catalogs.identity import TASK_DIGITS, task_hash
 from catalogs.manifest import write_local
 from pipeline.ehr_recipe import CohortSource, EhrRecipe
@@ -70,9 +72,7 @@ def cohort_stage(recipe: EhrRecipe, folder: RunFolder, report: Reporter) -> Coho
         CohortError: it can't be read, or nothing usable is left.
     """
     source = recipe.cohort
-    checked = check_cohort(_read(source), source.attribute, source.test_share, source.split_seed)
-    if source.plant:
-        checked = planted(checked, source.attribute, source.plant)
+    checked, classes, values, counts = read_and_check(source)
     schema = checked.schema
     parts = {"train": checked.train, "test": checked.test}
     data = {name: _parquet(rows, schema) for name, rows in parts.items()}
@@ -82,25 +82,64 @@ def cohort_stage(recipe: EhrRecipe, folder: RunFolder, report: Reporter) -> Coho
         if not file.is_file():
             write_local(file, data[name])
             os.chmod(file, 0o600)
-    found = set(checked.train[source.attribute])
-    values = tuple(value for value in schema[source.attribute].categories if value in found)
-    classes = schema[schema.label].categories
     name, content = _commit(recipe, folder, checked, classes, values, sums)
-    counts = _counts(checked.train, schema.label, source.attribute, classes, values)
     result = CohortResult(schema, source.attribute, files["train"], files["test"], sums["train"], {name: content},
                           classes, values, counts, len(checked.rejects))  # fmt: skip
     _say(result, checked, report)
     return result
 
 
+def read_and_check(
+    source: CohortSource,
+) -> tuple[Checked, tuple[str, ...], tuple[str, ...], dict[Group, int]]:
+    """Return the checked cohort with any planted bias, the names of the label's and of the attribute's values that
+    training rows have, and training rows by (y, s).
+
+    Raises:
+        CohortError: it can't be read, nothing usable is left, or a sub-group is too small to be learned.
+    """
+    checked = check_cohort(_read(source), source.attribute, source.test_share, source.split_seed)
+    if source.plant:
+        checked = planted(checked, source.attribute, source.plant)
+    schema = checked.schema
+    found = set(checked.train[source.attribute])
+    values = tuple(value for value in schema[source.attribute].categories if value in found)
+    classes = schema[schema.label].categories
+    counts = _counts(checked.train, schema.label, source.attribute, classes, values)
+    small = {f"{classes[y]}, {values[s]}": n for (y, s), n in counts.items() if n < source.smallest_group}
+    if small:
+        shown = "; ".join(f"{schema.label} {name}: {n}" for name, n in small.items())
+        raise CohortError(f"sub-groups of the training rows with fewer than {source.smallest_group} people: {shown}. "
+                          "Too few to learn from, and each of them could be told: leave the value out with "
+                          "cohort.leave_values, or set cohort.smallest_group")
+    return checked, classes, values, counts
+
+
 def _read(source: CohortSource) -> Cohort:
     path = Path(source.path) if source.path else None
     cohort = READERS[source.reader](path) if source.reader != "parquet" else read_cohort(path or Path())
+    if source.leave_values:
+        cohort = without_values(cohort, source.attribute, source.leave_values)
     if not source.leave_out:
         return cohort
     schema = cohort.schema.without(source.leave_out)
     there = [name for name in source.leave_out if name in cohort.rows.column_names]
     return Cohort(schema, cohort.rows.drop_columns(there), cohort.rejects, cohort.counts)
+
+
+def without_values(cohort: Cohort, attribute: str, values: Sequence[str]) -> Cohort:
+    """Return the cohort without the people whose attribute has one of ``values``; the schema forgets these too.
+
+    Raises:
+        CohortError: the attribute has no such value.
+    """
+    known = cohort.schema[attribute].categories
+    if unknown := [value for value in values if value not in known]:
+        raise CohortError(f"cohort.leave_values has {unknown}; {attribute} has {list(known)}")
+    columns = tuple(replace(column, categories=tuple(v for v in known if v not in values)) if column.name == attribute
+                    else column for column in cohort.schema.columns)  # fmt: skip
+    gone = pc.fill_null(pc.is_in(cohort.rows[attribute], pa.array(values, pa.string())), False)
+    return replace(cohort, schema=replace(cohort.schema, columns=columns), rows=cohort.rows.filter(pc.invert(gone)))
 
 
 def _parquet(rows: pd.DataFrame, schema: Schema) -> bytes:

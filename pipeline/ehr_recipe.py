@@ -34,6 +34,8 @@ class CohortSource(Strict):
     path: str | None = Field(None, description="The dataset's folder or file; support2 ships with fairshards.")
     attribute: str = Field(description="The protected attribute S, e.g. race.")
     leave_out: tuple[str, ...] = Field((), description="Columns that are not used.")
+    leave_values: tuple[str, ...] = Field((), description="Values of S whose people are left out.")
+    smallest_group: int = Field(5, ge=1, description="Training rows that each (y, s) must have.")
     test_share: float = Field(0.3, gt=0, lt=1, description="Share of test rows, where the cohort has no split.")
     split_seed: int = Field(0, ge=0)
     plant: PlantedBias | None = Field(None, description="A bias planted in training rows, to measure what undoes it.")

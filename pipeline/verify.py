@@ -18,6 +18,9 @@ from catalogs import manifest
 from catalogs.identity import digest
 from catalogs.manifest import Head, ManifestError
 from pipeline.adoption import VERSION as ADOPTED
+from pipeline.ehr_recipe import EhrRecipe
+from pipeline.ehr_verify import check_model, redrawn
+from pipeline.fit_stage import MODEL
 from pipeline.models import generator_spec
 from pipeline.progress import Reporter
 from pipeline.recipe import Recipe
@@ -33,7 +36,7 @@ TOLERANCE = 2
 """Grey levels by which a regenerated pixel may differ on another machine (field: one level, rarely two)."""
 
 
-def verify(folder: RunFolder, recipe: Recipe, samples: int, clean: bool, console: Console) -> int:
+def verify(folder: RunFolder, recipe: Recipe | EhrRecipe, samples: int, clean: bool, console: Console) -> int:
     """Check every current shard, regenerate ``samples`` samples, delete orphans with ``clean``.
 
     Returns:
@@ -49,7 +52,9 @@ def verify(folder: RunFolder, recipe: Recipe, samples: int, clean: bool, console
     for problem in problems:
         console.print(f"[red]{problem}[/]", soft_wrap=True)
     console.print(f"{len(folder.current())} manifests and their shards checked: {len(problems)} problems")
-    if samples:
+    if samples and isinstance(recipe, EhrRecipe):
+        problems += redrawn(folder, samples, console)
+    elif samples and isinstance(recipe, Recipe):
         problems += _regenerated(folder, recipe, samples, console, report)
     if clean:
         with folder.writing():
@@ -90,6 +95,8 @@ def check_shards(folder: RunFolder, seen: list[str] | None = None) -> Iterator[s
             continue
         if beside := head.settings.get(embeddings.KEY):
             yield from _check_tar((folder.root / name).parent / beside["name"], beside["sha256"])
+        if head.stage == "fit":
+            yield from check_model((folder.root / name).parent / MODEL, head)
         if head.shard:
             yield from _check_tar((folder.root / name).parent / head.shard.name, head.shard.sha256)
         elif head.stage == "index" and "curated" in name:
@@ -113,10 +120,11 @@ def find_orphans(folder: RunFolder) -> Iterator[Path]:
     for name in folder.current():
         place, head = (folder.root / name).parent, manifest.read_head(folder.root / name)
         wanted |= {place / head.shard.name} if head.shard else set()
+        wanted |= {place / MODEL} if head.stage == "fit" else set()
         wanted |= {place / beside["name"]} if (beside := head.settings.get(embeddings.KEY)) else set()
         if head.stage == "index" and name.startswith("curated/"):
             wanted |= set(_of_curation(place, head))
-    for stage in ("source", "plan", "raw", "scores", "calibration", "curated"):
+    for stage in ("source", "plan", "raw", "scores", "calibration", "curated", "models", "evaluation"):
         for path in sorted((folder.root / stage).rglob("*")):
             if path.is_file() and path not in wanted:
                 yield path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,11 +73,11 @@ def check_cohort(cohort: Cohort, attribute: str, test_share: float, seed: int) -
 def _typed(column: Column, table: pa.Table) -> pd.Series:
     values = table[column.name]
     kind = {"numeric": pa.float64(), "integer": pa.int64(), "category": pa.string()}[column.kind]
-    try:
+    cast = None
+    with contextlib.suppress(pa.ArrowException):  # its message quotes a value, so it doesn't travel
         cast = values.cast(kind)
-    except pa.ArrowException:
-        raise CohortError(f"column {column.name!r} is {values.type}, expected {column.kind}; some of it can't be "
-                          "read as one") from None
+    if cast is None:
+        raise CohortError(f"column {column.name!r} is {values.type}, expected {column.kind}; some of it can't be read so")
     if column.kind == "category":
         return cast.to_pandas()
     numbers = cast.cast(pa.float64()).to_pandas().where(lambda found: np.isfinite(found))
@@ -127,11 +128,11 @@ def broken_rules(schema: Schema, frame: pd.DataFrame) -> dict[str, pd.Series]:
         "row_number_given", pa.array(range(len(frame)))))
     found = {}
     for rule in schema.rules:
-        try:
+        asked = None
+        with contextlib.suppress(duckdb.Error):
             asked = connection.sql(f"SELECT row_number_given FROM rows_given WHERE NOT ({rule.sql})").fetchall()
-        except duckdb.Error as error:
-            raise CohortError(f"the rule {rule.name!r} of {schema.name!r} can't be asked ({type(error).__name__}): "
-                              f"{rule.sql}") from None
+        if asked is None:
+            raise CohortError(f"the rule {rule.name!r} of {schema.name!r} can't be asked of its rows: {rule.sql}")
         broken = np.zeros(len(frame), bool)
         broken[[row for (row,) in asked]] = True
         found[rule.name] = pd.Series(broken)

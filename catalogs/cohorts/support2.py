@@ -93,12 +93,13 @@ def read_support2(path: Path) -> Cohort:
     Raises:
         CohortError: the file can't be read or lacks a column.
     """
+    failed = ""
     try:
-        rows = duckdb.connect().execute(cohort_sql("support2"), {"path": str(path)}).to_arrow_table()
-    except duckdb.Error as error:  # its message may quote a row
-        raise CohortError(f"{path} isn't SUPPORT2's CSV: {type(error).__name__}. Expected a comma-separated file with "
-                          "the columns sno, age, hospdead, ... of support2csv.zip from hbiostat.org/data") from None
-    return Cohort(SCHEMA, rows)
+        return Cohort(SCHEMA, duckdb.connect().sql(cohort_sql("support2"), params={"path": str(path)}).to_arrow_table())
+    except duckdb.Error as error:  # its message may quote a row, so it doesn't travel, not even as a context
+        failed = type(error).__name__
+    raise CohortError(f"{path} isn't SUPPORT2's CSV: {failed}. Expected a comma-separated file with the columns sno, age, "
+                      "hospdead, ... of support2csv.zip from hbiostat.org/data")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""What a recipe of health records would make: cohort, sub-groups, quotas. Touches no model and writes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.cohort_stage import read_and_check
+from pipeline.ehr_planning import row_quotas
+from pipeline.ehr_recipe import EhrRecipe, RowGroups
+from pipeline.planning import first_round
+from trainers.joint_shares import constrained_joint, information
+
+SECONDS_A_STEP = 0.02
+"""Of two cores with the default networks and batch; an order of magnitude."""
+
+
+def print_ehr_plan(recipe: EhrRecipe, console: Console | None = None) -> None:
+    """Print how many rows each sub-group has and gets, and how long a training takes."""
+    out, settings = console or Console(), recipe.settings
+    checked, classes, values, counts = read_and_check(recipe.cohort)
+    schema = checked.schema
+    groups = RowGroups(recipe, schema.label, recipe.cohort.attribute, classes, values, sorted(counts))
+    real = np.zeros((len(classes), len(values)))
+    for group, count in counts.items():
+        real[group] = count / sum(counts.values())
+    asked = constrained_joint(real, settings.lam)
+    quotas = row_quotas(groups, counts, asked)
+    shards = first_round(groups, {group: quota.total for group, quota in quotas.items()})
+    table = Table(title=f"{schema.name}: rows by sub-group", box=box.SIMPLE_HEAD, title_justify="left")
+    table.add_column("sub-group")
+    for name in ("training", "test", "quota", "first round"):
+        table.add_column(name, justify="right")
+    test = Counter(zip(checked.test[schema.label], checked.test[recipe.cohort.attribute], strict=True))
+    for group, quota in quotas.items():
+        y, s = group
+        numbers = (counts[group], test[classes[y], values[s]], quota.total, shards[group] * recipe.quota.shard_size)
+        table.add_row(escape(groups.group_name(*group)), *map(str, numbers))
+    out.print(table)
+    steps = settings.steps + settings.stage2_steps
+    out.print(f"training: {steps:,} steps of {settings.batch} rows, about {steps * SECONDS_A_STEP / 60:.0f} min on two "
+              f"cores; I(y; s) {information(real):.4f} nats in training, {information(asked):.4f} as asked",
+              highlight=False, soft_wrap=True)  # fmt: skip
+    if checked.rejects:
+        reasons = Counter(problem.reason for problem in checked.rejects)
+        out.print("left out: " + ", ".join(f"{reason} {count}" for reason, count in reasons.most_common()))
