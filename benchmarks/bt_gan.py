@@ -41,7 +41,7 @@ from trainers.bt_gan_settings import BtGanSettings
 from trainers.cohort_learners import LEARNERS, labels, predict, reweighing, train
 from trainers.fairness import at_rate
 from trainers.fidelity import column_distances, correlation_difference, discriminative, subgroups
-from trainers.joint_shares import information, joint_shares
+from trainers.lambda_choice import informations
 from trainers.privacy import privacy
 
 RESULTS = Path("docs/results/bt-gan.csv")
@@ -156,15 +156,10 @@ def train_side(checked: Checked, model: Any, short: str, columns: tuple[str, ...
     for name, rows in (("train", checked.train), ("validation", VALIDATION.get("rows"))):
         if rows is None:
             continue
-        y, scores = labels(schema, rows), predict(model, schema, rows, columns)
-        predicted = at_rate(scores, float(y.mean()))
-        values = schema[ATTRIBUTE].categories
-        s = rows[ATTRIBUTE].map({value: number for number, value in enumerate(values)}).to_numpy(np.int64)
-        found[f"{name}_auroc_{short}"] = float(roc_auc_score(y, scores))
-        found[f"{name}_information_{short}"] = information(joint_shares(predicted, s, 2, len(values)))
-        found[f"{name}_information_given_y_{short}"] = float(sum(
-            (y == value).mean() * information(joint_shares(predicted[y == value], s[y == value], 2, len(values)))
-            for value in (0, 1)))  # fmt: skip
+        scores = predict(model, schema, rows, columns)
+        found[f"{name}_auroc_{short}"] = float(roc_auc_score(labels(schema, rows), scores))
+        plain, given = informations(model, schema, columns, ATTRIBUTE, rows)
+        found |= {f"{name}_information_{short}": plain, f"{name}_information_given_y_{short}": given}
     return found
 
 

@@ -311,6 +311,31 @@ def calibrate_pruning_command(
         print("\n".join(lines(found, recipe.generator.steps)))
 
 
+@app.command("choose-lambda")
+def choose_lambda_command(
+    recipe: RecipeName,
+    lams: Annotated[str, typer.Option(help="Weights to try; 0 always is.")] = "1,3,10",
+    given_y: Annotated[bool, typer.Option("--given-y", help="Minimise I(Yhat; S | Y): trust the labels.")] = False,
+    loss: Annotated[float, typer.Option(min=0.0, help="AUROC that may be lost against lambda 0.")] = 0.02,
+    sets: Sets = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Choose the weight of a Bt-GAN's information constraint from biased training rows alone; trains one for each.
+
+    Example: fairshards choose-lambda btgan_support2 --lams 1,3,10
+    """
+    with expected_errors(debug):
+        from pipeline.lambda_table import choose_lambda, print_choice
+
+        chosen = load_any(recipe, sets or [])
+        if not isinstance(chosen, EhrRecipe):
+            raise RecipeError(f"recipe {recipe} is of pictures; lambda belongs to recipes of kind ehr")
+        weights = [float(part) for part in lams.split(",") if part]
+        found, best = choose_lambda(chosen, weights, given_y, loss, Reporter(quiet=quiet))
+        print_choice(found, best, Console(), loss)
+
+
 @app.command("doctor")
 def doctor_command() -> None:
     """Show versions, devices, models found, and runners that work here. Example: fairshards doctor"""

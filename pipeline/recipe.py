@@ -391,10 +391,11 @@ def validated(model: type[_Model], raw: Mapping[str, Any], where: str) -> _Model
         raise RecipeError(f"{where}:\n{problems}") from None
 
 
-def shipped_recipes() -> list[str]:
-    """Return the names of the recipes that ship with fairshards."""
-    folder = importlib.resources.files("recipes")
-    return sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
+def shipped_recipes(kind: str | None = None) -> list[str]:
+    """Return the names of the recipes that ship with fairshards, of all kinds or of one: "pictures" or "ehr"."""
+    files = [file for file in importlib.resources.files("recipes").iterdir() if file.name.endswith(".yaml")]
+    return sorted(file.name.removesuffix(".yaml") for file in files
+                  if kind in (None, yaml.safe_load(file.read_text()).get("kind", "pictures")))  # fmt: skip
 
 
 def _find(name: str) -> tuple[str, str]:

@@ -77,7 +77,7 @@ def _typed(column: Column, table: pa.Table) -> pd.Series:
     with contextlib.suppress(pa.ArrowException):  # its message quotes a value, so it doesn't travel
         cast = values.cast(kind)
     if cast is None:
-        raise CohortError(f"column {column.name!r} is {values.type}, expected {column.kind}; some of it can't be read so")
+        raise CohortError(f"column {column.name!r} is {values.type}, expected {column.kind}; some of it can't")
     if column.kind == "category":
         return cast.to_pandas()
     numbers = cast.cast(pa.float64()).to_pandas().where(lambda found: np.isfinite(found))

@@ -98,8 +98,8 @@ def read_support2(path: Path) -> Cohort:
         return Cohort(SCHEMA, duckdb.connect().sql(cohort_sql("support2"), params={"path": str(path)}).to_arrow_table())
     except duckdb.Error as error:  # its message may quote a row, so it doesn't travel, not even as a context
         failed = type(error).__name__
-    raise CohortError(f"{path} isn't SUPPORT2's CSV: {failed}. Expected a comma-separated file with the columns sno, age, "
-                      "hospdead, ... of support2csv.zip from hbiostat.org/data")
+    raise CohortError(f"{path} isn't SUPPORT2's CSV: {failed}. Expected a comma-separated file with the columns sno, "
+                      "age, hospdead, ... of support2csv.zip from hbiostat.org/data")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from rich.console import Console
 from catalogs import manifest
 from catalogs.catalog import Catalog, dump, rebuild
 from catalogs.cohorts.cohort import Cohort
-from catalogs.cohorts.schema import Column, CohortError, Rule, Schema
+from catalogs.cohorts.schema import CohortError, Column, Rule, Schema
 from catalogs.explain import life_story
 from catalogs.query import run_query
 from pipeline.ehr_driver import EhrResult, run_ehr
@@ -123,8 +123,9 @@ def copy(ehr: Ehr, tmp_path: Path) -> Callable[[], Path]:
 
 
 def curated(root: Path) -> pd.DataFrame:
-    return pd.concat([pq.read_table(path).to_pandas() for path in sorted(root.glob("curated/*/synthetic-0*.parquet"))
-                      if "sample_id" in pq.read_schema(path).names and "dose" in pq.read_schema(path).names])  # fmt: skip
+    """Return the curated rows; manifests, which lie beside them, aside."""
+    shards = [path for path in sorted(root.glob("curated/*/*.parquet")) if "dose" in pq.read_schema(path).names]
+    return pd.concat([pq.read_table(path).to_pandas() for path in shards])
 
 
 def test_every_sub_group_has_its_quota_exactly(ehr: Ehr) -> None:

@@ -60,7 +60,7 @@ def test_a_training_that_fails_leaves_a_catalog_to_ask(
 
 
 # Those that fill (class, bias) groups; spurious-free pictures have a quota of their own, by class.
-@pytest.mark.parametrize("name", [name for name in shipped_recipes() if not load_recipe(name).spurious_free])
+@pytest.mark.parametrize("name", [name for name in shipped_recipes("pictures") if not load_recipe(name).spurious_free])
 def test_every_shipped_quota_is_enough_for_its_methods(name: str) -> None:
     base = load_recipe(name)
     for ratio in base.source.published_counts or {"0.95": [475, 25, 25, 475]}:

@@ -1,0 +1,80 @@
+"""Which lambda to take, from biased rows alone: the least information at hardly less utility. No clean label is used.
+
+Utility is the AUROC, on held-out rows with the labels as they are, of a learner trained on each generator's rows; it
+may be at most ``loss`` below that of lambda = 0. Information is I(Yhat; S) or I(Yhat; S | Y) of that learner on real
+rows. Where labels themselves are suspect the former is the one to ask: given a corrupted Y, a fair prediction does
+depend on S.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from catalogs.cohorts.schema import Schema
+from trainers.cohort_learners import Learner, labels, predict, train
+from trainers.errors import TrainerError
+from trainers.fairness import at_rate
+from trainers.joint_shares import information, joint_shares
+
+LOSS = 0.02
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What was measured of a lambda: ``auroc`` on held-out rows, informations in nats on real rows, groups apart."""
+
+    lam: float
+    auroc: float
+    information: float
+    information_given_y: float
+
+
+def measure(
+    lam: float, learner: Learner, schema: Schema, columns: Sequence[str], attribute: str, synthetic: pd.DataFrame,
+    held_out: pd.DataFrame, real: pd.DataFrame,
+) -> Candidate:
+    """Return what a generator's rows are worth: a learner is trained on them and asked of real rows.
+
+    Args:
+        held_out: Rows that the generator didn't see, for utility.
+        real: Rows for the informations; those that it saw are of use too, since the learner saw none.
+    """
+    model = train(learner, schema, synthetic, columns)
+    area = float(roc_auc_score(labels(schema, held_out), predict(model, schema, held_out, columns)))
+    return Candidate(lam, area, *informations(model, schema, columns, attribute, real))
+
+
+def informations(
+    model: Any, schema: Schema, columns: Sequence[str], attribute: str, rows: pd.DataFrame
+) -> tuple[float, float]:
+    """Return I(Yhat; S) and I(Yhat; S | Y) in nats; Yhat calls as many rows positive as there are."""
+    y = labels(schema, rows)
+    predicted = at_rate(predict(model, schema, rows, columns), float(y.mean()))
+    values = schema[attribute].categories
+    s = rows[attribute].map({value: number for number, value in enumerate(values)}).to_numpy(np.int64)
+
+    def told(rows: NDArray[np.bool_]) -> float:
+        return information(joint_shares(predicted[rows], s[rows], 2, len(values)))
+
+    given = sum(float((y == value).mean()) * told(y == value) for value in (0, 1) if (y == value).any())
+    return told(np.ones(len(y), bool)), given
+
+
+def choose(candidates: Sequence[Candidate], given_y: bool = False, loss: float = LOSS) -> Candidate:
+    """Return the candidate with the least information whose AUROC is at most ``loss`` below that of lambda 0.
+
+    Raises:
+        TrainerError: lambda 0, which utility is held against, isn't among them.
+    """
+    base = next((one for one in candidates if one.lam == 0), None)
+    if base is None:
+        raise TrainerError(f"candidates are {[one.lam for one in candidates]}; 0 is needed, to hold utility against")
+    useful = [one for one in candidates if one.auroc >= base.auroc - loss]
+    return min(useful, key=lambda one: one.information_given_y if given_y else one.information)
