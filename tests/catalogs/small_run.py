@@ -339,6 +339,7 @@ def build(path: Path) -> Run:
         run.write(f"scores/{task}.parquet", "score", score_rows(rows), attempt={"seconds": 0.5})
         raw += rows
     made = curate(run, plan, raw, quota=2)
+    records(run)
     train(
         run,
         "aaaa00000001",
@@ -364,6 +365,21 @@ def build(path: Path) -> Run:
         sha256=digest(CURATION),
     )
     return run
+
+
+def records(run: Run) -> None:
+    """Write what only a run over health records has: counts of a cohort, a model of rows, an evaluation."""
+    run.write("cohort/groups.parquet", "cohort", [
+        {"dataset": "tiny", "split": "test", **group(0, 0), "n": 7, "status": "ok"},
+    ])  # fmt: skip
+    log = {"model_id": "m1", "stage": 1, "step": 500, "discriminator": 1.2, "generator": 0.9, "information": 0.01,
+           "classifier": 0.5}  # fmt: skip
+    said = {"settings": {"constraint": "odds", "lam": 1.0, "seed": 0}, "attribute": "bias", "fingerprint": "f" * 64,
+            "joint": [[0.5, 0.1], [0.1, 0.3]]}  # fmt: skip
+    run.write("models/m1/fit.parquet", "fit", [log], task="m1", settings=said)
+    measured = {"evaluation_id": "e1", "curation_id": CURATION, "aspect": "utility", "metric": "auroc",
+                "trained_on": "synthetic", "learner": "gradient boosting", "value": 0.8}  # fmt: skip
+    run.write("evaluation/e1/metrics.parquet", "evaluate", [measured])
 
 
 def index_rows(sources: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:

@@ -30,6 +30,10 @@ from tests.catalogs.small_run import (
 )
 
 TABLES = {
+    "cohort_groups",
+    "row_models",
+    "row_model_log",
+    "evaluations",
     "runs",
     "sources",
     "captions",

@@ -27,6 +27,7 @@ NAMES = [
     "calibrations",
     "cost",
     "curations",
+    "evaluation",
     "g-detector",
     "phrase-bits",
     "rejects",
