@@ -189,7 +189,7 @@ def report_command(run: RunName, debug: Debug = False) -> None:
         from pipeline.runfolder import open_run
 
         folder = open_run(run)
-        recipe = load_any(str(folder.root / "recipe.yaml"))
+        recipe = _recipe_of(folder.root)
         if isinstance(recipe, EhrRecipe):
             from pipeline.ehr_report import write_ehr_report
 
@@ -285,7 +285,7 @@ def verify_command(
         from pipeline.verify import verify
 
         folder = open_run(run)
-        sys.exit(verify(folder, load_any(str(folder.root / "recipe.yaml")), samples, clean, Console()))
+        sys.exit(verify(folder, _recipe_of(folder.root), samples, clean, Console()))
 
 
 @app.command("calibrate-pruning")
@@ -306,7 +306,7 @@ def calibrate_pruning_command(
         from pipeline.runfolder import open_run
 
         folder = open_run(run)
-        recipe, wanted = _recipe_of(folder.root), [int(step) for step in steps.split(",") if step]
+        recipe, wanted = load_recipe(str(folder.root / "recipe.yaml")), [int(step) for step in steps.split(",") if step]
         found = calibrate_pruning(folder, recipe, samples, wanted, lost, Reporter(quiet=quiet))
         print("\n".join(lines(found, recipe.generator.steps)))
 
@@ -407,8 +407,8 @@ def _run(
     print_result(recipe, result, Console())
 
 
-def _recipe_of(root: Path) -> Recipe:
-    return load_recipe(str(root / "recipe.yaml"))
+def _recipe_of(root: Path) -> Recipe | EhrRecipe:
+    return load_any(str(root / "recipe.yaml"))
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from filters.clip_alignment import ClipAlignment
 from filters.edit_misplaced import EditMisplaced
 from filters.grey_scale import GreyScale, grey_difference
 from filters.group_judge import GroupJudge
-from filters.registry import FILTERS
+from filters.registry import FILTERS, PICTURE_FILTERS, ROW_FILTERS
 from filters.trajectory_variance import LIMIT, TrajectoryVarianceLimit
 
 SAMPLE = {"class_name": "landbird", "bias_name": "water"}
@@ -24,7 +24,9 @@ SURE = {"judge_class": 0.9, "judge_bias": 0.8}
 def test_the_registry_holds_every_filter_under_its_name() -> None:
     known = {"clip_alignment", "group_judge", "variance", "grey_scale", "spurious_absence", "shortcut_left",
              "edit_misplaced", "near_duplicates", "silhouette"}  # fmt: skip
-    assert set(FILTERS) == known
+    assert set(PICTURE_FILTERS) == known
+    assert set(ROW_FILTERS) == {"valid_row", "discriminator_score", "discriminator_rejection", "nearest_record"}
+    assert set(FILTERS) == {*PICTURE_FILTERS, *ROW_FILTERS}
     assert all(kind.name == name and kind.scores and kind.version for name, kind in FILTERS.items())
 
 
