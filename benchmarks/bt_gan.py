@@ -64,6 +64,9 @@ BT_GAN: dict[str, dict[str, Any]] = {
     "dropout-0.2": {"dropout": 0.2},
     "long": {"steps": 8000, "stage2_steps": 2500},
     "wide": {"hidden": 192},
+    "moments-1": {"moments": 1.0},
+    "moments-5": {"moments": 5.0},
+    "moments-5-wide": {"moments": 5.0, "hidden": 192},
 }
 """Settings that differ from the defaults, by variant; "odds-3" and "parity-3" are the constraint at lambda 3."""
 

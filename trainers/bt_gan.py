@@ -131,6 +131,36 @@ class _Rows:
         return torch.cat([torch.special.ndtri(quantile) * present, blocks], 1), condition
 
 
+class _Moments:
+    """Means and second moments of the real rows of each class, and how far generated ones are from them.
+
+    A batch's squared distance would be smallest for a generator without spread, since its noise counts too; the product
+    of two half batches' differences has no such bias.
+    """
+
+    def __init__(self, rows: _Rows, classes: int) -> None:
+        x = torch.cat([rows.take(which)[0] for which in torch.split(torch.arange(len(rows), device=rows.y.device), 4096)])
+        self.mean = [x[rows.y == value].mean(0) for value in range(classes)]
+        self.second = [_second(x[rows.y == value]) for value in range(classes)]
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return a scalar: over classes and columns, the product of differences of means; the same of second moments."""
+        total = x.new_zeros(())
+        for value, (mean, second) in enumerate(zip(self.mean, self.second, strict=True)):
+            mine = x[y == value]
+            half = len(mine) // 2
+            if half:
+                parts = mine[:half], mine[half : 2 * half]
+                firsts = [part.mean(0) - mean for part in parts]
+                seconds = [_second(part) - second for part in parts]
+                total = total + (firsts[0] * firsts[1]).sum() + (seconds[0] * seconds[1]).sum() / x.shape[1]
+        return total
+
+
+def _second(x: Tensor) -> Tensor:
+    return x.T @ x / len(x)
+
+
 class _Training:
     """Where a training stands, and how it takes a chunk of steps."""
 
@@ -139,6 +169,7 @@ class _Training:
         self.device = torch.device(settings.device)
         self.shape = shape_of(encoding, settings.noise, settings.hidden, settings.depth, settings.dropout)
         self.rows = _Rows(encoded, self.shape, self.device)
+        self.moments = _Moments(self.rows, self.shape.classes) if settings.moments else None
         self.real_joint = joint_shares(encoded.y, encoded.s, self.shape.classes, self.shape.groups)
         self.joint = constrained_joint(self.real_joint, settings.lam)
         self.asked = torch.from_numpy(self.joint.ravel()).float().to(self.device)
@@ -274,7 +305,10 @@ class _Training:
         information = torch.zeros((), device=self.device)
         if settings.constraint != "none":
             information = self._information(told.sigmoid(), y, s)
-        _descend(loss + settings.lam * information, self.generator_optimiser)
+        total = loss + settings.lam * information
+        if self.moments:
+            total = total + settings.moments * self.moments.loss(x, y)
+        _descend(total, self.generator_optimiser)
         for parameter in frozen:
             parameter.requires_grad_(True)
         return loss.detach(), information.detach()

@@ -27,6 +27,7 @@ class BtGanSettings:
         classifier_every: The classifier learns on with the others every so many steps; 0: it stays as pre-trained.
         adversarial, generated: Weights of its loss from the discriminator and on generated rows, the latter from half
             of stage 1 on.
+        moments: Weight of the loss that holds each class's means and second moments to those of the real rows.
         batch, learning_rate, noise, hidden, depth, dropout, tau, average: Of the networks and of their training.
         seed, device: "cpu", "cuda".
     """
@@ -45,6 +46,7 @@ class BtGanSettings:
     classifier_every: int = 5
     adversarial: float = 0.01
     generated: float = 0.1
+    moments: float = 0.0
     batch: int = 500
     learning_rate: float = 1e-3
     noise: int = 100
