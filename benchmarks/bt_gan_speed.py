@@ -3,8 +3,8 @@
     python -m benchmarks.bt_gan_speed [--threads 1]
 
 Ours is a tenth of the whole schedule, with all that belongs to it: encoding, classifier, both stages, rejection. Of
-CTGAN's time that of one epoch is taken off, so that its preparation isn't counted; both have batches of 500. Sampling is
-``sample`` without and with rejection. Exits 1 when a goal is missed: 3 times CTGAN's rows, 50,000 sampled a second.
+CTGAN's time that of one epoch is taken off, so that its preparation isn't counted; both have batches of 500. Sampling
+is ``sample`` without and with rejection. Exits 1 when a goal is missed: 3 times CTGAN's rows, 50,000 sampled a second.
 """
 
 from __future__ import annotations

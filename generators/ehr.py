@@ -99,10 +99,14 @@ class BtGan:
         return found
 
     def sample(self, count: int, seed: int = 0, joint: NDArray[np.float64] | None = None) -> pd.DataFrame:
-        """Return ``count`` rows, (y, s) drawn from ``joint`` (default: the trained one), with rejection sampling."""
+        """Return ``count`` rows in random order, with rejection sampling.
+
+        Every (y, s) has its share of ``joint`` (default: the trained one) exactly, to the row; small sub-groups would
+        otherwise come and go by chance.
+        """
         generator = np.random.default_rng(seed)
-        shares = (self.joint if joint is None else joint).ravel()
-        pair = generator.choice(len(shares), count, p=shares / shares.sum())
+        shares = apportioned((self.joint if joint is None else joint).ravel(), count)
+        pair = generator.permutation(np.repeat(np.arange(len(shares)), shares))
         y, s = pair // self.shape.groups, pair % self.shape.groups
         if self.rejection is None:
             return self.draw(y, s, generator.integers(0, 2**64, count, np.uint64)).rows
@@ -204,6 +208,14 @@ def fingerprint(data: bytes) -> str:
     import hashlib
 
     return digest(["bt-gan", hashlib.sha256(data).hexdigest()])
+
+
+def apportioned(shares: NDArray[np.float64], total: int) -> NDArray[np.int64]:
+    """Return whole numbers int64[k] that sum to ``total``, in proportion to shares float64[k], by largest remainders."""
+    exact = shares / shares.sum() * total
+    counts: NDArray[np.int64] = np.floor(exact).astype(np.int64)
+    counts[np.argsort(counts - exact, kind="stable")[: total - counts.sum()]] += 1
+    return counts
 
 
 def row_seeds(seeds: Sequence[int]) -> NDArray[np.uint64]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalogs.identity import canonical_json, noise_seed, sample_id
+from generators.ehr import apportioned
 from pipeline.ehr_recipe import RowGroups
 from pipeline.planning import shard_name
 from pipeline.quota import Group, Quota
@@ -60,13 +61,5 @@ def row_quotas(groups: RowGroups, counts: Mapping[Group, int], joint: NDArray[np
         "real": [float(counts[group]) for group in groups.groups],
         "balanced": [1.0] * len(groups.groups),
     }[groups.quota.groups]
-    return {group: Quota(0, count) for group, count in zip(groups.groups, apportioned(wanted, total), strict=True)}
-
-
-def apportioned(shares: list[float], total: int) -> list[int]:
-    """Return whole numbers that sum to ``total``, in proportion to shares, by largest remainders."""
-    exact = np.array(shares) / sum(shares) * total
-    counts = np.floor(exact).astype(int)
-    order = np.argsort(-(exact - counts), kind="stable")
-    counts[order[: total - counts.sum()]] += 1
-    return [int(count) for count in counts]
+    counted = apportioned(np.array(wanted), total)
+    return {group: Quota(0, int(count)) for group, count in zip(groups.groups, counted, strict=True)}

@@ -139,12 +139,13 @@ class _Moments:
     """
 
     def __init__(self, rows: _Rows, classes: int) -> None:
-        x = torch.cat([rows.take(which)[0] for which in torch.split(torch.arange(len(rows), device=rows.y.device), 4096)])
+        every = torch.arange(len(rows), device=rows.y.device)
+        x = torch.cat([rows.take(which)[0] for which in torch.split(every, 4096)])
         self.mean = [x[rows.y == value].mean(0) for value in range(classes)]
         self.second = [_second(x[rows.y == value]) for value in range(classes)]
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return a scalar: over classes and columns, the product of differences of means; the same of second moments."""
+        """Return a scalar: over classes, the product of the halves' differences of means and of second moments."""
         total = x.new_zeros(())
         for value, (mean, second) in enumerate(zip(self.mean, self.second, strict=True)):
             mine = x[y == value]
