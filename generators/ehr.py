@@ -211,7 +211,7 @@ def fingerprint(data: bytes) -> str:
 
 
 def apportioned(shares: NDArray[np.float64], total: int) -> NDArray[np.int64]:
-    """Return whole numbers int64[k] that sum to ``total``, in proportion to shares float64[k], by largest remainders."""
+    """Return whole numbers int64[k] that sum to ``total``, in proportion to float64[k], by largest remainders."""
     exact = shares / shares.sum() * total
     counts: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     counts[np.argsort(counts - exact, kind="stable")[: total - counts.sum()]] += 1

@@ -37,10 +37,12 @@ from trainers.joint_shares import constrained_joint, joint_shares
 from trainers.mutual_information import conditional_mutual_information, mutual_information
 from trainers.seeding import part_seed, seeded
 
-VERSION = "bt-gan/1"
+VERSION = "bt-gan/2"
 CHUNK = 500
 """Steps between checkpoints; each chunk has a seed of its own, so a resumed training draws what a whole one would."""
 REJECTION_ROWS = 50 * 256
+SETTLING = 200
+"""Batches over which the averaged generator's batch statistics are measured."""
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -98,6 +100,7 @@ def fit(
             if checkpoint:
                 training.save(checkpoint, task)
             progress(training.step)
+        torch.manual_seed(part_seed(settings.seed, "settle"))
         return Fitted(training.model(), training.log, training.weights)
 
 
@@ -383,8 +386,22 @@ class _Training:
         self.weights = balance_groups(scores, group, self.settings.group_share)
         self.second.load_state_dict(self.discriminator.state_dict())
 
+    @torch.no_grad()
+    def _settle(self) -> None:
+        """Measure the averaged generator's own batch statistics: those that it followed belong to other weights."""
+        norms = [part for part in self.average.modules() if isinstance(part, nn.BatchNorm1d)]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain mean over the batches
+        self.average.train()
+        for _ in range(SETTLING):
+            pair = torch.multinomial(self.asked, self.settings.batch, replacement=True)
+            self._generate(self.average, one_hot(pair // self.shape.groups, pair % self.shape.groups, self.shape))
+        self.average.eval()
+
     def model(self) -> BtGan:
         """Return the trained model, with rejection sampling fitted where the settings have it."""
+        self._settle()
         second = self.second if self.settings.stage2_steps else self.discriminator
         networks = _frozen(self.average), _frozen(self.classifier), _frozen(second)
         model = BtGan(self.encoding, self.shape, *networks, None, self.joint, self.settings.identity)
