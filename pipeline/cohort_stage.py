@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from catalogs.cohorts.checked import Checked, check_cohort
-from catalogs.cohorts.cohort import SCHEMA_KEY, Cohort, read_cohort
+from catalogs.cohorts.cohort import SCHEMA_KEY, Cohort
+from catalogs.cohorts.inferred import read_table
 from catalogs.cohorts.readers import READERS
 from catalogs.cohorts.schema import CohortError, Schema
 from catalogs.identity import TASK_DIGITS, task_hash
@@ -117,7 +118,10 @@ def read_and_check(
 
 def _read(source: CohortSource) -> Cohort:
     path = Path(source.path) if source.path else None
-    cohort = READERS[source.reader](path) if source.reader != "parquet" else read_cohort(path or Path())
+    if source.reader == "table":
+        cohort = read_table(path or Path(), source.label or "", [source.attribute], source.categories)
+    else:
+        cohort = READERS[source.reader](path)
     if source.leave_values:
         cohort = without_values(cohort, source.attribute, source.leave_values)
     if not source.leave_out:

@@ -30,9 +30,13 @@ class PlantedBias(Strict):
 class CohortSource(Strict):
     """Where the cohort comes from, and how it is used."""
 
-    reader: Literal["support2", "mimic3", "adult", "compas", "parquet"]
+    reader: Literal["support2", "mimic3", "adult", "compas", "parquet", "table"] = Field(
+        description="parquet: a file that fairshards wrote, with its schema; table: any CSV or Parquet file."
+    )
     path: str | None = Field(None, description="The dataset's folder or file; support2 ships with fairshards.")
     attribute: str = Field(description="The protected attribute S, e.g. race.")
+    label: str | None = Field(None, description="Reader table: the label's column, of two values.")
+    categories: tuple[str, ...] = Field((), description="Reader table: columns of numbers that are categories.")
     leave_out: tuple[str, ...] = Field((), description="Columns that are not used.")
     leave_values: tuple[str, ...] = Field((), description="Values of S whose people are left out.")
     smallest_group: int = Field(5, ge=1, description="Training rows that each (y, s) must have.")
@@ -44,6 +48,8 @@ class CohortSource(Strict):
     def _somewhere(self) -> CohortSource:
         if self.path is None and self.reader != "support2":
             raise ValueError(f"cohort.path is missing: name the folder or file of {self.reader}")
+        if (self.reader == "table") != (self.label is not None):
+            raise ValueError("cohort.label names the label's column of reader table, and of no other")
         return self
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from catalogs.cohorts.cohort import Cohort
+from catalogs.cohorts.cohort import Cohort, read_cohort
 from catalogs.cohorts.schema import CohortError
 
 
@@ -23,4 +23,8 @@ def _mimic3(path: Path | None) -> Cohort:
     return read_mimic3(path)
 
 
-READERS: dict[str, Callable[[Path | None], Cohort]] = {"support2": _support2, "mimic3": _mimic3}
+def _parquet(path: Path | None) -> Cohort:
+    return read_cohort(path or Path())
+
+
+READERS: dict[str, Callable[[Path | None], Cohort]] = {"support2": _support2, "mimic3": _mimic3, "parquet": _parquet}
