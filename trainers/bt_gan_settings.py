@@ -35,8 +35,8 @@ class BtGanSettings:
     attribute: str
     constraint: Constraint = "none"
     lam: float = 0.0
-    steps: int = 5000
-    stage2_steps: int = 1500
+    steps: int = 8000
+    stage2_steps: int = 2500
     window: int = 2000
     snapshot: int = 40
     k: float = 1.0
