@@ -64,7 +64,6 @@ BT_GAN: dict[str, dict[str, Any]] = {
     "dropout-0.2": {"dropout": 0.2},
     "short": {"steps": 5000, "stage2_steps": 1500},
     "wide": {"hidden": 192},
-    "moments-5": {"moments": 5.0},
 }
 """Settings that differ from the defaults, by variant; "odds-3" and "parity-3" are the constraint at lambda 3."""
 

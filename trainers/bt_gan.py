@@ -37,9 +37,10 @@ from trainers.joint_shares import constrained_joint, joint_shares
 from trainers.mutual_information import conditional_mutual_information, mutual_information
 from trainers.seeding import part_seed, seeded
 
-VERSION = "bt-gan/2"
+VERSION = "bt-gan/3"
 CHUNK = 500
 """Steps between checkpoints; each chunk has a seed of its own, so a resumed training draws what a whole one would."""
+FEWEST_ROWS = 100
 REJECTION_ROWS = 50 * 256
 SETTLING = 200
 """Batches over which the averaged generator's batch statistics are measured."""
@@ -87,8 +88,9 @@ def fit(
         CohortError: the rows can't be encoded.
         TrainerError: too few rows, or a loss is NaN.
     """
-    if len(rows) < 2 * settings.snapshot:
-        raise TrainerError(f"{len(rows)} training rows; a Bt-GAN needs hundreds. Check the cohort's split and rejects")
+    if len(rows) < FEWEST_ROWS:
+        raise TrainerError(f"{len(rows)} training rows; a Bt-GAN needs hundreds, and at least {FEWEST_ROWS}. Check the "
+                           "cohort's split and rejects")
     encoding = TableEncoding.fit(schema, settings.attribute, rows)
     encoded = encoding.encode(rows)
     training = _Training(encoding, encoded, settings)
@@ -134,37 +136,6 @@ class _Rows:
         return torch.cat([torch.special.ndtri(quantile) * present, blocks], 1), condition
 
 
-class _Moments:
-    """Means and second moments of the real rows of each class, and how far generated ones are from them.
-
-    A batch's squared distance would be smallest for a generator without spread, since its noise counts too; the product
-    of two half batches' differences has no such bias.
-    """
-
-    def __init__(self, rows: _Rows, classes: int) -> None:
-        every = torch.arange(len(rows), device=rows.y.device)
-        x = torch.cat([rows.take(which)[0] for which in torch.split(every, 4096)])
-        self.mean = [x[rows.y == value].mean(0) for value in range(classes)]
-        self.second = [_second(x[rows.y == value]) for value in range(classes)]
-
-    def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return a scalar: over classes, the product of the halves' differences of means and of second moments."""
-        total = x.new_zeros(())
-        for value, (mean, second) in enumerate(zip(self.mean, self.second, strict=True)):
-            mine = x[y == value]
-            half = len(mine) // 2
-            if half:
-                parts = mine[:half], mine[half : 2 * half]
-                firsts = [part.mean(0) - mean for part in parts]
-                seconds = [_second(part) - second for part in parts]
-                total = total + (firsts[0] * firsts[1]).sum() + (seconds[0] * seconds[1]).sum() / x.shape[1]
-        return total
-
-
-def _second(x: Tensor) -> Tensor:
-    return x.T @ x / len(x)
-
-
 class _Training:
     """Where a training stands, and how it takes a chunk of steps."""
 
@@ -173,7 +144,6 @@ class _Training:
         self.device = torch.device(settings.device)
         self.shape = shape_of(encoding, settings.noise, settings.hidden, settings.depth, settings.dropout)
         self.rows = _Rows(encoded, self.shape, self.device)
-        self.moments = _Moments(self.rows, self.shape.classes) if settings.moments else None
         self.real_joint = joint_shares(encoded.y, encoded.s, self.shape.classes, self.shape.groups)
         self.joint = constrained_joint(self.real_joint, settings.lam)
         self.asked = torch.from_numpy(self.joint.ravel()).float().to(self.device)
@@ -250,7 +220,9 @@ class _Training:
             with torch.no_grad():
                 fakes = self._generate(self.generator, given)
             self._discriminate(self.second, self.second_optimiser, others, fakes, given, None)
-        classifier = self._train_classifier(real, made, which)
+        classifier = torch.zeros((), device=self.device)
+        if stage == 1 and settings.classifier_every and self.step % settings.classifier_every == 0:
+            classifier = settings.classifier_every * self._train_classifier(real, made, which)
         made_loss, information = self._train_generator()
         self._follow()
         return torch.stack([critic, made_loss, information, classifier])
@@ -309,10 +281,7 @@ class _Training:
         information = torch.zeros((), device=self.device)
         if settings.constraint != "none":
             information = self._information(told.sigmoid(), y, s)
-        total = loss + settings.lam * information
-        if self.moments:
-            total = total + settings.moments * self.moments.loss(x, y)
-        _descend(total, self.generator_optimiser)
+        _descend(loss + settings.lam * information, self.generator_optimiser)
         for parameter in frozen:
             parameter.requires_grad_(True)
         return loss.detach(), information.detach()
@@ -323,10 +292,11 @@ class _Training:
         return conditional_mutual_information(probability, s, y, self.shape.groups, self.shape.classes)
 
     def _train_classifier(self, real: Tensor, made: Tensor, which: Tensor) -> Tensor:
-        """L_C = CE(real) + a_adv E_{y ~ C}[BCE(D(x, y), 1)] + a_g CE(C(G(z, y)), y), every few steps."""
+        """L_C = CE(real) + a_adv E_{y ~ C}[BCE(D(x, y), 1)] + a_g CE(C(G(z, y)), y), every few steps of stage 1.
+
+        Stage 2 draws rows by score, which a classifier mustn't learn from.
+        """
         settings = self.settings
-        if not settings.classifier_every or self.step % settings.classifier_every:
-            return torch.zeros((), device=self.device)
         self.classifier.train()
         y = self.rows.y[which]
         told = self.classifier(real)

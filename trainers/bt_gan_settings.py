@@ -24,10 +24,9 @@ class BtGanSettings:
         group_share: How far weighted sampling goes towards equal (y, s) groups, in [0, 1].
         rejection: Whether sampling ends with discriminator rejection (stage 3).
         pseudo: The share of a batch that the discriminator sees with the classifier's label (Triple-GAN); 0: none.
-        classifier_every: The classifier learns on with the others every so many steps; 0: it stays as pre-trained.
+        classifier_every: The classifier learns on every so many steps of stage 1; 0: it stays as pre-trained.
         adversarial, generated: Weights of its loss from the discriminator and on generated rows, the latter from half
             of stage 1 on.
-        moments: Weight of the loss that holds each class's means and second moments to those of the real rows.
         batch, learning_rate, noise, hidden, depth, dropout, tau, average: Of the networks and of their training.
         seed, device: "cpu", "cuda".
     """
@@ -46,7 +45,6 @@ class BtGanSettings:
     classifier_every: int = 5
     adversarial: float = 0.01
     generated: float = 0.1
-    moments: float = 0.0
     batch: int = 500
     learning_rate: float = 1e-3
     noise: int = 100
