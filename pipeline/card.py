@@ -26,7 +26,7 @@ COLUMNS = {
     "bias_name": "sc:Text", "group_name": "sc:Text", "g": "sc:Integer",
 }  # fmt: skip
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-_CONTEXT = {
+CONTEXT = {
     "@language": "en", "@vocab": "https://schema.org/", "citeAs": "cr:citeAs", "column": "cr:column",
     "conformsTo": "dct:conformsTo", "cr": "http://mlcommons.org/croissant/", "rai": "http://mlcommons.org/croissant/RAI/",
     "data": {"@id": "cr:data", "@type": "@json"}, "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
@@ -69,14 +69,14 @@ def croissant(recipe: Recipe, shards: Sequence[Row], index: str, index_sha256: s
     pictures = {"@type": "cr:FileSet", "@id": "pictures", "name": "pictures", "encodingFormat": "image/png",
                 "includes": "*.png", "containedIn": [{"@id": row["path"]} for row in shards]}  # fmt: skip
     return {
-        "@context": _CONTEXT, "@type": "sc:Dataset", "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "@context": CONTEXT, "@type": "sc:Dataset", "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": recipe.name, "description": _description(recipe), "distribution": [*tars, table, pictures],
         "recordSet": [_samples(), _images()],
     }  # fmt: skip
 
 
 def _samples() -> dict[str, Any]:
-    fields = [_field(f"samples/{name}", name, kind, {"fileObject": {"@id": "index"}, "extract": {"column": name}})
+    fields = [field(f"samples/{name}", name, kind, {"fileObject": {"@id": "index"}, "extract": {"column": name}})
               for name, kind in COLUMNS.items()]
     return {"@type": "cr:RecordSet", "@id": "samples", "name": "samples", "key": {"@id": "samples/sample_id"},
             "field": fields}  # fmt: skip
@@ -85,23 +85,21 @@ def _samples() -> dict[str, Any]:
 def _images() -> dict[str, Any]:
     inside: dict[str, Any] = {"fileSet": {"@id": "pictures"}}
     name = {**inside, "extract": {"fileProperty": "filename"}, "transform": {"regex": r"^([0-9a-f]+)"}}
-    key = {**_field("images/sample_id", "sample_id", "sc:Text", name),
+    key = {**field("images/sample_id", "sample_id", "sc:Text", name),
            "references": {"field": {"@id": "samples/sample_id"}}}  # fmt: skip
     content = {**inside, "extract": {"fileProperty": "content"}}
     return {"@type": "cr:RecordSet", "@id": "images", "name": "images",
-            "field": [key, _field("images/image", "image", "sc:ImageObject", content)]}  # fmt: skip
+            "field": [key, field("images/image", "image", "sc:ImageObject", content)]}  # fmt: skip
 
 
-def _field(path: str, name: str, kind: str, source: dict[str, Any]) -> dict[str, Any]:
+def field(path: str, name: str, kind: str, source: dict[str, Any]) -> dict[str, Any]:
+    """Return a Croissant field."""
     return {"@type": "cr:Field", "@id": path, "name": name, "dataType": kind, "source": source}
 
 
 def _readme(reader: Reader, folder: RunFolder, recipe: Recipe, shards: Sequence[Row]) -> str:
-    environment = Environment(loader=PackageLoader("pipeline", "templates"), trim_blocks=True, lstrip_blocks=True,
-                              undefined=StrictUndefined, keep_trailing_newline=True)  # fmt: skip
-    environment.filters["cell"] = _cell
     balance = reader.rows("balance")
-    return environment.get_template("card.md.jinja").render(
+    return card_environment().get_template("card.md.jinja").render(
         front=yaml.safe_dump(_front(reader, recipe, shards), sort_keys=False, allow_unicode=True), name=recipe.name,
         description=_cell(_description(recipe)), totals=totals(balance), balance=balance, curation=reader.curation,
         shortfalls=shortfalls(curation_settings(reader), balance), lines=recipe_lines(recipe, reader),
@@ -116,11 +114,24 @@ def _front(reader: Reader, recipe: Recipe, shards: Sequence[Row]) -> dict[str, A
     return {
         "pretty_name": recipe.name, "task_categories": ["image-classification"],
         "tags": ["synthetic", "webdataset", "fairshards", "group-robustness"],
-        "size_categories": [next((name for most, name in _SIZES if total < most), "n>1M")],
+        "size_categories": [size_category(total)],
         "configs": [{"config_name": split, "default": split == "balanced",
                      "data_files": [{"split": "train", "path": f"curated/{reader.curation}/{split}-*.tar"}]}
                     for split in splits],
     }  # fmt: skip
+
+
+def size_category(total: int) -> str:
+    """Return the hub's name for a number of samples."""
+    return next((name for most, name in _SIZES if total < most), "n>1M")
+
+
+def card_environment() -> Environment:
+    """Return the environment of cards: Markdown, others' words through ``cell``."""
+    environment = Environment(loader=PackageLoader("pipeline", "templates"), trim_blocks=True, lstrip_blocks=True,
+                              undefined=StrictUndefined, keep_trailing_newline=True)  # fmt: skip
+    environment.filters["cell"] = _cell
+    return environment
 
 
 def _description(recipe: Recipe) -> str:

@@ -90,8 +90,10 @@ def _run(
         sync_catalog(folder, current)
     folder.set_current(list(current), finished=True)
     if until == "report":
+        from pipeline.ehr_card import write_ehr_card
         from pipeline.ehr_report import write_ehr_report
 
+        write_ehr_card(folder, recipe)
         result.report = write_ehr_report(folder, recipe)
     result.seconds = time.monotonic() - begin
     return result

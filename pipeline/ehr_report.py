@@ -38,7 +38,7 @@ def _facts(reader: Reader, folder: RunFolder, recipe: EhrRecipe) -> dict[str, An
     return {
         "recipe": recipe, "path": shell_path(folder.root), "curation": reader.curation, "versions": versions(reader),
         "resolved": yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
-        "lines": _lines(recipe, reader, model), "balance": balance, "totals": totals(balance),
+        "lines": recipe_lines(recipe, reader, model), "balance": balance, "totals": totals(balance),
         "shortfalls": shortfalls(settings, balance),
         "accept": accept_table(reader, list(settings.get("filters") or recipe.filters), []),
         "reasons": reader.rows("reasons"), "log": _log(reader.rows("row_log", model=model.get("model_id", ""))),
@@ -61,7 +61,7 @@ def _quota(settings: dict[str, Any], row: Row) -> int | None:
     return None
 
 
-def _lines(recipe: EhrRecipe, reader: Reader, model: Row) -> list[tuple[str, str]]:
+def recipe_lines(recipe: EhrRecipe, reader: Reader, model: Row) -> list[tuple[str, str]]:
     """Return (term, text) lines about what was run."""
     cohort, said = recipe.cohort, recipe.settings
     counts = "; ".join(f"{row['split']} {row['n']:,}" for row in reader.rows("cohort"))

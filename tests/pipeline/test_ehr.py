@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -249,6 +250,15 @@ def test_the_report_and_the_table_show_the_same_numbers(ehr: Ehr) -> None:
     area = next(row for row in rows if row["metric"] == "auroc" and row["trained_on"] == "synthetic")
     assert f"{area['value']:.3f}" in page and f"{area['value']:.3f}" in ehr.said
     assert "<script" not in page and "died=yes|" in page
+
+
+def test_the_card_tells_columns_groups_and_figures_and_names_every_shard(ehr: Ehr) -> None:
+    readme, said = (ehr.root / "README.md").read_text(), json.loads((ehr.root / "croissant.json").read_text())
+    assert r"died=yes\|male" in readme and "| dose | numeric | 0 to 100 |" in readme and "AUROC" in readme
+    files = {one["@id"]: one["sha256"] for one in said["distribution"] if one["@type"] == "cr:FileObject"}
+    found = {path: hashlib.sha256((ehr.root / path).read_bytes()).hexdigest() for path in files}
+    assert files and found == files
+    assert {one["name"] for one in said["recordSet"][0]["field"]} == {"sample_id", *SCHEMA.names}
 
 
 def test_named_queries_reach_the_evaluation(ehr: Ehr) -> None:
