@@ -103,8 +103,8 @@ def _measured(rows: Sequence[Row], attribute: str) -> list[str]:
         odds = [metric_of(rows, "equalized_odds_difference", table, learner=learner, attribute=attribute)
                 for table in (SYNTHETIC, REAL)]  # fmt: skip
         if both[0] and both[1]:
-            found.append(f"{learner}: AUROC {both[0]['value']:.3f} trained on these rows, {both[1]['value']:.3f} on the "
-                         "real ones")
+            areas = " and ".join(f"{one['value']:.3f}" for one in both if one)
+            found.append(f"{learner}: AUROC {areas}, trained on these rows and on the real ones")
         if odds[0] and odds[1] and odds[0]["value"] is not None and odds[1]["value"] is not None:
             found.append(f"{learner}: equalised odds difference by {attribute} {odds[0]['value']:.3f}, real "
                          f"{odds[1]['value']:.3f}")
