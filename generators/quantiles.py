@@ -44,11 +44,6 @@ class Quantiles:
         edges[-1] = 1.0
         return cls(edges, lower, upper, decimals)
 
-    @property
-    def constant(self) -> bool:
-        """Whether there is one value alone."""
-        return bool(self.first[0] == self.last[-1])
-
     def encode(self, values: Floats) -> tuple[Floats, Floats]:
         """Return the lower and upper quantile of each value; they are equal where the value is no atom.
 

@@ -106,6 +106,7 @@ class TableEncoding:
         for column in modelled:
             values = rows[column.name]
             known = values.dropna()
+            _check_categories(column, known)
             if known.empty or (known.nunique() == 1 and len(known) == len(values)):
                 constants[column.name] = None if known.empty else _plain(known.iloc[0])
             elif column.kind != "category":
@@ -228,14 +229,17 @@ def _check_label(schema: Schema, attribute: str, rows: pd.DataFrame) -> None:
             raise CohortError(f"column {name!r} has one value in all {len(rows)} training rows: nothing to tell apart")
 
 
+def _check_categories(column: Column, known: pd.Series) -> None:
+    unknown = set(known.unique()) - set(column.categories) if column.kind == "category" else ()
+    if unknown:
+        raise CohortError(f"column {column.name!r} has {len(unknown)} values that its schema lacks; it knows "
+                          f"{list(column.categories)}")
+
+
 def _states(column: Column, values: pd.Series) -> tuple[str | None, ...]:
     some = values.isna().any()
     if column.kind != "category":
         return ("present", None) if some else ("present",)
-    unknown = set(values.dropna().unique()) - set(column.categories)
-    if unknown:
-        raise CohortError(f"column {column.name!r} has {len(unknown)} values that its schema lacks; it knows "
-                          f"{list(column.categories)}")
     seen = tuple(value for value in column.categories if (values == value).any())
     return (*seen, None) if some else seen
 

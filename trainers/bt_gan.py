@@ -37,10 +37,12 @@ from trainers.joint_shares import constrained_joint, joint_shares
 from trainers.mutual_information import conditional_mutual_information, mutual_information
 from trainers.seeding import part_seed, seeded
 
-VERSION = "bt-gan/3"
+VERSION = "bt-gan/4"
 CHUNK = 500
 """Steps between checkpoints; each chunk has a seed of its own, so a resumed training draws what a whole one would."""
 FEWEST_ROWS = 100
+SOFTNESS = 0.25
+"""Logits over which the constraint's decision turns from no to yes."""
 REJECTION_ROWS = 50 * 256
 SETTLING = 200
 """Batches over which the averaged generator's batch statistics are measured."""
@@ -247,7 +249,8 @@ class _Training:
             return None
         x = real[:count]
         with torch.no_grad():
-            y = torch.bernoulli(self.classifier(x).sigmoid()).long()
+            probability = self.classifier(x).sigmoid()
+            y = (torch.rand_like(probability) < probability).long()  # bernoulli would raise where a loss is NaN
         return x, one_hot(y, self.rows.s[which[:count]], self.shape)
 
     def _discriminate(
@@ -280,13 +283,20 @@ class _Training:
         loss = functional.softplus(-self.discriminator(x, condition, told)).mean()
         information = torch.zeros((), device=self.device)
         if settings.constraint != "none":
-            information = self._information(told.sigmoid(), y, s)
+            information = self._information(told, y, s)
         _descend(loss + settings.lam * information, self.generator_optimiser)
         for parameter in frozen:
             parameter.requires_grad_(True)
         return loss.detach(), information.detach()
 
-    def _information(self, probability: Tensor, y: Tensor, s: Tensor) -> Tensor:
+    def _information(self, told: Tensor, y: Tensor, s: Tensor) -> Tensor:
+        """Return what the decision tells of S: Yhat calls as many rows positive as are, softly so around its threshold.
+
+        The probability itself would do too, but it is seldom near 0 or 1: its means by group hardly differ where decisions
+        do, and a gradient through it has little to say.
+        """
+        threshold = torch.quantile(told.detach(), 1 - y.float().mean())
+        probability = ((told - threshold) / SOFTNESS).sigmoid()
         if self.settings.constraint == "parity":
             return mutual_information(probability, s, self.shape.groups)
         return conditional_mutual_information(probability, s, y, self.shape.groups, self.shape.classes)
