@@ -292,8 +292,8 @@ class _Training:
     def _information(self, told: Tensor, y: Tensor, s: Tensor) -> Tensor:
         """Return what the decision tells of S: Yhat calls as many rows positive as are, softly so around its threshold.
 
-        The probability itself would do too, but it is seldom near 0 or 1: its means by group hardly differ where decisions
-        do, and a gradient through it has little to say.
+        The probability itself would do too, but it is seldom near 0 or 1: its means by group hardly differ where
+        decisions do, and a gradient through it has little to say.
         """
         threshold = torch.quantile(told.detach(), 1 - y.float().mean())
         probability = ((told - threshold) / SOFTNESS).sigmoid()
