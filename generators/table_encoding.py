@@ -251,12 +251,12 @@ def _codes(name: str, states: Sequence[str | None], values: pd.Series) -> NDArra
         shown = [MISSING if state is None else state for state in states]
         raise CohortError(f"column {name!r} has a value in {int(codes.isna().sum())} rows that no training row has; "
                           f"training knows {shown}")
-    found: NDArray[np.int64] = codes.to_numpy(np.int64)
+    found: NDArray[np.int64] = codes.to_numpy(np.int64, copy=True)
     return found
 
 
-def _named(names: Sequence[str | None], codes: NDArray[np.int64]) -> NDArray[np.object_]:
-    return np.array(names, dtype=object)[codes]
+def _named(names: Sequence[str | None], codes: NDArray[np.int64]) -> pd.Series:
+    return pd.Series(np.array(names, dtype=object)[codes], dtype=object)
 
 
 def _typed(column: Column, values: pd.Series) -> pd.Series:
