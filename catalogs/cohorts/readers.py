@@ -23,8 +23,22 @@ def _mimic3(path: Path | None) -> Cohort:
     return read_mimic3(path)
 
 
+def _adult(path: Path | None) -> Cohort:
+    from catalogs.cohorts.adult import read_adult
+
+    return read_adult(path or Path())
+
+
+def _compas(path: Path | None) -> Cohort:
+    from catalogs.cohorts.compas import read_compas
+
+    return read_compas(path or Path())
+
+
 def _parquet(path: Path | None) -> Cohort:
     return read_cohort(path or Path())
 
 
-READERS: dict[str, Callable[[Path | None], Cohort]] = {"support2": _support2, "mimic3": _mimic3, "parquet": _parquet}
+READERS: dict[str, Callable[[Path | None], Cohort]] = {
+    "support2": _support2, "mimic3": _mimic3, "adult": _adult, "compas": _compas, "parquet": _parquet,
+}  # fmt: skip
