@@ -13,7 +13,7 @@ from catalogs.cohorts.schema import CohortError
 
 PLANTED = "ZZPLANTED77"
 ADULT = [
-    "39, State-gov, 77516, Bachelors, 13, Never-married, Adm-clerical, Unmarried, White, Male, 2174, 0, 40, Cuba, <=50K",
+    "39, State-gov, 77516, Bachelors, 13, Never-married, Sales, Unmarried, White, Male, 2174, 0, 40, Cuba, <=50K",
     "50, ?, 83311, Bachelors, 13, Married-civ-spouse, ?, Husband, White, Male, 0, 0, 13, ?, >50K",
     "38, Private, 215646, HS-grad, 9, Divorced, Sales, Not-in-family, Black, Female, 0, 0, 40, Mexico, <=50K",
     f"x, Private, 215646, HS-grad, 9, Divorced, {PLANTED}, Not-in-family, Black, Female, 0, 0, 40, Mexico, >50K",
