@@ -177,10 +177,18 @@ class BtGan:
         try:
             said = json.loads(_metadata(data).get("fairshards", "{}"))
             tensors = load(data)
-        except (SafetensorError, ValueError) as error:
+            known = said.get("format")
+        except (SafetensorError, ValueError, AttributeError, TypeError) as error:
             raise CohortError(f"this is no Bt-GAN: {error}") from error
-        if said.get("format") != FORMAT:
-            raise CohortError(f"this is no Bt-GAN of format {FORMAT!r}, but {said.get('format')!r}; train it again")
+        if known != FORMAT:
+            raise CohortError(f"this is no Bt-GAN of format {FORMAT!r}, but {known!r}; train it again")
+        try:
+            return cls._built(said, tensors, device)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise CohortError(f"this is no Bt-GAN that is whole ({type(error).__name__}): train it again") from error
+
+    @classmethod
+    def _built(cls, said: Mapping[str, Any], tensors: Mapping[str, Tensor], device: str) -> BtGan:
         shape = Shape.from_json(said["shape"])
         encoding = TableEncoding.from_json(said["encoding"])
         networks = networks_of(shape)

@@ -91,6 +91,10 @@ def _items(distinct: Floats, counts: NDArray[np.int64]) -> tuple[Floats, Floats,
         else:
             run.append(position)
     close()
+    for end, inner in ((0, 1), (-1, -2)):  # a short run at an end would end at one person's value
+        if len(rows) > 1 and not atoms[end] and rows[end] < LEAST:
+            rows[inner] += rows[end]
+            del means[end], rows[end], atoms[end]
     return np.array(means), np.array(rows), np.array(atoms)
 
 

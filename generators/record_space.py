@@ -32,11 +32,12 @@ class RecordSpace:
 
     def of_encoded(self, encoded: Encoded) -> Points:
         """Return the points of rows that are encoded already."""
-        numbers = np.where(encoded.present, (encoded.low + encoded.high) / 2, 0.5)
-        parts = [numbers]
-        sizes = [len(block.states) for block in self.encoding.blocks]
-        for number, size in enumerate(sizes):
-            parts.append(0.5 * np.eye(size, dtype=np.float32)[encoded.states[:, number]])
+        quantile, there = (encoded.low + encoded.high) / 2, encoded.present
+        # two values differ by their quantiles, a value and a missing one by 1, two missing ones by nothing
+        parts = [0.5 * quantile * there, 0.5 * (1 - quantile) * there, 0.5 * ~there]
+        for number, block in enumerate(self.encoding.blocks):
+            if block.column not in self.encoding.quantiles:
+                parts.append(0.5 * np.eye(len(block.states), dtype=np.float32)[encoded.states[:, number]])
         parts.append(0.5 * np.eye(len(self.encoding.classes), dtype=np.float32)[encoded.y])
         parts.append(0.5 * np.eye(len(self.encoding.groups), dtype=np.float32)[encoded.s])
         return np.concatenate(parts, 1).astype(np.float32)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 EPSILON = 1e-6
 PERCENTILE = 80.0
@@ -28,7 +29,8 @@ class Rejection:
     def acceptance(self, ratios: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return float64[n] in (0, 1): sigmoid(F), F = (LDR - M) - log(1 - exp(LDR - M - 1e-6)) - gamma."""
         shifted: NDArray[np.float64] = _unshifted(ratios, self.maximum) - self.gamma
-        return 1.0 / (1.0 + np.exp(-shifted))
+        accepted: NDArray[np.float64] = expit(shifted)
+        return accepted
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

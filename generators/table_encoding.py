@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from catalogs.cohorts.schema import CohortError, Column, Schema
-from generators.quantiles import Quantiles
+from generators.quantiles import LEAST, Quantiles
 
+EDGE = 1e-4
+"""Quantiles are clipped to [EDGE, 1 - EDGE]: normal scores to 3.7."""
 MISSING = "(missing)"
 """How the missing state of a category is called in messages; in tables it is null."""
 
@@ -101,13 +103,18 @@ class TableEncoding:
         """
         _check_label(schema, attribute, rows)
         seen = [value for value in schema[attribute].categories if (rows[attribute] == value).any()]
-        numerics, quantiles, blocks, constants = [], {}, [], {}
+        numerics: list[str] = []
+        quantiles: dict[str, Quantiles] = {}
+        blocks: list[Block] = []
+        constants: dict[str, Any] = {}
         modelled = [schema[name] for name in schema.features if name != attribute]
         for column in modelled:
             values = rows[column.name]
             known = values.dropna()
             _check_categories(column, known)
-            if known.empty or (known.nunique() == 1 and len(known) == len(values)):
+            if column.kind != "category" and len(known) < LEAST:
+                constants[column.name] = None  # its few values would be told
+            elif known.empty or (known.nunique() == 1 and len(known) == len(values)):
                 constants[column.name] = None if known.empty else _plain(known.iloc[0])
             elif column.kind != "category":
                 numerics.append(column.name)
@@ -146,9 +153,8 @@ class TableEncoding:
 
     def scores(self, encoded: Encoded, generator: np.random.Generator) -> NDArray[np.float32]:
         """Return float32[n, width], what networks see of rows: scores drawn inside intervals, and one-hot blocks."""
-        edge = 0.5 / max(2, len(encoded.y))
         inside = encoded.low + (encoded.high - encoded.low) * generator.random(encoded.low.shape)
-        numbers = ndtri(np.clip(inside, edge, 1 - edge)) * encoded.present
+        numbers = ndtri(np.clip(inside, EDGE, 1 - EDGE)) * encoded.present
         blocks = (np.eye(len(block.states))[encoded.states[:, number]] for number, block in enumerate(self.blocks))
         return np.concatenate([numbers, *blocks], 1).astype(np.float32)
 
@@ -220,6 +226,7 @@ def _check_label(schema: Schema, attribute: str, rows: pd.DataFrame) -> None:
     if attribute not in schema.protected:
         raise CohortError(f"{attribute!r} is no protected attribute of {schema.name!r}, which has {schema.protected}")
     for name in (schema.label, attribute):
+        _check_categories(schema[name], rows[name].dropna())
         found = rows[name].nunique(dropna=False)
         if rows[name].isna().any():
             count = int(rows[name].isna().sum())

@@ -28,7 +28,7 @@ from catalogs.identity import digest
 from generators.bt_gan_networks import Discriminator, Generator, PooledDropout, Shape, one_hot, shape_of
 from generators.ehr import BtGan, networks_of
 from generators.rejection import Rejection
-from generators.table_encoding import Encoded, TableEncoding
+from generators.table_encoding import EDGE, Encoded, TableEncoding
 from trainers.bt_gan_settings import BtGanSettings
 from trainers.checkpoint import load_parts, save_parts
 from trainers.density_ratio import RatioRecord, balance_groups, sampling_scores
@@ -37,7 +37,7 @@ from trainers.joint_shares import constrained_joint, joint_shares
 from trainers.mutual_information import conditional_mutual_information, mutual_information
 from trainers.seeding import part_seed, seeded
 
-VERSION = "bt-gan/4"
+VERSION = "bt-gan/5"
 CHUNK = 500
 """Steps between checkpoints; each chunk has a seed of its own, so a resumed training draws what a whole one would."""
 FEWEST_ROWS = 100
@@ -126,7 +126,6 @@ class _Rows:
         parts = [*numbers, *(block.float() for block in blocks), one_hot(self.y, self.s, shape)]
         self.sizes = [shape.numerics] * 3 + [sum(shape.blocks), shape.condition]
         self.packed = torch.cat(parts, 1)  # one gather a batch
-        self.edge = 0.5 / max(2, len(self.y))
 
     def __len__(self) -> int:
         return len(self.y)
@@ -134,7 +133,7 @@ class _Rows:
     def take(self, which: Tensor) -> tuple[Tensor, Tensor]:
         """Return float32[n, width] rows, and their conditions as ``one_hot``."""
         low, width, present, blocks, condition = torch.split(self.packed.index_select(0, which), self.sizes, 1)
-        quantile = (low + width * torch.rand_like(low)).clamp(self.edge, 1 - self.edge)
+        quantile = (low + width * torch.rand_like(low)).clamp(EDGE, 1 - EDGE)
         return torch.cat([torch.special.ndtri(quantile) * present, blocks], 1), condition
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -64,7 +65,13 @@ class BtGanSettings:
         if self.lam < 0 or (self.lam > 0) != (self.constraint != "none"):
             raise TrainerError(f"lam is {self.lam} with constraint {self.constraint!r}; a constraint takes a lam above "
                                "0, and none takes 0")
-        if not 0 < self.window <= self.steps or self.snapshot < 1:
+        if not math.isfinite(self.lam) or not math.isfinite(self.learning_rate) or self.learning_rate <= 0:
+            raise TrainerError(f"lam is {self.lam} and learning_rate {self.learning_rate}; expected numbers, the rate "
+                               "above 0")
+        if self.stage2_steps < 0 or self.tau <= 0 or not 0 <= self.average < 1:
+            raise TrainerError(f"stage2_steps is {self.stage2_steps}, tau {self.tau} and average {self.average}; "
+                               "expected 0 or more, above 0, and a share below 1")
+        if not 0 < self.window <= self.steps or not 1 <= self.snapshot <= self.window:
             raise TrainerError(f"window is {self.window} and snapshot {self.snapshot} for {self.steps} steps; the "
                                "window is the last part of stage 1")
         for name in ("group_share", "pseudo", "dropout"):

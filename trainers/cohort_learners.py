@@ -75,7 +75,8 @@ def train(
     model = model_of(learner, schema, columns, seed)
     name = "sample_weight" if learner == "gradient boosting" else "logisticregression__sample_weight"
     given = {} if weights is None else {name: weights}
-    return model.fit(features(schema, rows, columns), y, **given)
+    x = features(schema, rows, columns)
+    return model.fit(x.fillna({column: 0.0 for column in x if x[column].isna().all()}), y, **given)
 
 
 def predict(model: Any, schema: Schema, rows: pd.DataFrame, columns: Sequence[str]) -> Scores:

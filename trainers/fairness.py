@@ -97,7 +97,7 @@ def _all(y: Flags, predicted: Flags, s: Names, groups: Sequence[str]) -> dict[tu
                           for condition in (y == 1, y == 0, np.ones(len(y), bool)))  # fmt: skip
     found: dict[tuple[str, str | None], float] = {
         ("demographic_parity_difference", None): max(selected) - min(selected),
-        ("demographic_parity_ratio", None): min(selected) / max(max(selected), 1e-12),
+        ("demographic_parity_ratio", None): min(selected) / max(selected) if max(selected) else math.nan,
         ("equalized_odds_difference", None): max(max(tpr) - min(tpr), max(fpr) - min(fpr)),
     }
     for number, group in enumerate(groups):

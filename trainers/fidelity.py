@@ -56,6 +56,7 @@ def correlations(schema: Schema, rows: pd.DataFrame) -> NDArray[np.float64]:
 def correlation_difference(schema: Schema, real: pd.DataFrame, synthetic: pd.DataFrame) -> float:
     """Return the mean absolute difference of all pairs' correlations, in [0, 2]."""
     left, right = correlations(schema, real), correlations(schema, synthetic)
+    right = np.where(np.isfinite(left), np.nan_to_num(right), right)  # a column that collapsed correlates with nothing
     above = np.triu_indices(len(left), 1)
     return float(np.nanmean(np.abs(left - right)[above]))
 
@@ -86,6 +87,7 @@ def discriminative(
     parts = [rows.iloc[generator.choice(len(rows), n, replace=False)] for rows in (real, synthetic)]
     x = pd.concat([features(schema, part, schema.names) for part in parts], ignore_index=True)
     y = np.repeat([0, 1], n)
+    x = x.fillna({column: 0.0 for column in x if x[column].isna().all()})
     order = generator.permutation(2 * n)
     cut = round(1.4 * n)
     categories = [schema[name].kind == "category" for name in schema.names]

@@ -73,26 +73,28 @@ def check_cohort(cohort: Cohort, attribute: str, test_share: float, seed: int) -
 def _typed(column: Column, table: pa.Table) -> pd.Series:
     values = table[column.name]
     kind = {"numeric": pa.float64(), "integer": pa.int64(), "category": pa.string()}[column.kind]
-    cast = None
+    cast = numbers = None
     with contextlib.suppress(pa.ArrowException):  # its message quotes a value, so it doesn't travel
         cast = values.cast(kind)
-    if cast is None:
+        numbers = cast if column.kind == "category" else cast.cast(pa.float64())
+    if cast is None or numbers is None:
         raise CohortError(f"column {column.name!r} is {values.type}, expected {column.kind}; some of it can't")
     if column.kind == "category":
         return cast.to_pandas()
-    numbers = cast.cast(pa.float64()).to_pandas().where(lambda found: np.isfinite(found))
-    return numbers.astype("Int64") if column.kind == "integer" else numbers.round(column.decimals)
+    found = numbers.to_pandas().astype("float64")
+    return found.astype("Int64") if column.kind == "integer" else found.round(column.decimals) + 0.0  # no -0.0
 
 
 def _in_range(schema: Schema, frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     cleared = {}
     for column in schema.columns:
-        if column.kind == "category" or (column.low is None and column.high is None):
+        if column.kind == "category":
             continue
         values = frame[column.name]
         low = -np.inf if column.low is None else column.low
         high = np.inf if column.high is None else column.high
         outside = values.notna() & ~values.between(low, high).fillna(True).astype(bool)
+        outside |= values.notna() & np.isinf(values.astype("float64"))
         if outside.any():
             frame[column.name] = values.mask(outside)
             cleared[column.name] = int(outside.sum())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Kind = Literal["numeric", "integer", "category"]
 
@@ -38,6 +38,10 @@ class Column:
     meaning: str = ""
 
     def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise CohortError(f"column {self.name!r} is of kind {self.kind!r}; expected one of {list(get_args(Kind))}")
+        if len(set(self.categories)) < len(self.categories):
+            raise CohortError(f"column {self.name!r} lists a category twice: {list(self.categories)}")
         if self.kind == "category" and len(self.categories) < 2:
             raise CohortError(f"column {self.name!r} is a category with {len(self.categories)} value; it tells "
                               "nothing: leave it out, or list its categories")
@@ -123,5 +127,5 @@ class Schema:
             columns = tuple(Column(**{**one, "categories": tuple(one["categories"])}) for one in raw.pop("columns"))
             rules = tuple(Rule(**one) for one in raw.pop("rules"))
             return cls(**{**raw, "columns": columns, "rules": rules, "protected": tuple(raw["protected"])})
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CohortError(f"the schema can't be read: {error}") from error

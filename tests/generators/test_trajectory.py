@@ -228,6 +228,7 @@ def test_clipped_x0_is_followed_as_the_scheduler_uses_it(name: str, config: dict
 def test_learned_variance_channels_are_left_out() -> None:
     scheduler = diffusers.DPMSolverMultistepScheduler(variance_type="learned_range", **BETAS)
     scheduler.set_timesteps(3)
+    torch.manual_seed(0)  # numbers near 0 would differ by more than any relative tolerance
     sample, output = torch.randn(2, 3, 4, 4), torch.randn(2, 6, 4, 4)
     result = scheduler.step(output, scheduler.timesteps[0], sample)
     x0 = predicted_x0(scheduler, result, output, scheduler.timesteps[0], sample)

@@ -1,0 +1,109 @@
+"""Distances of records against the distance that the module promises, computed column by column."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from generators import record_space
+from generators.record_space import RecordSpace, nearest, nearest_other
+from generators.table_encoding import TableEncoding
+from tests.generators.test_table_encoding import SCHEMA, rows
+
+NUMBERS, CATEGORIES = ("dose", "visits"), ("ward", "sex", "died")
+
+
+@pytest.fixture(scope="module")
+def space() -> RecordSpace:
+    return RecordSpace(TableEncoding.fit(SCHEMA, "sex", rows()))
+
+
+@pytest.fixture(scope="module")
+def known() -> pd.DataFrame:
+    given = rows()
+    return given[given["dose"].notna() & given["ward"].notna()].reset_index(drop=True)
+
+
+def between(space: RecordSpace, one: pd.DataFrame, other: pd.DataFrame) -> float:
+    return float(nearest(space.points(one), space.points(other), space.columns)[0])
+
+
+def promised(space: RecordSpace, one: pd.Series, other: pd.Series) -> float:
+    """The share of patients between two numbers; 1 for another category, and for a value and a missing one."""
+    total = 0.0
+    for name in NUMBERS:
+        if pd.isna(one[name]) or pd.isna(other[name]):
+            total += float(pd.isna(one[name]) != pd.isna(other[name]))
+            continue
+        low, high = space.encoding.quantiles[name].encode(np.array([one[name], other[name]], np.float64))
+        total += abs(float(np.diff((low + high) / 2)[0]))
+    total += sum((one[name] or None) != (other[name] or None) for name in CATEGORIES)
+    return total / 5
+
+
+def test_distances_of_known_values_are_the_promised_ones(space: RecordSpace, known: pd.DataFrame) -> None:
+    for i, j in np.random.default_rng(0).integers(0, len(known), (60, 2)):
+        found = between(space, known.iloc[[i]], known.iloc[[j]])
+        assert found == pytest.approx(promised(space, known.iloc[i], known.iloc[j]), abs=1e-6)
+        assert found == pytest.approx(between(space, known.iloc[[j]], known.iloc[[i]]), abs=1e-6)
+        assert 0 <= found <= 1
+
+
+def test_the_same_row_is_at_no_distance_and_one_category_counts_one_column(
+    space: RecordSpace, known: pd.DataFrame
+) -> None:
+    one = known.head(1)
+    assert between(space, one, one) == 0 and space.columns == 5
+    for name in CATEGORIES:
+        states = space.encoding.schema[name].categories[:2]
+        other = one.assign(**{name: states[1] if one[name].iloc[0] == states[0] else states[0]})
+        assert between(space, one, other) == pytest.approx(1 / 5), name
+    assert between(space, one, one.assign(ward=None)) == pytest.approx(1 / 5)
+
+
+def test_missing_is_at_no_distance_from_missing(space: RecordSpace, known: pd.DataFrame) -> None:
+    one = known.head(1).assign(dose=np.nan, ward=None)
+    assert between(space, one, one) == 0
+    assert between(space, one, one.assign(ward="north")) == pytest.approx(1 / 5)
+
+
+@pytest.mark.parametrize("quantile", [0.02, 0.3, 0.9])
+def test_a_number_and_a_missing_one_differ_by_one(quantile: float, space: RecordSpace, known: pd.DataFrame) -> None:
+    one = known.head(1).assign(dose=float(known["dose"].quantile(quantile)))
+    assert between(space, one, one.assign(dose=np.nan)) == pytest.approx(1 / 5, abs=1e-3)
+
+
+def test_no_distance_exceeds_one(space: RecordSpace) -> None:
+    high = pd.DataFrame({"dose": [99.0], "visits": pd.array([99], "Int64"), "always": pd.array([7], "Int64"),
+                         "never": [np.nan], "ward": ["north"], "sex": ["f"], "died": ["no"]})  # fmt: skip
+    low = high.assign(dose=np.nan, visits=pd.array([0], "Int64"), ward="south", sex="m", died="yes")
+    assert between(space, high, low) <= 1
+
+
+def test_a_constant_column_has_no_say(space: RecordSpace, known: pd.DataFrame) -> None:
+    one = known.head(1)
+    assert between(space, one, one.assign(always=pd.array([8], "Int64"), never=1.0)) == 0
+
+
+@pytest.mark.parametrize("block", [7, 50, 512])
+def test_nearest_is_the_least_of_all_whatever_the_block(
+    block: int, space: RecordSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_space, "BLOCK", block)
+    points = space.points(rows(50))
+    others = space.points(rows().tail(33))
+    every = np.abs(points[:, None] - others[None]).sum(2) / space.columns
+    found = nearest(points, others, space.columns)
+    assert found.dtype == np.float32 and np.allclose(found, every.min(1), atol=1e-6)
+    among = np.abs(points[:, None] - points[None]).sum(2) / space.columns
+    np.fill_diagonal(among, np.inf)
+    assert np.allclose(nearest_other(points, space.columns), among.min(1), atol=1e-6)
+    assert nearest(points[:0], others, space.columns).shape == (0,)
+
+
+def test_nearest_other_leaves_out_the_row_itself_and_not_its_twin(space: RecordSpace, known: pd.DataFrame) -> None:
+    apart = pd.concat([known.head(1), known.head(1).assign(sex="f" if known["sex"].iloc[0] == "m" else "m")])
+    assert nearest_other(space.points(apart), space.columns) == pytest.approx([1 / 5, 1 / 5])
+    twins = pd.concat([known.head(1)] * 2)
+    assert nearest_other(space.points(twins), space.columns).tolist() == [0, 0]
