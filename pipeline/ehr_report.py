@@ -48,7 +48,8 @@ def _facts(reader: Reader, folder: RunFolder, recipe: EhrRecipe) -> dict[str, An
             "smallest_subgroup_ratio")},
         "floor": {name: metric_of(rows, name, REAL) for name in ("correlation_difference", "subgroup_jsd")},
         "privacy": {name: metric_of(rows, name, SYNTHETIC) for name in (
-            "copies", "train_copies", "held_out_copies", "memorisation", "membership_auc", "nearest_train", "nearest_held_out")},
+            "copies", "train_copies", "held_out_copies", "memorisation", "membership_auc", "nearest_train",
+            "nearest_held_out")},
         "columns": column_rows(rows), "importance": importance_rows(rows), "attribute": recipe.cohort.attribute,
         "example": str(reader.row("an_id").get("sample_id", "SAMPLE"))[:8],
     }  # fmt: skip
