@@ -252,14 +252,18 @@ def _states(column: Column, values: pd.Series) -> tuple[str | None, ...]:
 
 
 def _codes(name: str, states: Sequence[str | None], values: pd.Series) -> NDArray[np.int64]:
-    known = {state: number for number, state in enumerate(states)}
-    codes = values.astype(object).where(values.notna(), None).map(known)
-    if codes.isna().any():
+    named = [state for state in states if state is not None]
+    found = pd.Categorical(values, categories=named).codes.astype(np.int64)  # -1: missing, or none of them
+    number = np.array([states.index(state) for state in named], dtype=np.int64)
+    missing, unknown = values.isna().to_numpy(), found < 0
+    codes: NDArray[np.int64] = np.where(unknown, -1, number[found])
+    if None in states:
+        codes[missing], unknown = states.index(None), unknown & ~missing
+    if unknown.any():
         shown = [MISSING if state is None else state for state in states]
-        raise CohortError(f"column {name!r} has a value in {int(codes.isna().sum())} rows that no training row has; "
+        raise CohortError(f"column {name!r} has a value in {int(unknown.sum())} rows that no training row has; "
                           f"training knows {shown}")
-    found: NDArray[np.int64] = codes.to_numpy(np.int64, copy=True)
-    return found
+    return codes
 
 
 def _named(names: Sequence[str | None], codes: NDArray[np.int64]) -> pd.Series:
