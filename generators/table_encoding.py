@@ -253,7 +253,7 @@ def _states(column: Column, values: pd.Series) -> tuple[str | None, ...]:
 
 def _codes(name: str, states: Sequence[str | None], values: pd.Series) -> NDArray[np.int64]:
     named = [state for state in states if state is not None]
-    found = pd.Categorical(values, categories=named).codes.astype(np.int64)  # -1: missing, or none of them
+    found = pd.Index(named, dtype=object).get_indexer(values.astype(object))  # -1: missing, or none of them
     number = np.array([states.index(state) for state in named], dtype=np.int64)
     missing, unknown = values.isna().to_numpy(), found < 0
     codes: NDArray[np.int64] = np.where(unknown, -1, number[found])
