@@ -15,10 +15,9 @@ of lambda. A row of the CSV is one generator of one split and seed; what stands 
 
 from __future__ import annotations
 
-import csv
 import math
 import time
-from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +27,7 @@ import typer
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from benchmarks.bt_gan_peers import PEERS
+from benchmarks.csv_rows import read_rows, write_rows
 from catalogs.cohorts.checked import Checked, check_cohort
 from catalogs.cohorts.schema import Schema
 from catalogs.cohorts.support2 import support2
@@ -41,14 +41,14 @@ from trainers.bt_gan_settings import BtGanSettings
 from trainers.cohort_learners import LEARNERS, labels, predict, reweighing, train
 from trainers.fairness import at_rate
 from trainers.fidelity import column_distances, correlation_difference, discriminative, subgroups
-from trainers.lambda_choice import informations
+from trainers.lambda_choice import hold_out, informations
 from trainers.privacy import privacy
 
 RESULTS = Path("docs/results/bt-gan.csv")
 TUNING = RESULTS.with_stem("bt-gan-tuning")
 ATTRIBUTE, GROUP = "race", "black"
 PLANTED = {"labels": PlantedBias(group=GROUP, share=0.8), "proxy": PlantedBias(group=GROUP, share=0.8, proxy=0.9)}
-TEST_SHARE, HELD_OUT = 0.3, 0.2
+TEST_SHARE = 0.3
 SHORT = {"gradient boosting": "gb", "logistic regression": "lr"}
 KEY = ("arm", "variant", "split", "seed")
 
@@ -110,9 +110,13 @@ def made(
 
 
 def measured(
-    checked: Checked, rows: pd.DataFrame, weights: np.ndarray[Any, Any] | None, private: bool = True
+    checked: Checked, rows: pd.DataFrame, weights: np.ndarray[Any, Any] | None, validation: pd.DataFrame | None,
+    private: bool = True,
 ) -> dict[str, float]:
-    """Return what a table of rows is worth: every number of docs/bt-gan.md."""
+    """Return what a table of rows is worth: every number of docs/bt-gan.md.
+
+    ``validation`` are biased rows that no generator saw, where the arm holds any out.
+    """
     schema, test = checked.schema, checked.test
     columns, y = visible_columns(schema, ATTRIBUTE), labels(schema, test)
     s = test[ATTRIBUTE].to_numpy(object)
@@ -130,7 +134,7 @@ def measured(
             f"tpr_gap_{short}": float(rate["white", 1] - rate[GROUP, 1]),
             f"fpr_gap_{short}": float(rate["white", 0] - rate[GROUP, 0]),
         }  # fmt: skip
-        found |= train_side(checked, model, short, columns)
+        found |= train_side(checked, validation, model, short, columns)
     distances = column_distances(schema, checked.train, rows)
     found["ks"] = float(np.mean([value for kind, value in distances.values() if kind == "ks"]))
     found["jsd"] = float(np.mean([value for kind, value in distances.values() if kind == "jsd"]))
@@ -147,13 +151,12 @@ def measured(
     return found
 
 
-def train_side(checked: Checked, model: Any, short: str, columns: tuple[str, ...]) -> dict[str, float]:
-    """Return what the choice of lambda may look at: AUROC and information on biased training rows, no clean label.
-
-    ``validation_*`` is on the rows that no generator saw, where the arm holds any out.
-    """
+def train_side(
+    checked: Checked, validation: pd.DataFrame | None, model: Any, short: str, columns: tuple[str, ...]
+) -> dict[str, float]:
+    """Return what the choice of lambda may look at: AUROC and information on biased training rows, no clean label."""
     schema, found = checked.schema, {}
-    for name, rows in (("train", checked.train), ("validation", VALIDATION.get("rows"))):
+    for name, rows in (("train", checked.train), ("validation", validation)):
         if rows is None:
             continue
         scores = predict(model, schema, rows, columns)
@@ -163,44 +166,10 @@ def train_side(checked: Checked, model: Any, short: str, columns: tuple[str, ...
     return found
 
 
-VALIDATION: dict[str, pd.DataFrame] = {}
-"""The held-out biased rows of the arm that is at work."""
-
-
-def held_out(checked: Checked, split: int) -> Checked:
-    """Take a fifth of the training rows out, into ``VALIDATION``."""
-    order = np.random.default_rng([split, 7]).permutation(len(checked.train))
-    cut = round(HELD_OUT * len(order))
-    VALIDATION["rows"] = checked.train.iloc[order[:cut]].reset_index(drop=True)
-    return Checked(checked.schema, checked.train.iloc[order[cut:]].reset_index(drop=True), checked.test, (), {})
-
-
-def tuning(checked: Checked, split: int) -> Checked:
-    """Return a cohort whose test rows are held-out training rows: settings are chosen there."""
-    inner = held_out(checked, split)
-    test = VALIDATION.pop("rows")
-    return Checked(inner.schema, inner.train, test, (), {})
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the CSV's rows; none where there is no file."""
-    if not path.is_file():
-        return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Add a row, in place of one with its key; columns that are new go to the right."""
-    rows = [one for one in read_rows(path) if any(one[name] != str(row[name]) for name in KEY)]
-    rows.append({name: _text(value) for name, value in row.items()})
-    rows.sort(key=lambda one: tuple(one[name] for name in KEY))
-    names = list(dict.fromkeys(name for one in (*KEY, *rows) for name in (one if isinstance(one, dict) else [one])))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+def held_out(checked: Checked, split: int) -> tuple[Checked, pd.DataFrame]:
+    """Return the cohort without a fifth of its training rows, and these."""
+    train, rows = hold_out(checked.train, [split, 7])
+    return replace(checked, train=train), rows
 
 
 def _text(value: Any) -> str:
@@ -224,30 +193,31 @@ def main(
     torch.set_num_threads(threads)
     path = results or (TUNING if tune else RESULTS)
     for split in range(first, first + splits):
-        checked = cohort(arm, split)
-        VALIDATION.clear()
-        given = tuning(checked, split) if tune else held_out(checked, split) if arm in PLANTED else checked
+        given, validation = cohort(arm, split), None
+        if tune or arm in PLANTED:
+            given, validation = held_out(given, split)
+        if tune:  # settings are chosen on training rows: those held out stand for test rows
+            given, validation = replace(given, test=validation), None
         for seed in range(seeds):
             for variant in variants.split(","):
                 if variant in ("real", "reweighed") and seed:
                     continue
                 key = {"arm": arm, "variant": variant, "split": split, "seed": seed}
-                if any(all(one[name] == str(value) for name, value in key.items()) for one in read_rows(path)):
+                done = read_rows(path) if path.is_file() else []
+                if any(all(one[name] == str(value) for name, value in key.items()) for one in done):
                     continue
                 home = work / f"{arm}-{split}-{seed}{'-tune' * tune}"
                 rows, took = made(variant, given.schema, given.train, seed, home)
                 weights = None
                 if variant == "reweighed":
                     weights = reweighing(labels(given.schema, rows), rows[ATTRIBUTE].to_numpy(object))
-                found = measured(given, rows, weights, private=variant not in ("real", "reweighed"))
-                write_row(path, {**key, "threads": threads, **took, **found})
+                found = measured(given, rows, weights, validation, private=variant not in ("real", "reweighed"))
+                write_rows(path, [{**key, "threads": threads, **took, **found}], KEY, _text)
                 shown = ", ".join(f"{name} {found[name]:.3f}" for name in (
                     "auroc_gb", "auroc_lr", "tpr_gap_gb", "tpr_gap_lr", "correlation_difference"))  # fmt: skip
                 seconds = took.get("fit_seconds", 0)
                 print(f"{arm} {variant} split {split} seed {seed}: {shown}, {seconds:.0f} s", flush=True)
 
-
-Draw = Callable[[int], pd.DataFrame]
 
 if __name__ == "__main__":
     typer.run(main)

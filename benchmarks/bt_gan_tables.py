@@ -16,7 +16,8 @@ from statistics import fmean
 
 import numpy as np
 
-from benchmarks.bt_gan import PLANTED, RESULTS, read_rows
+from benchmarks.bt_gan import PLANTED, RESULTS
+from benchmarks.csv_rows import read_rows
 from trainers.lambda_choice import Candidate, choose
 
 Row = dict[str, str]

@@ -18,9 +18,9 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
+from benchmarks.csv_rows import read_rows
 from benchmarks.gaussian_sets import SETS
 from benchmarks.hallucination import RETAINED
-from benchmarks.mode_interpolation import read_rows
 from benchmarks.toy_diffusion import Net, sample
 
 mpl.use("Agg")

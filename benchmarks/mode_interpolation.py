@@ -13,15 +13,15 @@ says how it was made. A seed's model and rows are kept in ``--work``, so a kille
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.csv_rows import plain, write_rows
 from benchmarks.gaussian_sets import SETS, GaussianSet
 from benchmarks.hallucination import separation
 from benchmarks.toy_diffusion import Samples, Training, sample, train
@@ -65,28 +65,6 @@ def separations(world: GaussianSet, made: Samples) -> Iterator[Row]:
                        **asdict(separation(score, distance > sigmas))}  # fmt: skip
 
 
-def write_rows(file: Path, rows: Sequence[Row], key: Sequence[str]) -> None:
-    """Write rows into a CSV; rows that are there stay, unless one of the new ones has the same values of ``key``."""
-    texts = [{name: _text(value) for name, value in row.items()} for row in rows]
-    new = {tuple(row[name] for name in key) for row in texts}
-    kept = [row for row in read_rows(file) if tuple(row[name] for name in key) not in new] if file.is_file() else []
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with open(file, "w", newline="") as opened:
-        writer = csv.DictWriter(opened, list(texts[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*kept, *texts])
-
-
-def read_rows(file: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV."""
-    with open(file, newline="") as opened:
-        return list(csv.DictReader(opened))
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else f"{value:.4f}" if isinstance(value, float) and abs(value) >= 0.01 else str(value)
-
-
 def training_options(description: str | None) -> argparse.ArgumentParser:
     """Return the options that all of these experiments have: the set, the seeds, and how models are trained."""
     options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -125,7 +103,7 @@ def main() -> None:
         for row in rows:
             if row["window"] == 10:
                 print(f"seed {seed}, {row['metric']}, k = 10, > {row['sigmas']} sigmas: {row['positives']} of "
-                      f"{row['samples']}; AUROC {_text(row['auroc'])}, removed {_text(row['removed'])}", flush=True)
+                      f"{row['samples']}; AUROC {plain(row['auroc'])}, removed {plain(row['removed'])}", flush=True)
 
 
 KEY = ("set", "steps", "batch", "lr", "anneal", "seed", "points", "samples", "sigmas", "metric", "window")

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.csv_rows import write_rows
 from benchmarks.gaussian_sets import SETS, GaussianSet, Points
-from benchmarks.mode_interpolation import POINTS, training_options, write_rows
+from benchmarks.mode_interpolation import POINTS, training_options
 from benchmarks.toy_diffusion import Samples, Training, sample, train
 from pipeline.progress import Reporter
 from trainers.seeding import part_seed

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, pixel_shuffle, pixel_unshuffle, silu
 
 from benchmarks import simple_shapes
+from benchmarks.csv_rows import plain, write_rows
 from benchmarks.hallucination import separation
-from benchmarks.mode_interpolation import _text, write_rows
 from benchmarks.toy_diffusion import Samples, Schedule, Training, Window, sample, sinusoids, train
 from pipeline.progress import Reporter
 from trainers.seeding import part_seed
@@ -196,7 +196,7 @@ def main() -> None:
         print({name: rows[0][name] for name in ("samples", "repeated", "misplaced", "malformed", "empty")})
         for row in rows:
             print(f"seed {seed}, {row['metric']}, window {row['window']}: {row['positives']}; AUROC "
-                  f"{_text(row['auroc'])}, removed {_text(row['removed'])}", flush=True)
+                  f"{plain(row['auroc'])}, removed {plain(row['removed'])}", flush=True)
 
 
 if __name__ == "__main__":

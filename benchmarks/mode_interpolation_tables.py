@@ -12,7 +12,8 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.mode_interpolation import WINDOWS, read_rows
+from benchmarks.csv_rows import read_rows
+from benchmarks.mode_interpolation import WINDOWS
 
 RESULTS = Path("docs/results/mode-interpolation.csv")
 SHAPES, COUNTS, GENERATIONS = (

@@ -26,7 +26,7 @@ import torch
 from diffusers import AutoencoderKL
 from PIL import Image, ImageDraw
 
-from benchmarks.mode_interpolation import read_rows, write_rows
+from benchmarks.csv_rows import read_rows, write_rows
 from benchmarks.purity_pictures import Bed, judged, make
 from benchmarks.purity_statistics import every
 from benchmarks.purity_tables import Labelled, by_label, by_statistic, lines, ranking

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from filters.base import CalibratedFilter, Filter, Verdict
+from filters.base import Filter, Verdict
+from filters.least_score import LeastScore
 from filters.limits import Limit
 
 RATIO, ACCEPTANCE = "log_density_ratio", "drs_acceptance"
@@ -28,16 +29,14 @@ class DiscriminatorRejection(Filter):
         self, scores: Mapping[str, float | None], labels: Mapping[str, str | None], sample: Mapping[str, Any]
     ) -> Verdict:
         """Compare the probability with the draw."""
-        there = self.missing(scores)
-        if there is not True:
-            return there
-        value = scores[ACCEPTANCE]
-        assert value is not None
+        value = scores.get(ACCEPTANCE)
+        if value is None or self.missing(scores) is not True:
+            return self.missing(scores)
         return True if draw_of(sample["sample_id"]) < value else (False, "discriminator")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiscriminatorScore(CalibratedFilter):
+class DiscriminatorScore(LeastScore):
     """Keeps a row whose log density ratio is at least ``min``, or that of the share ``retain`` of real training rows.
 
     Reason code: ``unlike real rows``.
@@ -46,24 +45,8 @@ class DiscriminatorScore(CalibratedFilter):
     name: ClassVar[str] = "discriminator_score"
     scores: ClassVar[tuple[str, ...]] = (RATIO,)
     limits_on: ClassVar[tuple[Limit, ...]] = (LIMIT,)
-
-    min: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.min is None and self.retain is None and not self.limits:
-            raise ValueError("discriminator_score needs min (a log density ratio, -3 for example), retain, or both")
-
-    def decide(
-        self, scores: Mapping[str, float | None], labels: Mapping[str, str | None], sample: Mapping[str, Any]
-    ) -> Verdict:
-        """Compare to 4 decimals."""
-        there = self.missing(scores)
-        if there is not True:
-            return there
-        value = scores[RATIO]
-        assert value is not None
-        return True if self.within(LIMIT, value, sample, self.min) else (False, "unlike real rows")
+    reason: ClassVar[str] = "unlike real rows"
+    asks: ClassVar[str] = "min (a log density ratio, -3 for example), retain, or both"
 
 
 def draw_of(sample_id: str) -> float:

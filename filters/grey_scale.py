@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from filters.base import CalibratedFilter, Verdict
+from filters.least_score import LeastScore
 from filters.limits import Limit
 
 SCORE = "grey_scale"
@@ -28,7 +27,7 @@ def grey_difference(pixels: npt.NDArray[np.uint8]) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GreyScale(CalibratedFilter):
+class GreyScale(LeastScore):
     """Keeps a sample whose score is at least ``min``, in grey levels; reason code ``grey``.
 
     FFR's limits for 512x512 pictures, 1,500,000 (faces) and 200,000 (animals), are 5.7220 and 0.7629 here.
@@ -38,21 +37,6 @@ class GreyScale(CalibratedFilter):
     name: ClassVar[str] = "grey_scale"
     scores: ClassVar[tuple[str, ...]] = (SCORE,)
     limits_on: ClassVar[tuple[Limit, ...]] = (LIMIT,)
-
-    min: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.min is None and self.retain is None and not self.limits:
-            raise ValueError("grey_scale needs min in grey levels, retain, or both")
-        if self.min is not None and not 0 <= self.min <= 255:
-            raise ValueError(f"grey_scale.min is {self.min}; it is in grey levels, [0, 255]")
-
-    def decide(
-        self, scores: Mapping[str, float | None], labels: Mapping[str, str | None], sample: Mapping[str, Any]
-    ) -> Verdict:
-        """Compare the difference, to 4 decimals."""
-        value = scores.get(SCORE)
-        if value is None or self.missing(scores) is not True:
-            return self.missing(scores)
-        return True if self.within(LIMIT, value, sample, self.min) else (False, "grey")
+    reason: ClassVar[str] = "grey"
+    asks: ClassVar[str] = "min in grey levels, retain, or both"
+    between: ClassVar[tuple[float, float, str] | None] = (0, 255, "it is in grey levels, [0, 255]")

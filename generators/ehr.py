@@ -5,6 +5,7 @@ Bt-GAN (JAIR 79, 2024) has no public code: this is a reconstruction (methods 4.2
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -213,8 +214,6 @@ def networks_of(shape: Shape) -> tuple[Generator, Classifier, Discriminator]:
 
 def fingerprint(data: bytes) -> str:
     """Return what stands for a model's file: 64 hex digits over its bytes."""
-    import hashlib
-
     return digest(["bt-gan", hashlib.sha256(data).hexdigest()])
 
 

@@ -6,7 +6,6 @@ counts, reasons and the schema; never a patient's value.
 
 from __future__ import annotations
 
-import io
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -17,10 +16,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from catalogs.cohorts.checked import Checked, check_cohort
-from catalogs.cohorts.cohort import SCHEMA_KEY, Cohort
+from catalogs.cohorts.cohort import Cohort, parquet_bytes
 from catalogs.cohorts.inferred import read_table
 from catalogs.cohorts.readers import READERS
 from catalogs.cohorts.schema import CohortError, Schema
@@ -76,7 +74,8 @@ def cohort_stage(recipe: EhrRecipe, folder: RunFolder, report: Reporter) -> Coho
     checked, classes, values, counts = read_and_check(source)
     schema = checked.schema
     parts = {"train": checked.train, "test": checked.test}
-    data = {name: _parquet(rows, schema) for name, rows in parts.items()}
+    data = {name: parquet_bytes(pa.Table.from_pandas(rows, preserve_index=False), schema)
+            for name, rows in parts.items()}  # fmt: skip
     sums = {name: sha256(content) for name, content in data.items()}
     files = {name: folder.root / "cohort" / f"{name}-{sums[name][:TASK_DIGITS]}.parquet" for name in parts}
     for name, file in files.items():
@@ -146,13 +145,6 @@ def without_values(cohort: Cohort, attribute: str, values: Sequence[str]) -> Coh
     return replace(cohort, schema=replace(cohort.schema, columns=columns), rows=cohort.rows.filter(pc.invert(gone)))
 
 
-def _parquet(rows: pd.DataFrame, schema: Schema) -> bytes:
-    sink = io.BytesIO()
-    table = pa.Table.from_pandas(rows, preserve_index=False)
-    pq.write_table(table.replace_schema_metadata({SCHEMA_KEY: schema.to_json().encode()}), sink, compression="zstd")
-    return sink.getvalue()
-
-
 def _counts(
     rows: pd.DataFrame, label: str, attribute: str, classes: tuple[str, ...], values: tuple[str, ...]
 ) -> dict[Group, int]:
@@ -168,8 +160,8 @@ def _commit(
 ) -> tuple[str, str]:
     schema, attribute = checked.schema, recipe.cohort.attribute
     rows = [
-        {"dataset": schema.name, "split": split, "y": y, "class_name": f"{schema.label}={classes[y]}", "b": s,
-         "bias_name": values[s], "group_name": f"{schema.label}={classes[y]}|{values[s]}", "n": n, "status": "ok"}
+        {"dataset": schema.name, "split": split, "y": y, "class_name": schema.class_name(classes[y]), "b": s,
+         "bias_name": values[s], "group_name": schema.group_name(classes[y], values[s]), "n": n, "status": "ok"}
         for split, part in (("train", checked.train), ("test", checked.test))
         for (y, s), n in _counts(part, schema.label, attribute, classes, values).items()
     ]  # fmt: skip
@@ -196,6 +188,3 @@ def _say(result: CohortResult, checked: Checked, report: Reporter) -> None:
     if checked.cleared:
         report.say("outside their valid range and made missing: "
                    + ", ".join(f"{name} {count}" for name, count in checked.cleared.items()))
-
-
-

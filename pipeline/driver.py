@@ -36,12 +36,14 @@ from transforms.specs import GeneratorSpec, ScorerSpec
 if TYPE_CHECKING:
     from pipeline.discovery import Discovered
     from pipeline.discovery_models import DiscoverySpecs
+    from pipeline.ehr_recipe import EhrRecipe
     from pipeline.spurious_free import SpuriousFreeMaking
 
 STAGES = ("source", "discover", "generate", "curate", "train", "report")
 SAMPLES, RESULTS = ("plan/", "raw/", "scores/"), ("curated/", "training/")
 OF_FILTERS = ("calibration/", *PLACES)
 """Scores that are taken for some filters only: of real pictures, and of samples compared with others."""
+PACKAGES = ("fairshards", "apache-beam", "diffusers", "transformers", "open_clip_torch", "torch", "webdataset")
 DISCOVERY = ("captions/", "phrases/", "edits/", "edit_scores/", "discovery/", "personal/")
 
 
@@ -110,7 +112,7 @@ def _run(
     rounds = planned_rounds(picture_making(recipe, early, folder), folder, previous) if early and not generate else None
     if previous:
         folder.set_current(previous, finished=False)
-    current = _commit_run(recipe, folder)
+    current = commit_run(recipe, folder, PACKAGES)
     this = _Run(recipe, folder, launcher, report, until, generate, previous, current)
     source = source_stage(recipe, folder, launcher, report)
     current.update(source.manifests)
@@ -286,22 +288,13 @@ def _calibration_sets(
     return calibration_sets(making, specs, this.folder, index, holding, this.launcher, this.report)
 
 
-def _commit_run(recipe: Recipe, folder: RunFolder) -> dict[str, str]:
-    """Write recipe.yaml and the run's manifest; return the beginning of the list of current manifests."""
+def commit_run(recipe: Recipe | EhrRecipe, folder: RunFolder, packages: Sequence[str]) -> dict[str, str]:
+    """Write recipe.yaml and the run's manifest, with the versions of ``packages``; return the beginning of the list of
+    current manifests.
+    """
     resolved = recipe.model_dump(mode="json", by_alias=True)
-    versions = {
-        name: importlib.metadata.version(name)
-        for name in (
-            "fairshards",
-            "apache-beam",
-            "diffusers",
-            "transformers",
-            "open_clip_torch",
-            "torch",
-            "webdataset",
-        )
-    }
-    text = yaml.safe_dump({**resolved}, sort_keys=False, allow_unicode=True)
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
     manifest.write_local(folder.root / "recipe.yaml", text.encode())
     hashed = task_hash("run", "run/1", [], [], {"recipe": resolved, "versions": versions})
     row = {

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
-from catalogs import manifest
 from catalogs.errors import CatalogBusy
-from catalogs.identity import TASK_DIGITS, canonical_json, digest, task_hash
+from catalogs.identity import digest
 from filters.discriminator import RATIO
 from filters.nearest_record import SCORE as NEAREST
 from filters.registry import FILTERS
@@ -22,7 +19,7 @@ from generators.record_space import RecordSpace, nearest_other
 from pipeline.calibrating import CalibrationSets
 from pipeline.cohort_stage import CohortResult, cohort_stage
 from pipeline.curating import Curated, curation_stage
-from pipeline.driver import keep_earlier, reaches, sync_catalog
+from pipeline.driver import commit_run, keep_earlier, reaches, sync_catalog
 from pipeline.earlier import earlier_samples, existing_pool, planned_rounds
 from pipeline.ehr_planning import row_quotas, shard_rows
 from pipeline.ehr_recipe import EhrRecipe, RowGroups
@@ -72,7 +69,7 @@ def _run(
     previous = folder.current()
     if previous:
         folder.set_current(previous, finished=False)
-    current = _commit_run(recipe, folder)
+    current = commit_run(recipe, folder, PACKAGES)
     cohort = cohort_stage(recipe, folder, report)
     current.update(cohort.manifests)
     result = EhrResult(folder, cohort)
@@ -104,9 +101,8 @@ def _synthesise(
     result: EhrResult, current: dict[str, str], previous: Sequence[str], until: str, generate: bool,
 ) -> None:
     """Draw or look up the rows, and curate them."""
-    making = _making(recipe, cohort, fitted, launcher.threads)
-    groups = making.recipe
-    assert isinstance(groups, RowGroups)
+    groups = RowGroups(recipe, cohort.schema, cohort.attribute, cohort.classes, cohort.values, sorted(cohort.counts))
+    making = _making(groups, cohort, fitted, launcher.threads)
     quotas = row_quotas(groups, cohort.counts, fitted.joint)
 
     def committed(pool: Pool) -> None:
@@ -132,10 +128,9 @@ def _synthesise(
     current.update(earlier_samples(making, folder, pool, previous))
 
 
-def _making(recipe: EhrRecipe, cohort: CohortResult, fitted: FitResult, threads: int | None) -> Making:
-    schema, model = cohort.schema, str(fitted.model)
-    groups = RowGroups(recipe, schema.label, cohort.attribute, cohort.classes, cohort.values, sorted(cohort.counts))
-    sampler = RowSpec(model, fitted.fingerprint, recipe.model.device, threads=threads)
+def _making(groups: RowGroups, cohort: CohortResult, fitted: FitResult, threads: int | None) -> Making:
+    model = str(fitted.model)
+    sampler = RowSpec(model, fitted.fingerprint, groups.recipe.model.device, threads=threads)
     scorer = RowScorerSpec(model, fitted.fingerprint, str(cohort.train), cohort.train_sha256, threads=threads)
     return Making(
         groups, sampler, scorer, lambda group, shard, number: shard_rows(groups, sampler, group, shard, number),
@@ -150,8 +145,8 @@ def _calibration_sets(recipe: EhrRecipe, cohort: CohortResult, fitted: FitResult
     if not asked:
         return CalibrationSets()
     rows, model = cohort.rows("train"), fitted.load()
-    label = cohort.schema.label
-    names = [f"{label}={y}|{s}" for y, s in zip(rows[label], rows[cohort.attribute], strict=True)]
+    names = [cohort.schema.group_name(y, s)
+             for y, s in zip(rows[cohort.schema.label], rows[cohort.attribute], strict=True)]  # fmt: skip
     space = RecordSpace(model.encoding)
     measured = {
         RATIO: lambda: model.ratios(rows, np.random.default_rng(recipe.seed)),
@@ -166,16 +161,3 @@ def _calibration_sets(recipe: EhrRecipe, cohort: CohortResult, fitted: FitResult
     known = digest([fitted.fingerprint, cohort.train_sha256])
     return CalibrationSets(found, {}, {"real": known, "samples": known}, {}, (known,))
 
-
-def _commit_run(recipe: EhrRecipe, folder: RunFolder) -> dict[str, str]:
-    """Write recipe.yaml and the run's manifest; return the beginning of the list of current manifests."""
-    resolved = recipe.model_dump(mode="json")
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
-    manifest.write_local(folder.root / "recipe.yaml", text.encode())
-    hashed = task_hash("run", "run/1", [], [], {"recipe": resolved, "versions": versions})
-    row = {"run_id": digest(resolved)[:12], "name": recipe.name, "seed": recipe.seed,
-           "recipe": canonical_json(resolved), "versions": canonical_json(versions)}  # fmt: skip
-    name = f"run-{hashed[:TASK_DIGITS]}.parquet"
-    head = folder.commit(name, "run", "run", [row], task_hash=hashed)
-    return {name: head.content_sha256}

@@ -25,7 +25,7 @@ def print_ehr_plan(recipe: EhrRecipe, console: Console | None = None) -> None:
     out, settings = console or Console(), recipe.settings
     checked, classes, values, counts = read_and_check(recipe.cohort)
     schema = checked.schema
-    groups = RowGroups(recipe, schema.label, recipe.cohort.attribute, classes, values, sorted(counts))
+    groups = RowGroups(recipe, schema, recipe.cohort.attribute, classes, values, sorted(counts))
     real = np.zeros((len(classes), len(values)))
     for group, count in counts.items():
         real[group] = count / sum(counts.values())

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from filters.registry import FILTERS, ROW_FILTERS
-from pipeline.nearest import nearest
-from pipeline.recipe import Recipe, Runner, read_recipe, validated
+from catalogs.cohorts.schema import Schema
+from filters.registry import ROW_FILTERS
+from pipeline.recipe import Recipe, Runner, check_filters, read_recipe, validated
 from pipeline.strict import Strict
 from trainers.bt_gan_settings import BtGanSettings
 from trainers.index import Group
@@ -99,13 +99,7 @@ class EhrRecipe(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> EhrRecipe:
-        for name, settings in self.filters.items():
-            if name not in ROW_FILTERS:
-                raise ValueError(f"filters has {name!r}{nearest(name, list(ROW_FILTERS))}")
-            try:
-                FILTERS[name](**settings)
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"filters.{name}: {error}") from None
+        check_filters(self.filters, ROW_FILTERS)
         try:
             _ = self.settings
         except (TypeError, ValueError) as error:
@@ -125,7 +119,7 @@ class RowGroups:
     """An EHR recipe with what the cohort says of its groups: what rounds of synthesis plan by."""
 
     recipe: EhrRecipe
-    label: str
+    schema: Schema
     attribute: str
     classes: tuple[str, ...]
     values: tuple[str, ...]
@@ -143,7 +137,7 @@ class RowGroups:
 
     def class_name(self, y: int) -> str:
         """Return "<label>=<value>"."""
-        return f"{self.label}={self.classes[y]}"
+        return self.schema.class_name(self.classes[y])
 
     def bias_name(self, s: int) -> str:
         """Return the value of the protected attribute."""
@@ -151,7 +145,7 @@ class RowGroups:
 
     def group_name(self, y: int, b: int) -> str:
         """Return "<label>=<value>|<value of s>"."""
-        return f"{self.class_name(y)}|{self.bias_name(b)}"
+        return self.schema.group_name(self.classes[y], self.values[b])
 
 
 def load_any(name: str, overrides: Sequence[str] = ()) -> Recipe | EhrRecipe:

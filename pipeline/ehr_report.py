@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from catalogs.manifest import write_local
 from pipeline.ehr_recipe import EhrRecipe
 from pipeline.evaluation import REAL, REWEIGHED, SYNTHETIC, metric_of
 from pipeline.report import REPORT, environment
 from pipeline.report_catalog import Reader, Row, curation_settings, open_reader
-from pipeline.report_summary import accept_table, shortfalls, totals, versions
+from pipeline.report_summary import accept_table, filter_text, resolved_yaml, shortfalls, totals, versions
 from pipeline.runfolder import RunFolder, shell_path
 from trainers.cohort_learners import LEARNERS
 
@@ -32,12 +30,12 @@ def write_ehr_report(folder: RunFolder, recipe: EhrRecipe) -> Path:
 
 def _facts(reader: Reader, folder: RunFolder, recipe: EhrRecipe) -> dict[str, Any]:
     settings = curation_settings(reader)
-    balance = [{**row, "balanced": row["balanced"], "quota": _quota(settings, row)} for row in reader.rows("balance")]
+    balance = [{**row, "quota": _quota(settings, row)} for row in reader.rows("balance")]
     model = reader.row("row_model")
     rows = reader.rows("evaluations") if reader.curation else []
     return {
         "recipe": recipe, "path": shell_path(folder.root), "curation": reader.curation, "versions": versions(reader),
-        "resolved": yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+        "resolved": resolved_yaml(recipe),
         "lines": recipe_lines(recipe, reader, model), "balance": balance, "totals": totals(balance),
         "shortfalls": shortfalls(settings, balance),
         "accept": accept_table(reader, list(settings.get("filters") or recipe.filters), []),
@@ -71,16 +69,13 @@ def recipe_lines(recipe: EhrRecipe, reader: Reader, model: Row) -> list[tuple[st
     if plant and plant.proxy:
         planted += f"; {cohort.attribute} hidden, a column site agrees with it in {plant.proxy:.0%} of rows"
     constraint = {"none": "none", "parity": "parity: I(Ŷ; S)", "odds": "odds: I(Ŷ; S | Y)"}[said.constraint]
-    said_of = {name: ", ".join(f"{key} {value}" for key, value in options.items())
-               for name, options in recipe.filters.items()}  # fmt: skip
-    filters = "; ".join(name + (f" ({options})" if options else "") for name, options in said_of.items())
     lines = [
         ("Cohort", f"{cohort.reader}; {counts}"),
         ("Protected attribute S", cohort.attribute),
         *([("Planted bias", planted)] if planted else []),
         ("Constraint", constraint + (f", λ = {said.lam:g}" if said.lam else "")),
         ("Training", f"{said.steps:,} steps, then {said.stage2_steps:,} with weighted sampling; batch {said.batch}"),
-        ("Filters", filters or "none"),
+        ("Filters", "; ".join(map(filter_text, recipe.filters.items())) or "none"),
         ("Sub-groups", f"{recipe.quota.groups} shares of (y, s)"),
         ("Seed", str(recipe.seed)),
     ]
@@ -169,6 +164,3 @@ def _log(rows: Sequence[Row]) -> Row:
     information = [row["information"] for row in rows]
     return {"lines": lines, "top": top, "last": last, "stage2": stage2 and 640 * stage2 / last,
             "information": (information[0], information[-1]) if any(information) else None}  # fmt: skip
-
-
-

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from catalogs import manifest
 from catalogs.cohorts.schema import Schema
 from catalogs.identity import TASK_DIGITS, task_hash
 from generators.record_space import RecordSpace
-from generators.table_encoding import TableEncoding
+from generators.table_encoding import MISSING, TableEncoding
 from pipeline.cohort_stage import CohortResult
 from pipeline.curating import Curated
 from pipeline.ehr_recipe import EhrRecipe, Evaluation
@@ -51,6 +52,22 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Trained:
+    """A learner that was trained on one table: its scores of the test rows, and the base rate of that table."""
+
+    on: str
+    learner: Learner
+    model: Any
+    scores: NDArray[np.float64]
+    share: float
+
+    @property
+    def said(self) -> Row:
+        """Its columns in every row."""
+        return {"trained_on": self.on, "learner": self.learner}
+
+
+@dataclass(frozen=True)
 class Tables:
     """What an evaluation compares: one schema, three tables, and the columns that learners may see."""
 
@@ -60,6 +77,20 @@ class Tables:
     test: pd.DataFrame
     synthetic: pd.DataFrame
     columns: tuple[str, ...]
+
+    @cached_property
+    def trained(self) -> list[Trained]:
+        """Every learner on every table, trained once."""
+        y, s = labels(self.schema, self.train), self.train[self.attribute].to_numpy(object)
+        tables = {REAL: (self.train, None), REWEIGHED: (self.train, reweighing(y, s)),
+                  SYNTHETIC: (self.synthetic, None)}  # fmt: skip
+        found = []
+        for name, (rows, weights) in tables.items():
+            for learner in LEARNERS:
+                model = train(learner, self.schema, rows, self.columns, weights=weights)
+                scores = predict(model, self.schema, self.test, self.columns)
+                found.append(Trained(name, learner, model, scores, float(labels(self.schema, rows).mean())))
+        return found
 
 
 def evaluation_stage(
@@ -71,7 +102,7 @@ def evaluation_stage(
     task = task_hash("evaluate", VERSION, [], inputs, {**settings, "rows": cohort.train_sha256})
     identity = task[:TASK_DIGITS]
     name = f"evaluation/{identity}/metrics.parquet"
-    found = _committed(folder.root / name, task)
+    found = folder.committed(name, task)
     if found is None:
         synthetic = curated_rows(folder, curated, cohort.schema)
         tables = Tables(cohort.schema, cohort.attribute, cohort.rows("train"), cohort.rows("test"), synthetic,
@@ -107,10 +138,10 @@ def visible_columns(schema: Schema, attribute: str) -> tuple[str, ...]:
 def _utility(tables: Tables, settings: Evaluation) -> Iterator[Row]:
     """AUROC (DeLong's interval), AUPRC, and F1 and accuracy at the base-rate threshold, of every learner and table."""
     y = labels(tables.schema, tables.test)
-    for trained_on, learner, scores, share in _trained(tables):
-        said = {"trained_on": trained_on, "learner": learner, "n": len(y)}
+    for one in tables.trained:
+        said = {**one.said, "n": len(y)}
+        scores, predicted = one.scores, at_rate(one.scores, one.share)
         area, low, high = auroc(scores[y == 1].tolist(), scores[y == 0].tolist())
-        predicted = at_rate(scores, share)
         yield {**said, "metric": "auroc", "value": area, "low": low, "high": high}
         yield {**said, "metric": "auprc", "value": float(average_precision_score(y, scores))}
         yield {**said, "metric": "f1", "value": float(f1_score(y, predicted))}
@@ -121,19 +152,17 @@ def _fairness(tables: Tables, settings: Evaluation) -> Iterator[Row]:
     """Parity, odds and signed gaps by every protected attribute; bias amplification; label rates."""
     y = labels(tables.schema, tables.test)
     parity: dict[tuple[str, Learner, str], float] = {}
-    for trained_on, learner, scores, share in _trained(tables):
-        predicted = at_rate(scores, share)
+    for model in tables.trained:
+        predicted = at_rate(model.scores, model.share)
         for attribute in tables.schema.protected:
-            s = tables.test[attribute].fillna("(missing)").to_numpy(object)
+            s = tables.test[attribute].fillna(MISSING).to_numpy(object)
             for one in fairness(y, predicted, s, settings.fewest, settings.bootstrap):
-                note = one.note
-                if one.floor:
-                    note = "; ".join([*([note] if note else []), f"floor {one.floor[0]:.3f}, 95% {one.floor[1]:.3f}"])
-                yield {"trained_on": trained_on, "learner": learner, "attribute": attribute, "metric": one.metric,
-                       "group_name": one.group, "value": one.value, "low": one.low, "high": one.high, "n": one.n,
-                       "note": note}  # fmt: skip
+                floor = f"floor {one.floor[0]:.3f}, 95% {one.floor[1]:.3f}" if one.floor else None
+                yield {**model.said, "attribute": attribute, "metric": one.metric, "group_name": one.group,
+                       "value": one.value, "low": one.low, "high": one.high, "n": one.n,
+                       "note": "; ".join(filter(None, (one.note, floor))) or None}  # fmt: skip
                 if one.metric == "demographic_parity_difference":
-                    parity[trained_on, learner, attribute] = one.value
+                    parity[model.on, model.learner, attribute] = one.value
     for (trained_on, learner, attribute), value in parity.items():
         if trained_on == SYNTHETIC:
             yield {"trained_on": trained_on, "learner": learner, "attribute": attribute, "metric": "bias_amplification",
@@ -142,7 +171,7 @@ def _fairness(tables: Tables, settings: Evaluation) -> Iterator[Row]:
     for trained_on, rows in ((REAL, tables.train), (SYNTHETIC, tables.synthetic)):
         positive = labels(tables.schema, rows)
         for attribute in tables.schema.protected:
-            s = rows[attribute].fillna("(missing)")
+            s = rows[attribute].fillna(MISSING)
             for group in sorted(s.unique()):
                 here = (s == group).to_numpy()
                 yield {"trained_on": trained_on, "attribute": attribute, "metric": "label_rate", "group_name": group,
@@ -171,22 +200,22 @@ def _privacy(tables: Tables, settings: Evaluation) -> Iterator[Row]:
     """Copies, nearness and a membership attack, against test rows."""
     together = pd.concat([tables.train, tables.test], ignore_index=True)
     space = RecordSpace(TableEncoding.fit(tables.schema, tables.attribute, together))
-    for trained_on, rows in ((SYNTHETIC, tables.synthetic),):
-        found = privacy(space, tables.train, tables.test, rows)
-        for metric, value in vars(found).items():
-            if metric != "n":
-                yield {"trained_on": trained_on, "metric": metric, "value": float(value), "n": found.n}
+    found = privacy(space, tables.train, tables.test, tables.synthetic)
+    for metric, value in vars(found).items():
+        if metric != "n":
+            yield {"trained_on": SYNTHETIC, "metric": metric, "value": float(value), "n": found.n}
 
 
 def _importance(tables: Tables, settings: Evaluation) -> Iterator[Row]:
     """By how much AUROC falls when a column is permuted, and how much each column tells of S (bits, real rows)."""
     y = labels(tables.schema, tables.test)
     x = features(tables.schema, tables.test, tables.columns)
-    for trained_on, rows in ((REAL, tables.train), (SYNTHETIC, tables.synthetic)):
-        model = train("gradient boosting", tables.schema, rows, tables.columns)
-        found = permutation_importance(model, x, y, scoring="roc_auc", n_repeats=3, random_state=0)
+    for one in tables.trained:
+        if one.learner != "gradient boosting" or one.on == REWEIGHED:
+            continue
+        found = permutation_importance(one.model, x, y, scoring="roc_auc", n_repeats=3, random_state=0)
         for column, mean, spread in zip(tables.columns, found.importances_mean, found.importances_std, strict=True):
-            yield {"trained_on": trained_on, "learner": "gradient boosting", "metric": f"auroc_drop:{column}",
+            yield {**one.said, "metric": f"auroc_drop:{column}",
                    "value": float(mean), "low": float(mean - 2 * spread), "high": float(mean + 2 * spread),
                    "n": len(y)}  # fmt: skip
     for trained_on, rows in ((REAL, tables.train), (SYNTHETIC, tables.synthetic)):
@@ -201,34 +230,13 @@ def information(values: pd.Series, s: pd.Series) -> float:
     if pd.api.types.is_numeric_dtype(values):
         binned = pd.qcut(values.astype("float64"), BINS, labels=False, duplicates="drop").fillna(-1)
     else:
-        binned = values.fillna("(missing)")
+        binned = values.fillna(MISSING)
     return float(mutual_info_score(binned, s) / math.log(2))
-
-
-def _trained(tables: Tables) -> Iterator[tuple[str, Learner, NDArray[np.float64], float]]:
-    """Yield, for each table and learner, the test scores and the base rate of the rows that it was trained on."""
-    s = tables.train[tables.attribute].to_numpy(object)
-    weights = reweighing(labels(tables.schema, tables.train), s)
-    for trained_on, rows, given in (
-        (REAL, tables.train, None), (REWEIGHED, tables.train, weights), (SYNTHETIC, tables.synthetic, None)
-    ):
-        for learner in LEARNERS:
-            model = train(learner, tables.schema, rows, tables.columns, weights=given)
-            scores = predict(model, tables.schema, tables.test, tables.columns)
-            yield trained_on, learner, scores, float(labels(tables.schema, rows).mean())
 
 
 ASPECTS: Mapping[str, Any] = {
     "utility": _utility, "fairness": _fairness, "fidelity": _fidelity, "privacy": _privacy, "importance": _importance
 }
-
-
-def _committed(path: Path, task: str) -> manifest.Head | None:
-    try:
-        head = manifest.read_head(path)
-    except (manifest.ManifestError, OSError):
-        return None
-    return head if head.task_hash == task else None
 
 
 def _number(value: Any) -> Any:

@@ -9,16 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from catalogs import manifest
 from catalogs.identity import TASK_DIGITS, task_hash
-from catalogs.manifest import Head, ManifestError, encode, write_local
+from catalogs.manifest import Head, encode, write_local
 from generators.ehr import BtGan, fingerprint
 from pipeline.cohort_stage import CohortResult
 from pipeline.ehr_recipe import EhrRecipe
 from pipeline.progress import Reporter
 from pipeline.runfolder import RunFolder
 from trainers.bt_gan import VERSION, fit
-from trainers.bt_gan_settings import BtGanSettings
 
 MODEL, CHECKPOINT, LOG = "bt-gan.safetensors", "checkpoint.safetensors", "fit.parquet"
 
@@ -31,7 +29,6 @@ class FitResult:
     fingerprint: str
     manifests: dict[str, str]
     joint: NDArray[np.float64]
-    trained: bool
 
     def load(self, device: str = "cpu") -> BtGan:
         """Return the model."""
@@ -49,8 +46,10 @@ def fit_stage(recipe: EhrRecipe, cohort: CohortResult, folder: RunFolder, report
     task = task_hash("fit", VERSION, [], inputs, {**settings.identity, "rows": cohort.train_sha256})
     home = folder.root / "models" / task[:TASK_DIGITS]
     name = f"models/{task[:TASK_DIGITS]}/{LOG}"
-    if (head := _committed(home, task)) is not None:
-        return _result(home, name, head, trained=False)
+    known = fingerprint((home / MODEL).read_bytes()) if (home / MODEL).is_file() else None
+    head = folder.committed(name, task)
+    if head is not None and head.settings["fingerprint"] == known:
+        return _result(home, name, head)
     done = [0]
     started = time.time()
     with report.watch("training Bt-GAN", settings.steps + settings.stage2_steps, lambda: done[0]):
@@ -69,24 +68,9 @@ def fit_stage(recipe: EhrRecipe, cohort: CohortResult, folder: RunFolder, report
     steps = settings.steps + settings.stage2_steps
     report.say(f"Bt-GAN: {steps} steps of {settings.batch} rows in {seconds:.0f} s, "
                f"{steps * settings.batch / seconds:,.0f} training rows a second")
-    return _result(home, name, sealed, trained=True)
+    return _result(home, name, sealed)
 
 
-def _committed(home: Path, task: str) -> Head | None:
-    """Return the manifest's head, where it commits this task and its model is there unchanged."""
-    try:
-        head = manifest.read_head(home / LOG)
-        known = fingerprint((home / MODEL).read_bytes())
-    except (ManifestError, OSError):
-        return None
-    return head if head.task_hash == task and head.settings["fingerprint"] == known else None
-
-
-def _result(home: Path, name: str, head: Head, trained: bool) -> FitResult:
+def _result(home: Path, name: str, head: Head) -> FitResult:
     joint = np.array(head.settings["joint"])
-    return FitResult(home / MODEL, head.settings["fingerprint"], {name: head.content_sha256}, joint, trained)
-
-
-def describe(settings: BtGanSettings) -> str:
-    """Return what a settings' constraint is, for people."""
-    return "unconstrained" if settings.constraint == "none" else f"{settings.constraint}, lambda {settings.lam:g}"
+    return FitResult(home / MODEL, head.settings["fingerprint"], {name: head.content_sha256}, joint)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
+import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from catalogs.cohorts.schema import Schema
+from generators.ehr import BtGan
 from pipeline.cohort_stage import read_and_check
 from pipeline.ehr_recipe import EhrRecipe
 from pipeline.evaluation import visible_columns
@@ -17,9 +19,7 @@ from pipeline.progress import Reporter
 from pipeline.recipe import RecipeError
 from trainers.bt_gan import fit
 from trainers.bt_gan_settings import BtGanSettings
-from trainers.lambda_choice import LOSS, Candidate, choose, measure
-
-HELD_OUT = 0.2
+from trainers.lambda_choice import LOSS, Candidate, choose, hold_out, measure
 
 
 def choose_lambda(
@@ -37,17 +37,18 @@ def choose_lambda(
         raise RecipeError("model.constraint is none: set model.constraint=odds or parity, so that there is a lambda")
     checked = read_and_check(recipe.cohort)[0]
     schema, attribute = checked.schema, recipe.cohort.attribute
-    order = np.random.default_rng(recipe.seed).permutation(len(checked.train))
-    cut = round(HELD_OUT * len(order))
-    held_out, train = (checked.train.iloc[part].reset_index(drop=True) for part in (order[:cut], order[cut:]))
+    train, held_out = hold_out(checked.train, recipe.seed)
     columns, found = visible_columns(schema, attribute), []
     for lam in sorted({0.0, *lams}):
-        done = [0]
-        with report.watch(f"lambda {lam:g}", settings.steps + settings.stage2_steps, lambda done=done: done[0]):  # type: ignore[misc]
-            model = fit(schema, train, at(settings, lam), None, lambda step, done=done: done.__setitem__(0, step)).model  # type: ignore[misc]
-        synthetic = model.sample(len(train), recipe.seed)
+        synthetic = _fitted(schema, train, at(settings, lam), report).sample(len(train), recipe.seed)
         found.append(measure(lam, "gradient boosting", schema, columns, attribute, synthetic, held_out, checked.train))
     return found, choose(found, given_y, loss)
+
+
+def _fitted(schema: Schema, rows: pd.DataFrame, settings: BtGanSettings, report: Reporter) -> BtGan:
+    done = [0]
+    with report.watch(f"lambda {settings.lam:g}", settings.steps + settings.stage2_steps, lambda: done[0]):
+        return fit(schema, rows, settings, None, lambda step: done.__setitem__(0, step)).model
 
 
 def at(settings: BtGanSettings, lam: float) -> BtGanSettings:

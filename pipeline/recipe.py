@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from catalogs.identity import UNKNOWN, UNKNOWN_BIAS
+from filters.base import Filter
 from filters.preview import PreviewLimits
 from filters.registry import PICTURE_FILTERS
 from filters.silhouette import Silhouette
@@ -263,13 +264,7 @@ class Recipe(Strict):
             names = [value.name for value in values]
             if len(set(names)) < len(names):
                 raise ValueError(f"{what} has a name twice: {names}")
-        for name, settings in self.filters.items():
-            if name not in PICTURE_FILTERS:
-                raise ValueError(f"filters has {name!r}{nearest(name, list(PICTURE_FILTERS))}")
-            try:
-                PICTURE_FILTERS[name](**settings)
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"filters.{name}: {error}") from None
+        check_filters(self.filters, PICTURE_FILTERS)
         if Silhouette.name in self.filters and not self.scorer.segmenter:
             raise ValueError("filters has silhouette, which compares the outlines of objects: name what finds them, "
                              "e.g. scorer.segmenter: {model: CIDAS/clipseg-rd64-refined, object_words: [a bird]}")
@@ -346,6 +341,17 @@ class Recipe(Strict):
     def group_name(self, y: int, b: int) -> str:
         """Return "<class>|<bias>"."""
         return f"{self.classes[y].name}|{self.bias.values[b].name}"
+
+
+def check_filters(filters: Mapping[str, Mapping[str, Any]], known: Mapping[str, type[Filter]]) -> None:
+    """Raise ValueError for a filter that isn't known, or whose settings it refuses."""
+    for name, settings in filters.items():
+        if name not in known:
+            raise ValueError(f"filters has {name!r}{nearest(name, list(known))}")
+        try:
+            known[name](**settings)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"filters.{name}: {error}") from None
 
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from pipeline.recipe import Recipe
 from pipeline.report_catalog import Reader, Row
@@ -45,7 +46,7 @@ def recipe_lines(recipe: Recipe, reader: Reader) -> list[tuple[str, str]]:
         ("Generator", _generator(recipe)),
         ("Scorer and judge", f"{recipe.scorer.model} on {recipe.scorer.device}"),
         *([("Segmenter", recipe.scorer.segmenter.model)] if recipe.scorer.segmenter else []),
-        ("Filters", "; ".join(map(_filter, recipe.filters.items())) or "none: every generated sample is eligible"),
+        ("Filters", "; ".join(map(filter_text, recipe.filters.items())) or "none: every generated sample is eligible"),
         ("Training", _training(recipe)),
         ("Seed", str(recipe.seed)),
     ]
@@ -73,7 +74,7 @@ def versions(reader: Reader) -> dict[str, str]:
     return dict(json.loads(reader.row("run").get("versions") or "{}"))
 
 
-def resolved_yaml(recipe: Recipe) -> str:
+def resolved_yaml(recipe: BaseModel) -> str:
     """Return the whole recipe, defaults filled in."""
     return yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)
 
@@ -131,7 +132,8 @@ def _generator(recipe: Recipe) -> str:
                  f"{said.dtype} on {said.device}, batches of {said.batch_size}")
 
 
-def _filter(entry: tuple[str, Mapping[str, Any]]) -> str:
+def filter_text(entry: tuple[str, Mapping[str, Any]]) -> str:
+    """Return a filter's name with its settings."""
     name, options = entry
     return name + (f" ({', '.join(f'{key} {_value(value)}' for key, value in options.items())})" if options else "")
 

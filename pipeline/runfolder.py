@@ -68,14 +68,20 @@ class RunFolder:
         row_group: int = 4096,
     ) -> Head:
         """Commit a manifest of the driver's own and return its head; one that is there is left as it is."""
+        if found := self.committed(name, task_hash):
+            return found
+        head = Head(stage, task, task_hash, "driver/1", tuple(inputs), None, settings or {})
+        data, sealed = manifest.encode(head, rows, {"pid": os.getpid(), "started": time.time()}, row_group)
+        manifest.write_local(self.root / name, data)
+        return sealed
+
+    def committed(self, name: str, task_hash: str) -> Head | None:
+        """Return the head of a manifest that commits this task; None where there is none, or a damaged one."""
         path = self.root / name
         with contextlib.suppress(ManifestError):
             if path.exists() and (head := manifest.read_rows(path)[0]).task_hash == task_hash:
                 return head
-        head = Head(stage, task, task_hash, "driver/1", tuple(inputs), None, settings or {})
-        data, sealed = manifest.encode(head, rows, {"pid": os.getpid(), "started": time.time()}, row_group)
-        manifest.write_local(path, data)
-        return sealed
+        return None
 
     def set_current(self, manifests: Sequence[str], *, finished: bool) -> None:
         """Write run.json: the manifests that the catalog must reflect, in order, and whether the run is at its end."""

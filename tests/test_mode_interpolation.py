@@ -13,9 +13,10 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks import mode_interpolation_recursive as recursive
 from benchmarks import mode_interpolation_tables as tables
+from benchmarks.csv_rows import read_rows, write_rows
 from benchmarks.gaussian_sets import SETS
 from benchmarks.hallucination import separation
-from benchmarks.mode_interpolation import KEY, read_rows, separations, write_rows
+from benchmarks.mode_interpolation import KEY, separations
 from benchmarks.mode_interpolation_tables import by_seed, by_window
 from benchmarks.toy_diffusion import Net, Running, Samples, Schedule, Training, sample, train
 from generators.trajectory import TrajectoryVariance

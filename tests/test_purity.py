@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.mode_interpolation import read_rows
+from benchmarks.csv_rows import read_rows
 from benchmarks.purity import KINDS, labelled, labels_of
 from benchmarks.purity_statistics import IN_OBJECT, PLAIN, windows
 from benchmarks.purity_tables import Labelled, by_label, by_statistic, kept_at, lines, ranking, within_groups

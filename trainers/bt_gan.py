@@ -12,7 +12,7 @@ import copy
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -145,8 +145,8 @@ class _Training:
         self.device = torch.device(settings.device)
         self.shape = shape_of(encoding, settings.noise, settings.hidden, settings.depth, settings.dropout)
         self.rows = _Rows(encoded, self.shape, self.device)
-        self.real_joint = joint_shares(encoded.y, encoded.s, self.shape.classes, self.shape.groups)
-        self.joint = constrained_joint(self.real_joint, settings.lam)
+        real = joint_shares(encoded.y, encoded.s, self.shape.classes, self.shape.groups)
+        self.joint = constrained_joint(real, settings.lam)
         self.asked = torch.from_numpy(self.joint.ravel()).float().to(self.device)
         self.step, self.log = 0, list[Losses]()
         self.record = RatioRecord()
@@ -405,9 +405,7 @@ class _Training:
         more = {"mean": self.record.mean, "square": self.record.square}
         if self.weights is not None:
             more["weights"] = self.weights
-        history = [[one.stage, one.step, one.discriminator, one.generator, one.information, one.classifier]
-                   for one in self.log]  # fmt: skip
-        save_parts(path, task, [self.step, self.record.count, history], self._parts, more)
+        save_parts(path, task, [self.step, self.record.count, list(map(astuple, self.log))], self._parts, more)
 
     def resume(self, path: Path | None, task: str) -> None:
         """Go on from a checkpoint of the same task, if there is one."""

@@ -75,8 +75,12 @@ def train(
     model = model_of(learner, schema, columns, seed)
     name = "sample_weight" if learner == "gradient boosting" else "logisticregression__sample_weight"
     given = {} if weights is None else {name: weights}
-    x = features(schema, rows, columns)
-    return model.fit(x.fillna({column: 0.0 for column in x if x[column].isna().all()}), y, **given)
+    return model.fit(without_empty(features(schema, rows, columns)), y, **given)
+
+
+def without_empty(x: pd.DataFrame) -> pd.DataFrame:
+    """Return features to train on: a column that nobody has, of which gradient boosting can't make bins, is 0."""
+    return x.fillna({column: 0.0 for column in x if x[column].isna().all()})
 
 
 def predict(model: Any, schema: Schema, rows: pd.DataFrame, columns: Sequence[str]) -> Scores:

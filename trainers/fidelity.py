@@ -7,13 +7,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from catalogs.cohorts.schema import Schema
-from trainers.cohort_learners import features
-
-MISSING = "(missing)"
+from generators.table_encoding import MISSING
+from trainers.cohort_learners import features, model_of, without_empty
 
 
 def column_distances(schema: Schema, real: pd.DataFrame, synthetic: pd.DataFrame) -> dict[str, tuple[str, float]]:
@@ -87,14 +85,10 @@ def discriminative(
     parts = [rows.iloc[generator.choice(len(rows), n, replace=False)] for rows in (real, synthetic)]
     x = pd.concat([features(schema, part, schema.names) for part in parts], ignore_index=True)
     y = np.repeat([0, 1], n)
-    x = x.fillna({column: 0.0 for column in x if x[column].isna().all()})
     order = generator.permutation(2 * n)
     cut = round(1.4 * n)
-    categories = [schema[name].kind == "category" for name in schema.names]
-    model = HistGradientBoostingClassifier(
-        categorical_features=categories, learning_rate=0.05, max_iter=150, min_samples_leaf=20, early_stopping=False,
-        random_state=seed,
-    ).fit(x.iloc[order[:cut]], y[order[:cut]])
+    model = model_of("gradient boosting", schema, schema.names, seed)
+    model.fit(without_empty(x.iloc[order[:cut]]), y[order[:cut]])
     asked = order[cut:]
     told = model.predict_proba(x.iloc[asked])[:, 1]
     accuracy = float(((told > 0.5) == y[asked]).mean())

@@ -23,7 +23,7 @@ from trainers.errors import TrainerError
 from trainers.fairness import at_rate
 from trainers.joint_shares import information, joint_shares
 
-LOSS = 0.02
+LOSS, HELD_OUT = 0.02, 0.2
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,14 @@ def measure(
     model = train(learner, schema, synthetic, columns)
     area = float(roc_auc_score(labels(schema, held_out), predict(model, schema, held_out, columns)))
     return Candidate(lam, area, *informations(model, schema, columns, attribute, real))
+
+
+def hold_out(rows: pd.DataFrame, seed: int | Sequence[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return four fifths of the rows to train generators on, and the fifth that none sees, drawn by ``seed``."""
+    order = np.random.default_rng(seed).permutation(len(rows))
+    cut = round(HELD_OUT * len(order))
+    kept, held_out = (rows.iloc[part].reset_index(drop=True) for part in (order[cut:], order[:cut]))
+    return kept, held_out
 
 
 def informations(

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from catalogs import manifest
-from catalogs.cohorts.checked import broken_rules
-from catalogs.cohorts.cohort import SCHEMA_KEY
+from catalogs.cohorts.checked import broken_rules, invalid
+from catalogs.cohorts.cohort import parquet_bytes
 from catalogs.cohorts.schema import Schema
 from catalogs.identity import canonical_json, digest
 from catalogs.manifest import ManifestError
@@ -117,9 +117,12 @@ def sample_task(task: ShardTask, lazy: LazyRows) -> TaskRecord:
         ids = [row["sample_id"] for row in plan]
         data = row_shard(ids, rows, lazy.model.encoding.schema)
         shard = commit.publish_shard(task, data, len(ids), name=f"{task.stem}-{sha256(data)[:12]}.rows.parquet")
+        checksums = row_digests(rows, lazy.model.encoding.schema)
+        made = [{"sample_id": name, **place(shard.name, number), "image_sha256": checksum, "status": "ok"}
+                for number, (name, checksum) in enumerate(zip(ids, checksums, strict=True))]  # fmt: skip
         return commit.commit(
-            task, places(ids, rows, lazy.model.encoding.schema, shard.name), fingerprint=lazy.spec.stage_fingerprint,
-            shard=shard, attempt=commit.attempt(started, samples=len(ids), device=lazy.spec.device),
+            task, made, fingerprint=lazy.spec.stage_fingerprint, shard=shard,
+            attempt=commit.attempt(started, samples=len(ids), device=lazy.spec.device),
         )  # fmt: skip
 
 
@@ -165,13 +168,7 @@ def violations(schema: Schema, rows: pd.DataFrame) -> tuple[list[int], list[str 
         first[where & (first == None)] = name  # noqa: E711
 
     for column in schema.columns:
-        values = rows[column.name]
-        if column.kind == "category":
-            mark(values.notna() & ~values.isin(column.categories), column.name)
-        elif column.low is not None or column.high is not None:
-            low = -np.inf if column.low is None else column.low
-            high = np.inf if column.high is None else column.high
-            mark(values.notna() & ~values.between(low, high).fillna(True).astype(bool), column.name)
+        mark(invalid(column, rows[column.name]), column.name)
     for name, broken in broken_rules(schema, rows).items():
         mark(broken, name)
     return counts.tolist(), first.tolist()
@@ -192,9 +189,7 @@ def write_rows_task(task: ShardTask, schema: Schema, twin: bool) -> TaskRecord:
     data = row_shard(ids, rows, schema)
     shard = commit.publish_shard(task, data, len(ids), name=f"{task.name}.parquet")
     settings = {TWIN: vars(_twin(task, wanted, rows))} if twin else {}
-    placed = {row["sample_id"]: row for row in places(ids, rows, schema, shard.name)}
-    index = [{**row, **{name: placed[row["sample_id"]][name] for name in ("shard", "offset", "size")}}
-             for row in wanted]  # fmt: skip
+    index = [{**row, **place(shard.name, number)} for number, row in enumerate(wanted)]
     return commit.commit(
         task, index, fingerprint=ROW_CURATE_VERSION, shard=shard, settings=settings,
         attempt=commit.attempt(started, samples=len(ids)),
@@ -234,17 +229,12 @@ def _twin(task: ShardTask, wanted: Sequence[Mapping[str, Any]], rows: pd.DataFra
 def row_shard(ids: Sequence[str], rows: pd.DataFrame, schema: Schema) -> bytes:
     """Return a Parquet shard's bytes: ``sample_id``, then the columns; the schema is in its metadata."""
     table = pa.Table.from_pandas(rows, preserve_index=False).add_column(0, ID, pa.array(ids, pa.string()))
-    sink = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata({SCHEMA_KEY: schema.to_json().encode()}), sink, compression="zstd")
-    return sink.getvalue()
+    return parquet_bytes(table, schema)
 
 
-def places(ids: Sequence[str], rows: pd.DataFrame, schema: Schema, shard: str) -> list[dict[str, Any]]:
-    """Return manifest rows: a row's ``offset`` is its number in the shard, its ``size`` 1."""
-    return [
-        {"sample_id": name, "shard": shard, "offset": number, "size": 1, "image_sha256": checksum, "status": "ok"}
-        for number, (name, checksum) in enumerate(zip(ids, row_digests(rows, schema), strict=True))
-    ]
+def place(shard: str, number: int) -> dict[str, Any]:
+    """Return where a row lies, as manifests say it: ``offset`` is its number in the shard, ``size`` 1."""
+    return {"shard": shard, "offset": number, "size": 1}
 
 
 def row_digests(rows: pd.DataFrame, schema: Schema) -> list[str]:
@@ -310,4 +300,3 @@ class WriteCuratedRows(beam.PTransform):  # type: ignore[misc]
             | "Spread the shards" >> beam.Reshuffle()
             | "Copy the kept" >> beam.Map(lambda task: write_rows_task(task, schema, twin))
         )
-

@@ -78,7 +78,8 @@ def _typed(column: Column, table: pa.Table) -> pd.Series:
         cast = values.cast(kind)
         numbers = cast if column.kind == "category" else cast.cast(pa.float64())
     if cast is None or numbers is None:
-        raise CohortError(f"column {column.name!r} is {values.type}, expected {column.kind}; some of it can't")
+        raise CohortError(f"column {column.name!r} is {values.type}, expected {column.kind}; "
+                          "some of it can't be read so")
     if column.kind == "category":
         return cast.to_pandas()
     found = numbers.to_pandas().astype("float64")
@@ -90,15 +91,21 @@ def _in_range(schema: Schema, frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[s
     for column in schema.columns:
         if column.kind == "category":
             continue
-        values = frame[column.name]
-        low = -np.inf if column.low is None else column.low
-        high = np.inf if column.high is None else column.high
-        outside = values.notna() & ~values.between(low, high).fillna(True).astype(bool)
-        outside |= values.notna() & np.isinf(values.astype("float64"))
+        outside = invalid(column, frame[column.name])
         if outside.any():
-            frame[column.name] = values.mask(outside)
+            frame[column.name] = frame[column.name].mask(outside)
             cleared[column.name] = int(outside.sum())
     return frame, cleared
+
+
+def invalid(column: Column, values: pd.Series) -> pd.Series:
+    """Return which values aren't the column's, bool[n]: an unknown category, a number out of range or infinite."""
+    if column.kind == "category":
+        return values.notna() & ~values.isin(column.categories)
+    low = -np.inf if column.low is None else column.low
+    high = np.inf if column.high is None else column.high
+    outside = ~values.between(low, high).fillna(True).astype(bool)
+    return values.notna() & (outside | np.isinf(values.astype("float64")))
 
 
 def _wrong_rows(schema: Schema, attribute: str, frame: pd.DataFrame) -> dict[int, tuple[str, str]]:
@@ -113,8 +120,7 @@ def _wrong_rows(schema: Schema, attribute: str, frame: pd.DataFrame) -> dict[int
         mark(frame[name].isna(), "missing", f"{name} is missing")
     for column in schema.columns:
         if column.kind == "category":
-            values = frame[column.name]
-            mark(values.notna() & ~values.isin(column.categories), "unknown_category",
+            mark(invalid(column, frame[column.name]), "unknown_category",
                  f"{column.name} is none of its {len(column.categories)} categories")
     for rule, broken in broken_rules(schema, frame).items():
         mark(broken, "rule", f"breaks the rule: {rule}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,8 +44,14 @@ class Cohort:
 
     def write(self, path: Path) -> None:
         """Write the rows as Parquet with the schema in the file's metadata."""
-        metadata = {SCHEMA_KEY: self.schema.to_json().encode()}
-        pq.write_table(self.rows.replace_schema_metadata(metadata), path, compression="zstd")
+        path.write_bytes(parquet_bytes(self.rows, self.schema))
+
+
+def parquet_bytes(rows: pa.Table, schema: Schema) -> bytes:
+    """Return a Parquet file of rows that says their schema in its metadata."""
+    sink = io.BytesIO()
+    pq.write_table(rows.replace_schema_metadata({SCHEMA_KEY: schema.to_json().encode()}), sink, compression="zstd")
+    return sink.getvalue()
 
 
 def read_cohort(path: Path) -> Cohort:

@@ -104,6 +104,14 @@ class Schema:
         """The names of all columns but the label."""
         return [name for name in self.names if name != self.label]
 
+    def class_name(self, value: str) -> str:
+        """Return "<label>=<value>", how a value of the label is called as a class."""
+        return f"{self.label}={value}"
+
+    def group_name(self, value: str, s: str) -> str:
+        """Return "<label>=<value>|<value of s>", how a sub-group is called."""
+        return f"{self.class_name(value)}|{s}"
+
     def without(self, names: Sequence[str]) -> Schema:
         """Return the schema without some columns, and without the rules that name them."""
         kept = tuple(column for column in self.columns if column.name not in names)
