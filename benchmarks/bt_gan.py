@@ -2,14 +2,16 @@
 
     python -m benchmarks.bt_gan natural --variants real,bt-gan,ctgan,tvae,copula --seeds 3 --splits 3
     python -m benchmarks.bt_gan natural --variants bt-gan,no-weighting,no-rejection --seeds 3 --splits 1    # ablation
-    python -m benchmarks.bt_gan labels --variants real,reweighed,odds-0,odds-3 --seeds 3 --splits 3   # planted bias
+    python -m benchmarks.bt_gan labels --variants real,reweighed,bt-gan,parity-10 --seeds 3 --splits 3   # planted bias
+    python -m benchmarks.bt_gan adult --data FOLDER --variants real,reweighed,bt-gan,parity-10 --splits 1
     python -m benchmarks.bt_gan natural --tune --splits 1 --variants bt-gan,k-3    # on training rows alone
     python -m benchmarks.bt_gan_tables                                              # the tables of docs/bt-gan.md
 
 An arm is a cohort: ``natural``; ``labels``, where 80% of the deaths of black patients are turned into survivals in
-training; ``proxy``, the same with race hidden and a column ``site`` that agrees with it in 90% of rows. Test rows stay
-clean. Planted arms hold a fifth of the training rows out of every generator, as biased validation rows for the choice
-of lambda. A row of the CSV is one generator of one split and seed; what stands there isn't made again. Others' need
+training; ``proxy``, the same with a column ``site`` that agrees with race in 90% of rows; ``adult`` and ``compas``,
+whose files ``--data`` names. Test rows stay clean. All arms but ``natural`` hold a fifth of the training rows out of
+every generator, as validation rows (biased ones, where a bias is planted) for the choice of lambda. A row of the CSV is
+one generator of one split and seed; what stands there isn't made again. Others' need
 ``pip install 'fairshards[ehr-benchmarks]'``.
 """
 
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,8 +31,9 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from benchmarks.bt_gan_peers import PEERS
 from benchmarks.csv_rows import read_rows, write_rows
 from catalogs.cohorts.checked import Checked, check_cohort
+from catalogs.cohorts.readers import READERS
 from catalogs.cohorts.schema import Schema
-from catalogs.cohorts.support2 import support2
+from catalogs.identity import digest
 from generators.record_space import RecordSpace
 from generators.table_encoding import TableEncoding
 from pipeline.ehr_recipe import PlantedBias
@@ -46,47 +49,75 @@ from trainers.privacy import privacy
 
 RESULTS = Path("docs/results/bt-gan.csv")
 TUNING = RESULTS.with_stem("bt-gan-tuning")
-ATTRIBUTE, GROUP = "race", "black"
-PLANTED = {"labels": PlantedBias(group=GROUP, share=0.8), "proxy": PlantedBias(group=GROUP, share=0.8, proxy=0.9)}
 TEST_SHARE = 0.3
 SHORT = {"gradient boosting": "gb", "logistic regression": "lr"}
 KEY = ("arm", "variant", "split", "seed")
 
+
+@dataclass(frozen=True)
+class Arm:
+    """A cohort, and between which groups its gaps are told.
+
+    Attributes:
+        reader: Of the cohort.
+        attribute: The protected attribute.
+        group, reference: A gap is the reference group's rate minus this group's.
+        plant: What is planted in its training rows.
+    """
+
+    reader: str = "support2"
+    attribute: str = "race"
+    group: str = "black"
+    reference: str = "white"
+    plant: PlantedBias | None = None
+
+    def cohort(self, split: int, data: Path | None = None) -> Checked:
+        """Return the checked cohort of a split, with its bias planted."""
+        checked = check_cohort(READERS[self.reader](data), self.attribute, TEST_SHARE, split)
+        if self.plant is None:
+            return checked
+        return planted(checked, self.attribute, self.plant.model_copy(update={"seed": split}))
+
+
+ARMS = {
+    "natural": Arm(),
+    "labels": Arm(plant=PlantedBias(group="black", share=0.8)),
+    "proxy": Arm(plant=PlantedBias(group="black", share=0.8, proxy=0.9)),
+    "adult": Arm("adult", "sex", "Female", "Male"),
+    "compas": Arm("compas", "race", "African-American", "Caucasian"),
+}
+
 BT_GAN: dict[str, dict[str, Any]] = {
     "bt-gan": {},
-    "no-weighting": {"stage2_steps": 0, "steps": 10500},
+    "no-weighting": {"stage2_steps": 0, "steps": 6500},
     "no-rejection": {"rejection": False},
-    "neither": {"stage2_steps": 0, "steps": 10500, "rejection": False},
+    "neither": {"stage2_steps": 0, "steps": 6500, "rejection": False},
     "no-triple": {"pseudo": 0.0, "classifier_every": 0},
     "k-3": {"k": 3.0},
     "group-0.5": {"group_share": 0.5},
     "dropout-0": {"dropout": 0.0},
-    "dropout-0.2": {"dropout": 0.2},
-    "short": {"steps": 5000, "stage2_steps": 1500},
-    "wide": {"hidden": 192},
+    "dropout-0.1": {"dropout": 0.1},
+    "alpha-0.25": {"alpha": 0.25},
+    "alpha-0.25-dropout-0.35": {"alpha": 0.25, "dropout": 0.35},
+    "long": {"steps": 8000, "stage2_steps": 2500},
+    "long-dropout-0.1": {"steps": 8000, "stage2_steps": 2500, "dropout": 0.1},
+    "long-dropout-0.4": {"steps": 8000, "stage2_steps": 2500, "dropout": 0.4},
+    "wide-dropout-0.1": {"hidden": 192, "dropout": 0.1},
+    "no-triple-dropout-0.1": {"pseudo": 0.0, "classifier_every": 0, "dropout": 0.1},
 }
 """Settings that differ from the defaults, by variant; "odds-3" and "parity-3" are the constraint at lambda 3."""
 
 
-def cohort(arm: str, split: int) -> Checked:
-    """Return SUPPORT2 with the arm's bias planted in the training rows of a split."""
-    checked = check_cohort(support2(), ATTRIBUTE, TEST_SHARE, split)
-    plant = PLANTED.get(arm)
-    return planted(checked, ATTRIBUTE, plant.model_copy(update={"seed": split})) if plant else checked
-
-
-def settings_of(variant: str, seed: int) -> BtGanSettings:
+def settings_of(variant: str, attribute: str, seed: int) -> BtGanSettings:
     """Return the settings of a Bt-GAN variant."""
     if variant in BT_GAN:
-        return BtGanSettings(ATTRIBUTE, seed=seed, **BT_GAN[variant])
+        return BtGanSettings(attribute, seed=seed, **BT_GAN[variant])
     constraint, _, lam = variant.partition("-")
-    if float(lam) == 0:
-        return BtGanSettings(ATTRIBUTE, seed=seed)
-    return BtGanSettings(ATTRIBUTE, constraint, float(lam), seed=seed)  # type: ignore[arg-type]
+    return BtGanSettings(attribute, constraint, float(lam), seed=seed)  # type: ignore[arg-type]
 
 
 def made(
-    variant: str, schema: Schema, rows: pd.DataFrame, seed: int, work: Path
+    variant: str, schema: Schema, attribute: str, rows: pd.DataFrame, seed: int, work: Path
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return as many rows as the variant was given, and how long it took."""
     began = time.perf_counter()
@@ -96,72 +127,78 @@ def made(
         draw = PEERS[variant](schema, rows, seed)
         fitted = time.perf_counter()
         found = draw(len(rows))
-        took = time.perf_counter() - fitted
-        return found, {"fit_seconds": fitted - began, "sample_rows_per_s": len(rows) / took}
-    settings = settings_of(variant, seed)
-    model = fit(schema, rows, settings, work / f"{variant}.safetensors").model
+        seconds = time.perf_counter() - fitted
+        return found, {"fit_seconds": fitted - began, "sample_rows_per_s": len(rows) / seconds}
+    settings = settings_of(variant, attribute, seed)
+    with_rejection = replace(settings, rejection=True)  # it comes last, so one training does for with and without
+    checkpoint = work / f"{digest(with_rejection.identity)[:16]}.safetensors"
+    whole = not checkpoint.exists()
+    model = fit(schema, rows, with_rejection, checkpoint).model
     fitted = time.perf_counter()
+    if not settings.rejection:
+        model.rejection = None
     found = model.sample(len(rows), seed)
-    seconds = time.perf_counter() - fitted
-    (work / f"{variant}.safetensors").unlink(missing_ok=True)
-    steps = settings.steps + settings.stage2_steps
-    return found, {"fit_seconds": fitted - began, "train_rows_per_s": steps * settings.batch / (fitted - began),
-                   "sample_rows_per_s": len(rows) / seconds}  # fmt: skip
+    took = {"sample_rows_per_s": len(rows) / (time.perf_counter() - fitted)}
+    if whole:  # not of a training that went on from its checkpoint
+        steps = settings.steps + settings.stage2_steps
+        took |= {"fit_seconds": fitted - began, "train_rows_per_s": steps * settings.batch / (fitted - began)}
+    return found, took
 
 
 def measured(
-    checked: Checked, rows: pd.DataFrame, weights: np.ndarray[Any, Any] | None, validation: pd.DataFrame | None,
-    private: bool = True,
+    arm: Arm, checked: Checked, rows: pd.DataFrame, weights: np.ndarray[Any, Any] | None,
+    validation: pd.DataFrame | None, synthetic: bool = True,
 ) -> dict[str, float]:
     """Return what a table of rows is worth: every number of docs/bt-gan.md.
 
-    ``validation`` are biased rows that no generator saw, where the arm holds any out.
+    ``validation`` are rows that no generator saw, biased ones, where the arm holds any out.
     """
-    schema, test = checked.schema, checked.test
-    columns, y = visible_columns(schema, ATTRIBUTE), labels(schema, test)
-    s = test[ATTRIBUTE].to_numpy(object)
+    schema, test, attribute = checked.schema, checked.test, arm.attribute
+    columns, y = visible_columns(schema, attribute), labels(schema, test)
+    s = test[attribute].to_numpy(object)
     found: dict[str, float] = {}
     for learner in LEARNERS:
         model = train(learner, schema, rows, columns, weights=weights)
         scores = predict(model, schema, test, columns)
         predicted, short = at_rate(scores, float(labels(schema, rows).mean())), SHORT[learner]
         rate = {(group, value): predicted[(s == group) & (y == value)].mean()
-                for group in ("white", GROUP) for value in (0, 1)}  # fmt: skip
+                for group in (arm.reference, arm.group) for value in (0, 1)}  # fmt: skip
         found |= {
             f"auroc_{short}": float(roc_auc_score(y, scores)),
             f"auprc_{short}": float(average_precision_score(y, scores)),
             f"f1_{short}": float(f1_score(y, predicted)), f"accuracy_{short}": float((predicted == y).mean()),
-            f"tpr_gap_{short}": float(rate["white", 1] - rate[GROUP, 1]),
-            f"fpr_gap_{short}": float(rate["white", 0] - rate[GROUP, 0]),
+            f"tpr_gap_{short}": float(rate[arm.reference, 1] - rate[arm.group, 1]),
+            f"fpr_gap_{short}": float(rate[arm.reference, 0] - rate[arm.group, 0]),
         }  # fmt: skip
-        found |= train_side(checked, validation, model, short, columns)
+        found |= train_side(checked, attribute, validation, model, short, columns)
     distances = column_distances(schema, checked.train, rows)
     found["ks"] = float(np.mean([value for kind, value in distances.values() if kind == "ks"]))
     found["jsd"] = float(np.mean([value for kind, value in distances.values() if kind == "jsd"]))
     found["correlation_difference"] = correlation_difference(schema, checked.train, rows)
-    found |= subgroups(schema, ATTRIBUTE, checked.train, rows)
-    shares = [float((rows[ATTRIBUTE] == GROUP).mean()), float((checked.train[ATTRIBUTE] == GROUP).mean())]
-    found["black_share"], found["black_share_real"] = shares
-    if private and weights is None:
+    found |= subgroups(schema, attribute, checked.train, rows)
+    shares = [float((part[attribute] == arm.group).mean()) for part in (rows, checked.train)]
+    found["group_share"], found["group_share_real"] = shares
+    if synthetic:
         found["discriminative_score"], found["discriminative_auroc"], _ = discriminative(schema, test, rows)
         together = pd.concat([checked.train, test], ignore_index=True)
-        space = RecordSpace(TableEncoding.fit(schema, ATTRIBUTE, together))
+        space = RecordSpace(TableEncoding.fit(schema, attribute, together))
         one = privacy(space, checked.train, test, rows)
         found |= {"copies": one.copies, "memorisation": one.memorisation, "membership_auc": one.membership_auc}
     return found
 
 
 def train_side(
-    checked: Checked, validation: pd.DataFrame | None, model: Any, short: str, columns: tuple[str, ...]
+    checked: Checked, attribute: str, validation: pd.DataFrame | None, model: Any, short: str,
+    columns: tuple[str, ...],
 ) -> dict[str, float]:
-    """Return what the choice of lambda may look at: AUROC and information on biased training rows, no clean label."""
+    """Return what the choice of lambda may look at: AUROC and information on (biased) training rows, no clean label."""
     schema, found = checked.schema, {}
     for name, rows in (("train", checked.train), ("validation", validation)):
         if rows is None:
             continue
         scores = predict(model, schema, rows, columns)
         found[f"{name}_auroc_{short}"] = float(roc_auc_score(labels(schema, rows), scores))
-        plain, given = informations(model, schema, columns, ATTRIBUTE, rows)
+        plain, given = informations(model, schema, columns, attribute, rows)
         found |= {f"{name}_information_{short}": plain, f"{name}_information_given_y_{short}": given}
     return found
 
@@ -177,7 +214,7 @@ def _text(value: Any) -> str:
 
 
 def main(
-    arm: Annotated[str, typer.Argument(help="natural, labels or proxy.")],
+    arm: Annotated[str, typer.Argument(help=f"One of {', '.join(ARMS)}.")],
     variants: Annotated[str, typer.Option(help="Comma-separated.")] = "real,bt-gan",
     seeds: Annotated[int, typer.Option(min=1)] = 3,
     splits: Annotated[int, typer.Option(min=1)] = 3,
@@ -185,6 +222,7 @@ def main(
     tune: Annotated[bool, typer.Option("--tune", help="On held-out training rows; writes the tuning CSV.")] = False,
     threads: Annotated[int, typer.Option(min=1)] = 1,
     results: Annotated[Path | None, typer.Option()] = None,
+    data: Annotated[Path | None, typer.Option(help="Adult's folder, or COMPAS's file.")] = None,
     work: Annotated[Path, typer.Option(help="Checkpoints of what is at work.")] = Path("runs/bt-gan"),
 ) -> None:
     """Measure what the CSV lacks."""
@@ -193,8 +231,8 @@ def main(
     torch.set_num_threads(threads)
     path = results or (TUNING if tune else RESULTS)
     for split in range(first, first + splits):
-        given, validation = cohort(arm, split), None
-        if tune or arm in PLANTED:
+        given, validation = ARMS[arm].cohort(split, data), None
+        if tune or arm != "natural":
             given, validation = held_out(given, split)
         if tune:  # settings are chosen on training rows: those held out stand for test rows
             given, validation = replace(given, test=validation), None
@@ -206,12 +244,12 @@ def main(
                 done = read_rows(path) if path.is_file() else []
                 if any(all(one[name] == str(value) for name, value in key.items()) for one in done):
                     continue
-                home = work / f"{arm}-{split}-{seed}{'-tune' * tune}"
-                rows, took = made(variant, given.schema, given.train, seed, home)
+                home = work / f"{arm}-{split}{'-tune' * tune}"
+                rows, took = made(variant, given.schema, ARMS[arm].attribute, given.train, seed, home)
                 weights = None
                 if variant == "reweighed":
-                    weights = reweighing(labels(given.schema, rows), rows[ATTRIBUTE].to_numpy(object))
-                found = measured(given, rows, weights, validation, private=variant not in ("real", "reweighed"))
+                    weights = reweighing(labels(given.schema, rows), rows[ARMS[arm].attribute].to_numpy(object))
+                found = measured(ARMS[arm], given, rows, weights, validation, variant not in ("real", "reweighed"))
                 write_rows(path, [{**key, "threads": threads, **took, **found}], KEY, _text)
                 shown = ", ".join(f"{name} {found[name]:.3f}" for name in (
                     "auroc_gb", "auroc_lr", "tpr_gap_gb", "tpr_gap_lr", "correlation_difference"))  # fmt: skip

@@ -19,7 +19,7 @@ from typing import Annotated
 import torch
 import typer
 
-from benchmarks.bt_gan import ATTRIBUTE, cohort
+from benchmarks.bt_gan import ARMS
 from benchmarks.bt_gan_peers import plain
 from trainers.bt_gan import fit
 from trainers.bt_gan_settings import BtGanSettings
@@ -32,7 +32,7 @@ def ctgan_seconds(epochs: int) -> float:
     """Return how long CTGAN's ``fit`` takes."""
     import ctgan
 
-    checked = cohort("natural", 0)
+    checked = ARMS["natural"].cohort(0)
     table, categories = plain(checked.schema, checked.train)
     model = ctgan.CTGAN(epochs=epochs)
     began = time.perf_counter()
@@ -49,8 +49,8 @@ def main(
 ) -> None:
     """Print the figures; the two kinds of training take turns."""
     torch.set_num_threads(threads)
-    checked = cohort("natural", 0)
-    settings = BtGanSettings(ATTRIBUTE)
+    checked = ARMS["natural"].cohort(0)
+    settings = BtGanSettings(ARMS["natural"].attribute)
     ours, theirs, model = [], [], None
     share = 0.1  # of the schedule, so that repeats fit into minutes
     parts = ("steps", "stage2_steps", "window", "classifier_steps")

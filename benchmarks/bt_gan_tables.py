@@ -1,6 +1,6 @@
 """The tables of docs/bt-gan.md, from the CSV that ``benchmarks/bt_gan.py`` wrote.
 
-    python -m benchmarks.bt_gan_tables [natural|ablation|arms|speed]
+    python -m benchmarks.bt_gan_tables [natural|ablation|arms|lambdas|speed]
 
 Means are over splits and seeds. An interval resamples whole splits, seeds and all: rows of one split share its people.
 Lambda is chosen for each split and seed by ``trainers.lambda_choice`` from columns on biased rows alone.
@@ -9,25 +9,32 @@ Lambda is chosen for each split and seed by ``trainers.lambda_choice`` from colu
 from __future__ import annotations
 
 import itertools
+import math
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
 
-from benchmarks.bt_gan import PLANTED, RESULTS
+from benchmarks.bt_gan import ARMS, RESULTS
 from benchmarks.csv_rows import read_rows
 from trainers.lambda_choice import Candidate, choose
 
+REAL = ("real", "reweighed")
+BIASED = [arm for arm in ARMS if arm != "natural"]
+CONSTRAINT = "parity"
 Row = dict[str, str]
 Cell = tuple[str, str]
 """Split and seed."""
 NAMES = {
-    "real": "real rows", "reweighed": "real rows, reweighed", "bt-gan": "Bt-GAN, λ = 0", "ctgan": "CTGAN",
-    "tvae": "TVAE", "copula": "Gaussian copula", "no-weighting": "no weighted sampling",
-    "no-rejection": "no rejection", "neither": "neither", "triple": "with Triple-GAN's pseudo-labels",
-    "no-triple": "no pseudo-labels, fixed classifier",
+    "real": "real rows", "reweighed": "real rows, reweighed", "bt-gan": "Bt-GAN", "tvae": "TVAE", "ctgan": "CTGAN",
+    "copula": "Gaussian copula",
+}  # fmt: skip
+PARTS = {
+    "bt-gan": "all", "no-weighting": "without weighted sampling", "no-rejection": "without rejection",
+    "neither": "without either", "no-triple": "without Triple-GAN's pseudo-labels, classifier fixed",
 }  # fmt: skip
 LEARNERS = ("gb", "lr")
 
@@ -39,23 +46,33 @@ def number(row: Row, name: str) -> float:
 
 def natural(rows: Sequence[Row]) -> Iterator[str]:
     """Yield the table of generators without a planted bias."""
-    own = [row for row in rows if row["arm"] == "natural"]
+    yield from _worth([row for row in rows if row["arm"] == "natural"], NAMES)
+
+
+def ablation(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield the table of what each part earns, on split 0."""
+    yield from _worth([row for row in rows if row["arm"] == "natural" and row["split"] == "0"], {
+        "real": NAMES["real"], **PARTS})  # fmt: skip
+
+
+def _worth(own: Sequence[Row], names: Mapping[str, str]) -> Iterator[str]:
     yield ("| trained on | AUROC, GB | gap to real | AUROC, LR | gap to real | discriminative | correlations | "
-           "smallest sub-group | black, % | copies | memorisation | membership |")  # fmt: skip
-    yield "|---|" + "---:|" * 11
-    for variant in dict.fromkeys(row["variant"] for row in own):
+           "smallest sub-group | black, % | copies | memorisation | membership | n |")  # fmt: skip
+    yield "|---|" + "---:|" * 12
+    for variant, name in names.items():
         mine = [row for row in own if row["variant"] == variant]
-        cells = [NAMES.get(variant, variant)]
+        if not mine:
+            continue
+        cells = [name]
         for learner in LEARNERS:
             cells.append(f"{mean(mine, f'auroc_{learner}'):.3f}")
             cells.append("" if variant == "real" else f"{gap_to_real(own, mine, f'auroc_{learner}'):+.3f}")
-        for name, form in (("discriminative_score", ".3f"), ("correlation_difference", ".3f"),
-                           ("smallest_subgroup_ratio", ".2f")):  # fmt: skip
-            cells.append(shown(mean(mine, name), form))
-        cells.append(f"{100 * mean(mine, 'black_share'):.1f}")
+        cells += [shown(mean(mine, name) if variant not in REAL else math.nan, form) for name, form in (
+            ("discriminative_score", ".3f"), ("correlation_difference", ".3f"), ("smallest_subgroup_ratio", ".2f"))]
+        cells.append(f"{100 * mean(mine, 'group_share'):.1f}")
         cells += [shown(mean(mine, name), form) for name, form in (
             ("copies", ".0f"), ("memorisation", ".3f"), ("membership_auc", ".3f"))]  # fmt: skip
-        yield f"| {' | '.join(cells)} |"
+        yield f"| {' | '.join([*cells, str(len(mine))])} |"
 
 
 def gap_to_real(rows: Sequence[Row], mine: Sequence[Row], name: str) -> float:
@@ -64,17 +81,23 @@ def gap_to_real(rows: Sequence[Row], mine: Sequence[Row], name: str) -> float:
     return fmean(number(row, name) - real[row["split"]] for row in mine)
 
 
-def chosen(rows: Sequence[Row], kind: str, learner: str = "gb") -> Row:
+def lambda_of(row: Row) -> float | None:
+    """Return the lambda of a row's variant, or None where it is no Bt-GAN of a grid of lambdas."""
+    if row["variant"] == "bt-gan":
+        return 0.0
+    kind, _, lam = row["variant"].partition("-")
+    return float(lam) if kind == CONSTRAINT else None
+
+
+def chosen(rows: Sequence[Row], learner: str) -> Row:
     """Return the row of the lambda that biased rows alone choose, of one arm, split and seed."""
-    mine = {float(row["variant"].partition("-")[2]): row for row in rows if row["variant"].startswith(f"{kind}-")}
-    base = next(row for row in rows if row["variant"] == "bt-gan")
+    grid = {lam: row for row in rows if (lam := lambda_of(row)) is not None}
     candidates = [
         Candidate(lam, number(row, f"validation_auroc_{learner}"), number(row, f"train_information_{learner}"),
                   number(row, f"train_information_given_y_{learner}"))
-        for lam, row in {0.0: base, **mine}.items()
+        for lam, row in grid.items()
     ]  # fmt: skip
-    best = choose(candidates).lam
-    return mine[best] if best else base
+    return grid[choose(candidates).lam]
 
 
 @dataclass(frozen=True)
@@ -99,32 +122,48 @@ class Paired:
         return fmean(number(self.after[cell], area) - number(self.before[cell], area) for cell in cells)
 
 
-def paired(rows: Sequence[Row], kind: str, learner: str) -> Paired:
+def paired(rows: Sequence[Row], learner: str) -> Paired:
     """Return the pairs of an arm's rows."""
     before = {(row["split"], row["seed"]): row for row in rows if row["variant"] == "bt-gan"}
-    after = {cell: chosen([row for row in rows if (row["split"], row["seed"]) == cell], kind) for cell in before}
+    after = {cell: chosen([row for row in rows if (row["split"], row["seed"]) == cell], learner) for cell in before}
     return Paired(before, after, learner)
 
 
-def arms(rows: Sequence[Row], kind: str = "odds") -> Iterator[str]:
-    """Yield the table of planted biases: gaps, what is closed, at which utility."""
-    yield ("| arm | learner | biased real: gap | reweighed: gap | λ = 0: gap | chosen λ: gap | closed, % (95%) | "
+def arms(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield the table of biases: gaps, what is closed, at which utility."""
+    yield ("| arm | learner | real: gap | reweighed: gap | λ = 0: gap | chosen λ: gap | closed, % (95%) | "
            "AUROC at λ = 0 | change (95%) | λ chosen |")  # fmt: skip
     yield "|---|---|" + "---:|" * 8
-    for arm, learner in itertools.product(PLANTED, LEARNERS):
+    for arm, learner in itertools.product(BIASED, LEARNERS):
         own = [row for row in rows if row["arm"] == arm]
-        pairs = paired(own, kind, learner)
+        pairs = paired(own, learner)
         if not pairs.before:
             continue
         cells = list(pairs.before)
         closed, moved = over_splits(cells, pairs.closed), over_splits(cells, pairs.change)
-        gaps = [mean_of(own, name, f"tpr_gap_{learner}") for name in ("real", "reweighed")]
+        gaps = [mean_of(own, name, f"tpr_gap_{learner}") for name in REAL]
         gaps += [pairs.gap(cells, side) for side in (pairs.before, pairs.after)]
-        lams = sorted({row["variant"].partition("odds-")[2] or "0" for row in pairs.after.values()}, key=float)
+        picked = Counter(lambda_of(row) for row in pairs.after.values())
+        lams = ", ".join(f"{lam:g} ({count})" for lam, count in sorted(picked.items()))
         shares = f"{closed[0]:.0f} [{closed[1]:.0f}, {closed[2]:.0f}]"
         area = fmean(number(row, f"auroc_{learner}") for row in pairs.before.values())
         yield (f"| {arm} | {learner.upper()} | {' | '.join(f'{gap:.3f}' for gap in gaps)} | {shares} | {area:.3f} | "
-               f"{moved[0]:+.3f} [{moved[1]:+.3f}, {moved[2]:+.3f}] | {', '.join(lams)} |")  # fmt: skip
+               f"{moved[0]:+.3f} [{moved[1]:+.3f}, {moved[2]:+.3f}] | {lams} |")  # fmt: skip
+
+
+def lambdas(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield what each lambda does, and what the choice saw of it."""
+    yield ("| arm | λ | TPR gap, GB | TPR gap, LR | clean AUROC, GB | clean AUROC, LR | biased AUROC, GB | "
+           "biased AUROC, LR | I(Ŷ; S), GB | I(Ŷ; S), LR | n |")  # fmt: skip
+    yield "|---|---|" + "---:|" * 9
+    for arm in BIASED:
+        grid = {row["variant"]: lam for row in rows if row["arm"] == arm and (lam := lambda_of(row)) is not None}
+        for variant in sorted(grid, key=grid.__getitem__):
+            mine = [row for row in rows if (row["arm"], row["variant"]) == (arm, variant)]
+            cells = [f"{mean(mine, f'{name}_{learner}'):{form}}" for name, form in (
+                ("tpr_gap", ".3f"), ("auroc", ".3f"), ("validation_auroc", ".3f"), ("train_information", ".4f"))
+                for learner in LEARNERS]  # fmt: skip
+            yield f"| {arm} | {grid[variant]:g} | {' | '.join(cells)} | {len(mine)} |"
 
 
 def over_splits(
@@ -168,7 +207,9 @@ def shown(value: float, form: str) -> str:
     return "" if value != value else format(value, form)
 
 
-TABLES: dict[str, Callable[[Sequence[Row]], Iterator[str]]] = {"natural": natural, "arms": arms, "speed": speed}
+TABLES: dict[str, Callable[[Sequence[Row]], Iterator[str]]] = {
+    "natural": natural, "ablation": ablation, "arms": arms, "lambdas": lambdas, "speed": speed,
+}  # fmt: skip
 
 if __name__ == "__main__":
     for title in sys.argv[1:] or TABLES:

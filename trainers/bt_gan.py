@@ -37,7 +37,7 @@ from trainers.joint_shares import constrained_joint, joint_shares
 from trainers.mutual_information import conditional_mutual_information, mutual_information
 from trainers.seeding import part_seed, seeded
 
-VERSION = "bt-gan/5"
+VERSION = "bt-gan/6"
 CHUNK = 500
 """Steps between checkpoints; each chunk has a seed of its own, so a resumed training draws what a whole one would."""
 FEWEST_ROWS = 100
@@ -256,15 +256,17 @@ class _Training:
         self, network: Discriminator, optimiser: torch.optim.Optimizer, real: Tensor, made: Tensor, condition: Tensor,
         wrong: tuple[Tensor, Tensor] | None,
     ) -> Tensor:
-        """L_D = BCE(D(x, y), 1) + 1/2 BCE(D(G, y), 0) + 1/2 BCE(D(x, C(x)), 0); without the last, the second whole."""
+        """L_D = BCE(D(x, y), 1) + (1 - a) BCE(D(G, y), 0) + a BCE(D(x, C(x)), 0); a is ``alpha``, or 0."""
         parts = [real, made, *([wrong[0]] if wrong else [])]
         x = torch.cat(parts)
         given = torch.cat([condition, condition, *([wrong[1]] if wrong else [])])
         with torch.no_grad():
             told = self.classifier(x)
         true, *false = torch.split(network(x, given, told), [len(part) for part in parts])
-        share = 1.0 / len(false)
-        loss = functional.softplus(-true).mean() + share * sum(functional.softplus(one).mean() for one in false)
+        shares = (1 - self.settings.alpha, self.settings.alpha) if wrong else (1.0,)
+        loss = functional.softplus(-true).mean()
+        for share, one in zip(shares, false, strict=True):
+            loss = loss + share * functional.softplus(one).mean()
         _descend(loss, optimiser)
         return loss.detach()
 

@@ -25,6 +25,7 @@ class BtGanSettings:
         group_share: How far weighted sampling goes towards equal (y, s) groups, in [0, 1].
         rejection: Whether sampling ends with discriminator rejection (stage 3).
         pseudo: The share of a batch that the discriminator sees with the classifier's label (Triple-GAN); 0: none.
+        alpha: The weight of these in its loss; generated rows have 1 - alpha.
         classifier_every: The classifier learns on every so many steps of stage 1; 0: it stays as pre-trained.
         adversarial, generated: Weights of its loss from the discriminator and on generated rows, the latter from half
             of stage 1 on.
@@ -35,14 +36,15 @@ class BtGanSettings:
     attribute: str
     constraint: Constraint = "none"
     lam: float = 0.0
-    steps: int = 8000
-    stage2_steps: int = 2500
+    steps: int = 5000
+    stage2_steps: int = 1500
     window: int = 2000
     snapshot: int = 40
     k: float = 1.0
     group_share: float = 0.0
     rejection: bool = True
     pseudo: float = 0.25
+    alpha: float = 0.5
     classifier_every: int = 5
     adversarial: float = 0.01
     generated: float = 0.1
@@ -51,7 +53,7 @@ class BtGanSettings:
     noise: int = 100
     hidden: int = 128
     depth: int = 3
-    dropout: float = 0.1
+    dropout: float = 0.25
     tau: float = 0.2
     average: float = 0.999
     classifier_steps: int = 1500
@@ -74,7 +76,7 @@ class BtGanSettings:
         if not 0 < self.window <= self.steps or not 1 <= self.snapshot <= self.window:
             raise TrainerError(f"window is {self.window} and snapshot {self.snapshot} for {self.steps} steps; the "
                                "window is the last part of stage 1")
-        for name in ("group_share", "pseudo", "dropout"):
+        for name in ("group_share", "pseudo", "alpha", "dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainerError(f"{name} is {getattr(self, name)}, expected a share in [0, 1]")
         if self.batch < 2:
