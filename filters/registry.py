@@ -5,6 +5,7 @@ from __future__ import annotations
 from filters.base import Filter
 from filters.clip_alignment import ClipAlignment
 from filters.discriminator import DiscriminatorRejection, DiscriminatorScore
+from filters.distance_ratio import DistanceRatio
 from filters.edit_misplaced import EditMisplaced
 from filters.grey_scale import GreyScale
 from filters.group_judge import GroupJudge
@@ -33,7 +34,7 @@ PICTURE_FILTERS: dict[str, type[Filter]] = {
 """Of pictures, by their key in a recipe."""
 
 ROW_FILTERS: dict[str, type[Filter]] = {
-    kind.name: kind for kind in (ValidRow, DiscriminatorScore, DiscriminatorRejection, NearestRecord)
+    kind.name: kind for kind in (ValidRow, DiscriminatorScore, DiscriminatorRejection, NearestRecord, DistanceRatio)
 }
 """Of rows of health records, by their key in a recipe."""
 

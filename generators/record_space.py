@@ -18,6 +18,8 @@ from generators.table_encoding import Encoded, TableEncoding
 Points = NDArray[np.float32]
 BLOCK = 512
 """Rows that are compared at once."""
+NEIGHBOURS = 6
+"""Records that a distance ratio is taken over: the nearest one and the next five."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +51,49 @@ class RecordSpace:
         return len(blocks | set(self.encoding.numerics)) + 2
 
 
+def neighbours(points: Points, others: Points, columns: int, count: int = 1) -> NDArray[np.float32]:
+    """Return float32[n, k]: each point's distances to the nearest ``count`` of ``others`` (m >= 1), in [0, 1], sorted.
+
+    k is ``count``, or m where there are fewer.
+    """
+    return _nearest(points, others, columns, count, itself=False)
+
+
+def other_neighbours(points: Points, columns: int, count: int = 1) -> NDArray[np.float32]:
+    """Return float32[n, k] as ``neighbours``, to the nearest other ones of the points (n >= 2)."""
+    return _nearest(points, points, columns, min(count, len(points) - 1), itself=True)
+
+
+def _nearest(points: Points, others: Points, columns: int, count: int, *, itself: bool) -> NDArray[np.float32]:
+    count = min(count, len(others))
+    found = [np.zeros((0, count))]
+    for start in range(0, len(points), BLOCK):
+        distances = cdist(points[start : start + BLOCK], others, "cityblock")
+        if itself:
+            distances[np.arange(len(distances)), np.arange(start, start + len(distances))] = np.inf
+        found.append(np.sort(np.partition(distances, count - 1, axis=1)[:, :count], axis=1))
+    return (np.concatenate(found) / columns).astype(np.float32)
+
+
 def nearest(points: Points, others: Points, columns: int) -> NDArray[np.float32]:
     """Return float32[n]: each point's distance to the nearest of ``others`` (m >= 1), in [0, 1]."""
-    found = [cdist(points[start : start + BLOCK], others, "cityblock").min(1) for start in range(0, len(points), BLOCK)]
-    return (np.concatenate(found) / columns).astype(np.float32) if found else np.zeros(0, np.float32)
+    return neighbours(points, others, columns)[:, 0]
 
 
 def nearest_other(points: Points, columns: int) -> NDArray[np.float32]:
     """Return float32[n]: each point's distance to the nearest other one (n >= 2)."""
-    found = []
-    for start in range(0, len(points), BLOCK):
-        distances = cdist(points[start : start + BLOCK], points, "cityblock")
-        distances[np.arange(len(distances)), np.arange(start, start + len(distances))] = np.inf
-        found.append(distances.min(1))
-    return (np.concatenate(found) / columns).astype(np.float32)
+    return other_neighbours(points, columns)[:, 0]
+
+
+def distance_ratio(near: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return float32[n] in [0, 1]: how much nearer a point's nearest neighbour is than the next ones (NNDR).
+
+    ``near`` is float32[n, k] as ``neighbours`` gives it: the ratio is that of the first distance to the mean of the
+    others. Near 0 a point stands beside one single other, far from the rest; where k is 1, or many are at no distance,
+    no one stands out and the ratio is 1.
+    """
+    if near.shape[1] < 2:
+        return np.ones(len(near), np.float32)
+    others = near[:, 1:].mean(1)
+    ratio: NDArray[np.float32] = np.divide(near[:, 0], others, out=np.ones(len(near), np.float32), where=others > 0)
+    return ratio

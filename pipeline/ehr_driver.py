@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catalogs.errors import CatalogBusy
 from catalogs.identity import digest
 from filters.discriminator import RATIO
+from filters.distance_ratio import SCORE as DISTANCE_RATIO
 from filters.nearest_record import SCORE as NEAREST
 from filters.registry import FILTERS
-from generators.record_space import RecordSpace, nearest_other
+from generators.record_space import NEIGHBOURS, RecordSpace, distance_ratio, other_neighbours
 from pipeline.calibrating import CalibrationSets
 from pipeline.cohort_stage import CohortResult, cohort_stage
 from pipeline.curating import Curated, curation_stage
@@ -147,15 +149,17 @@ def _calibration_sets(recipe: EhrRecipe, cohort: CohortResult, fitted: FitResult
     rows, model = cohort.rows("train"), fitted.load()
     names = [cohort.schema.group_name(y, s)
              for y, s in zip(rows[cohort.schema.label], rows[cohort.attribute], strict=True)]  # fmt: skip
-    space = RecordSpace(model.encoding)
-    measured = {
-        RATIO: lambda: model.ratios(rows, np.random.default_rng(recipe.seed)),
-        NEAREST: lambda: nearest_other(space.points(rows), space.columns),
-    }
+    measured: dict[str, NDArray[np.float32]] = {}
+    if RATIO in asked:
+        measured[RATIO] = model.ratios(rows, np.random.default_rng(recipe.seed))
+    if asked & {NEAREST, DISTANCE_RATIO}:
+        space = RecordSpace(model.encoding)
+        near = other_neighbours(space.points(rows), space.columns, NEIGHBOURS)
+        measured |= {NEAREST: near[:, 0], DISTANCE_RATIO: distance_ratio(near)}
     found: dict[str, dict[str, list[float | None]]] = {}
     for score in sorted(asked):
         by_group: dict[str, list[float | None]] = {}
-        for name, value in zip(names, measured[score](), strict=True):
+        for name, value in zip(names, measured[score], strict=True):
             by_group.setdefault(name, []).append(float(value))
         found[score] = by_group
     known = digest([fitted.fingerprint, cohort.train_sha256])

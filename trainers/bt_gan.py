@@ -256,17 +256,14 @@ class _Training:
         self, network: Discriminator, optimiser: torch.optim.Optimizer, real: Tensor, made: Tensor, condition: Tensor,
         wrong: tuple[Tensor, Tensor] | None,
     ) -> Tensor:
-        """L_D = BCE(D(x, y), 1) + (1 - a) BCE(D(G, y), 0) + a BCE(D(x, C(x)), 0); a is ``alpha``, or 0."""
+        """Train a discriminator once; return its loss."""
         parts = [real, made, *([wrong[0]] if wrong else [])]
         x = torch.cat(parts)
         given = torch.cat([condition, condition, *([wrong[1]] if wrong else [])])
         with torch.no_grad():
             told = self.classifier(x)
-        true, *false = torch.split(network(x, given, told), [len(part) for part in parts])
-        shares = (1 - self.settings.alpha, self.settings.alpha) if wrong else (1.0,)
-        loss = functional.softplus(-true).mean()
-        for share, one in zip(shares, false, strict=True):
-            loss = loss + share * functional.softplus(one).mean()
+        logits = torch.split(network(x, given, told), [len(part) for part in parts])
+        loss = discriminator_loss(*logits, alpha=self.settings.alpha)
         _descend(loss, optimiser)
         return loss.detach()
 
@@ -419,6 +416,14 @@ class _Training:
         self.weights = more["weights"].to(self.device) if "weights" in more else None
         self.log = [Losses(*row) for row in history]
         self.classifier.eval()
+
+
+def discriminator_loss(real: Tensor, made: Tensor, wrong: Tensor | None = None, *, alpha: float = 0.5) -> Tensor:
+    """L_D = BCE(D(x, y), 1) + (1 - a) BCE(D(G, y), 0) + a BCE(D(x, C(x)), 0) of logits; without the last, a = 0."""
+    loss = functional.softplus(-real).mean()
+    if wrong is None:
+        return loss + functional.softplus(made).mean()
+    return loss + (1 - alpha) * functional.softplus(made).mean() + alpha * functional.softplus(wrong).mean()
 
 
 def _frozen(network: Network) -> Network:

@@ -44,7 +44,7 @@ class BtGanSettings:
     group_share: float = 0.0
     rejection: bool = True
     pseudo: float = 0.25
-    alpha: float = 0.5
+    alpha: float = 0.25
     classifier_every: int = 5
     adversarial: float = 0.01
     generated: float = 0.1

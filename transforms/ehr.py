@@ -23,10 +23,11 @@ from catalogs.cohorts.schema import Schema
 from catalogs.identity import canonical_json, digest
 from catalogs.manifest import ManifestError
 from filters.discriminator import ACCEPTANCE, RATIO
+from filters.distance_ratio import SCORE as DISTANCE_RATIO
 from filters.nearest_record import SCORE as NEAREST
 from filters.valid_row import SCORE as VIOLATIONS
 from generators.ehr import BtGan, row_seeds
-from generators.record_space import RecordSpace, nearest
+from generators.record_space import NEIGHBOURS, RecordSpace, distance_ratio, neighbours
 from transforms import commit, storage
 from transforms.curate import TWIN
 from transforms.model_stage import LazyModels, StageHandler, use_threads
@@ -35,7 +36,7 @@ from transforms.shards import ShardSample, sha256, write_shard
 from transforms.specs import HasHints
 from transforms.task import ShardTask, TaskRecord
 
-SAMPLE_VERSION, ROW_SCORE_VERSION, ROW_CURATE_VERSION = "sample-rows/1", "score-rows/1", "curate-rows/1"
+SAMPLE_VERSION, ROW_SCORE_VERSION, ROW_CURATE_VERSION = "sample-rows/1", "score-rows/2", "curate-rows/1"
 ID = "sample_id"
 
 
@@ -141,9 +142,12 @@ def score_task(made: TaskRecord, lazy: LazyRowScorer) -> TaskRecord:
         schema = lazy.model.encoding.schema
         rows = frame_of(table, schema)
         counts, first = violations(schema, rows)
-        distances = nearest(lazy.space.points(rows), lazy.train, lazy.space.columns)
+        near = neighbours(lazy.space.points(rows), lazy.train, lazy.space.columns, NEIGHBOURS)
         rejection = lazy.model.rejection
-        columns: dict[str, Sequence[float]] = {VIOLATIONS: counts, RATIO: ratios.tolist(), NEAREST: distances.tolist()}
+        columns: dict[str, Sequence[float]] = {
+            VIOLATIONS: counts, RATIO: ratios.tolist(), NEAREST: near[:, 0].tolist(),
+            DISTANCE_RATIO: distance_ratio(near).tolist(),
+        }  # fmt: skip
         if rejection:
             columns[ACCEPTANCE] = rejection.acceptance(ratios).tolist()
         scores = [

@@ -14,7 +14,7 @@ import torch
 from catalogs.cohorts.schema import Column, Schema
 from generators.bt_gan_networks import Discriminator, PooledDropout
 from generators.ehr import BtGan
-from trainers.bt_gan import CHUNK, fit
+from trainers.bt_gan import CHUNK, discriminator_loss, fit
 from trainers.bt_gan_settings import BtGanSettings
 from trainers.density_ratio import RatioRecord, balance_groups, sampling_scores
 from trainers.errors import TrainerError
@@ -91,6 +91,19 @@ def test_a_loss_that_is_not_finite_stops_the_training(monkeypatch: pytest.Monkey
     monkeypatch.setattr(Discriminator, "forward", lambda *given: plain(*given) * float("nan"))
     with pytest.raises(TrainerError, match=r"not finite between steps 0 and 500.*learning_rate \(it is 0.001\)"):
         fit(SCHEMA, people(), QUICK)
+
+
+def test_the_discriminators_loss_weighs_pseudo_labels_by_alpha() -> None:
+    real, made, wrong = torch.tensor([0.0, 2.0]), torch.tensor([1.0]), torch.tensor([-3.0, 0.5, 0.0])
+
+    def cross_entropy(logits: torch.Tensor, target: float) -> float:
+        return float(torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target)))
+
+    true, generated, pseudo = cross_entropy(real, 1), cross_entropy(made, 0), cross_entropy(wrong, 0)
+    assert float(discriminator_loss(real, made, wrong)) == pytest.approx(true + 0.5 * generated + 0.5 * pseudo)
+    assert float(discriminator_loss(real, made, wrong, alpha=0.25)) == pytest.approx(
+        true + 0.75 * generated + 0.25 * pseudo)  # fmt: skip
+    assert float(discriminator_loss(real, made, alpha=0.25)) == pytest.approx(true + generated)
 
 
 def test_too_few_rows_are_refused() -> None:
