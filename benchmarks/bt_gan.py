@@ -47,7 +47,7 @@ from trainers.bt_gan_settings import BtGanSettings
 from trainers.cohort_learners import LEARNERS, labels, predict, reweighing, train
 from trainers.fairness import at_rate
 from trainers.fidelity import column_distances, correlation_difference, discriminative, subgroups
-from trainers.lambda_choice import hold_out, informations
+from trainers.lambda_choice import auroc_within, hold_out, informations
 from trainers.privacy import privacy
 from trainers.seeding import part_seed
 
@@ -181,7 +181,8 @@ def measured(
 ) -> dict[str, float]:
     """Return what a table of rows is worth: every number of docs/bt-gan.md.
 
-    ``validation`` are rows that no generator saw, biased ones, where the arm holds any out.
+    ``validation`` are rows that no generator saw, biased ones, where the arm holds any out. With ``synthetic`` they are
+    told from real rows and attacked too.
     """
     schema, test, attribute = checked.schema, checked.test, arm.attribute
     columns, y = visible_columns(schema, attribute), labels(schema, test)
@@ -227,7 +228,9 @@ def train_side(
         if rows is None:
             continue
         scores = predict(model, schema, rows, columns)
-        found[f"{name}_auroc_{short}"] = float(roc_auc_score(labels(schema, rows), scores))
+        y = labels(schema, rows)
+        found[f"{name}_auroc_{short}"] = float(roc_auc_score(y, scores))
+        found[f"{name}_auroc_within_{short}"] = auroc_within(y, scores, rows[attribute].to_numpy(object))
         plain, given = informations(model, schema, columns, attribute, rows)
         found |= {f"{name}_information_{short}": plain, f"{name}_information_given_y_{short}": given}
     return found
@@ -279,7 +282,8 @@ def main(
                 weights = None
                 if variant == "reweighed":
                     weights = reweighing(labels(given.schema, rows), rows[ARMS[arm].attribute].to_numpy(object))
-                found = measured(ARMS[arm], given, rows, weights, validation, variant not in ("real", "reweighed"))
+                synthetic = arm == "natural" and variant not in ("real", "reweighed")
+                found = measured(ARMS[arm], given, rows, weights, validation, synthetic)
                 write_rows(path, [{**key, "threads": threads, **took, **found}], KEY, _text)
                 shown = ", ".join(f"{name} {found[name]:.3f}" for name in (
                     "auroc_gb", "auroc_lr", "tpr_gap_gb", "tpr_gap_lr", "correlation_difference"))  # fmt: skip

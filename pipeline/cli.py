@@ -315,6 +315,7 @@ def calibrate_pruning_command(
 def choose_lambda_command(
     recipe: RecipeName,
     lams: Annotated[str, typer.Option(help="Weights to try; 0 always is.")] = "1,3,10",
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each; a single one's AUROC moves by 0.01.")] = 1,
     given_y: Annotated[bool, typer.Option("--given-y", help="Minimise I(Yhat; S | Y): trust the labels.")] = False,
     loss: Annotated[float, typer.Option(min=0.0, help="AUROC that may be lost against lambda 0.")] = 0.02,
     sets: Sets = None,
@@ -323,7 +324,9 @@ def choose_lambda_command(
 ) -> None:
     """Choose the weight of a Bt-GAN's information constraint from biased training rows alone; trains one for each.
 
-    Example: fairshards choose-lambda btgan_support2 --lams 1,3,10
+    A stopped choice goes on, and one with more weights or seeds trains only what is new (OUTPUT/NAME.choose-lambda).
+
+    Example: fairshards choose-lambda btgan_support2 --lams 1,3,10 --seeds 3
     """
     with expected_errors(debug):
         from pipeline.lambda_table import choose_lambda, print_choice
@@ -332,7 +335,7 @@ def choose_lambda_command(
         if not isinstance(chosen, EhrRecipe):
             raise RecipeError(f"recipe {recipe} is of pictures; lambda belongs to recipes of kind ehr")
         weights = [float(part) for part in lams.split(",") if part]
-        found, best = choose_lambda(chosen, weights, given_y, loss, Reporter(quiet=quiet))
+        found, best = choose_lambda(chosen, weights, given_y, loss, Reporter(quiet=quiet), seeds)
         print_choice(found, best, Console(), loss)
 
 

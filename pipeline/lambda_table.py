@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 from rich import box
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from catalogs.cohorts.schema import Schema
+from catalogs.identity import TASK_DIGITS, digest
 from generators.ehr import BtGan
 from pipeline.cohort_stage import read_and_check
 from pipeline.ehr_recipe import EhrRecipe
@@ -19,15 +21,16 @@ from pipeline.progress import Reporter
 from pipeline.recipe import RecipeError
 from trainers.bt_gan import fit
 from trainers.bt_gan_settings import BtGanSettings
-from trainers.lambda_choice import LOSS, Candidate, choose, hold_out, measure
+from trainers.lambda_choice import LOSS, Candidate, averaged, choose, hold_out, measure
 
 
 def choose_lambda(
-    recipe: EhrRecipe, lams: Sequence[float], given_y: bool, loss: float, report: Reporter
+    recipe: EhrRecipe, lams: Sequence[float], given_y: bool, loss: float, report: Reporter, seeds: int = 1
 ) -> tuple[list[Candidate], Candidate]:
-    """Return what was measured of every lambda, and the one to take.
+    """Return what was measured of every lambda, and the one to take; means over ``seeds`` trainings of each.
 
-    A fifth of the training rows is held out of every generator; test rows aren't looked at.
+    A fifth of the training rows is held out of every generator; test rows aren't looked at. Trainings go on from
+    checkpoints beside the run's folder (``checkpoints``), and a finished one is not done again.
 
     Raises:
         RecipeError: the recipe has no constraint to weigh.
@@ -40,15 +43,26 @@ def choose_lambda(
     train, held_out = hold_out(checked.train, recipe.seed)
     columns, found = visible_columns(schema, attribute), []
     for lam in sorted({0.0, *lams}):
-        synthetic = _fitted(schema, train, at(settings, lam), report).sample(len(train), recipe.seed)
-        found.append(measure(lam, "gradient boosting", schema, columns, attribute, synthetic, held_out, checked.train))
+        own = []
+        for seed in range(settings.seed, settings.seed + seeds):
+            model = _fitted(schema, train, replace(at(settings, lam), seed=seed), checkpoints(recipe), report)
+            synthetic = model.sample(len(train), seed)
+            own.append(measure(lam, "gradient boosting", schema, columns, attribute, synthetic, held_out,
+                               checked.train))  # fmt: skip
+        found.append(averaged(own))
     return found, choose(found, given_y, loss)
 
 
-def _fitted(schema: Schema, rows: pd.DataFrame, settings: BtGanSettings, report: Reporter) -> BtGan:
-    done = [0]
-    with report.watch(f"lambda {settings.lam:g}", settings.steps + settings.stage2_steps, lambda: done[0]):
-        return fit(schema, rows, settings, None, lambda step: done.__setitem__(0, step)).model
+def checkpoints(recipe: EhrRecipe) -> Path:
+    """Return the folder of the trainings that a choice is made between."""
+    return Path(recipe.output) / f"{recipe.name}.choose-lambda"
+
+
+def _fitted(schema: Schema, rows: pd.DataFrame, settings: BtGanSettings, folder: Path, report: Reporter) -> BtGan:
+    done, file = [0], folder / f"{digest(settings.identity)[:TASK_DIGITS]}.safetensors"
+    title = f"lambda {settings.lam:g}, seed {settings.seed}"
+    with report.watch(title, settings.steps + settings.stage2_steps, lambda: done[0]):
+        return fit(schema, rows, settings, file, lambda step: done.__setitem__(0, step)).model
 
 
 def at(settings: BtGanSettings, lam: float) -> BtGanSettings:
@@ -60,7 +74,7 @@ def print_choice(found: Sequence[Candidate], chosen: Candidate, console: Console
     """Print the table and how to take the choice."""
     table = Table(title="a learner trained on each generator's rows, on real rows as they are labelled",
                   box=box.SIMPLE_HEAD, title_justify="left")  # fmt: skip
-    for name in ("lambda", "AUROC, held out", "I(Yhat; S), nats", "I(Yhat; S | Y), nats", ""):
+    for name in ("lambda", "AUROC within groups, held out", "I(Yhat; S), nats", "I(Yhat; S | Y), nats", ""):
         table.add_column(name, justify="right")
     base = next(one for one in found if one.lam == 0)
     for one in found:

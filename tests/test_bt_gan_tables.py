@@ -18,7 +18,7 @@ def row(
     variant: str, gap: float = 0.4, biased: float = 0.8, told: float = 0.02, split: int = 0, seed: int = 0,
     clean: float = 0.78,
 ) -> dict[str, str]:
-    values = {"tpr_gap_gb": gap, "validation_auroc_gb": biased, "train_information_gb": told,
+    values = {"tpr_gap_gb": gap, "validation_auroc_within_gb": biased, "train_information_gb": told,
               "train_information_given_y_gb": told, "auroc_gb": clean}  # fmt: skip
     return {"arm": "labels", "variant": variant, "split": str(split), "seed": str(seed),
             **{name: str(value) for name, value in values.items()}}  # fmt: skip
@@ -52,13 +52,19 @@ def test_lambda_is_chosen_by_biased_rows_alone() -> None:
     """Lambda 30 would be best on clean rows and loses too much on biased ones; of the others 10 tells least."""
     grid = [row("bt-gan", 0.4, 0.80, 0.020), row("parity-3", 0.0, 0.79, 0.010), row("parity-10", 0.3, 0.781, 0.005),
             row("parity-30", 0.0, 0.77, 0.001)]  # fmt: skip
-    assert chosen(grid, "gb")["variant"] == "parity-10"
-    other = row("odds-10", told=0.0)
-    assert chosen([*grid, other], "gb")["variant"] == "parity-10"
+    assert chosen(grid, "gb") == 10
+    assert chosen([*grid, row("odds-10", told=0.0)], "gb") == 10
 
 
 def test_lambda_0_stays_where_the_constraint_costs_too_much() -> None:
-    assert chosen([row("bt-gan"), row("parity-3", biased=0.7, told=0.0)], "gb")["variant"] == "bt-gan"
+    assert chosen([row("bt-gan"), row("parity-3", biased=0.7, told=0.0)], "gb") == 0
+
+
+def test_the_choice_is_over_the_means_of_seeds_that_all_have_the_lambda() -> None:
+    base = [row("bt-gan", seed=seed, biased=0.8) for seed in range(2)]
+    both = [row("parity-3", seed=0, biased=0.77, told=0.01), row("parity-3", seed=1, biased=0.80, told=0.01)]
+    assert chosen([*base, *both], "gb") == 3  # 0.785 in the mean
+    assert chosen([*base, row("parity-10", seed=0, told=0.0)], "gb") == 0
 
 
 def test_a_pair_is_of_one_split_and_seed() -> None:

@@ -1,9 +1,11 @@
 """Which lambda to take, from biased rows alone: the least information at hardly less utility. No clean label is used.
 
-Utility is the AUROC, on held-out rows with the labels as they are, of a learner trained on each generator's rows; it
-may be at most ``loss`` below that of lambda = 0. Information is I(Yhat; S) or I(Yhat; S | Y) of that learner on real
-rows. Where labels themselves are suspect the former is the one to ask: given a corrupted Y, a fair prediction does
-depend on S.
+Utility is the AUROC within groups of S, on held-out rows with the labels as they are, of a learner trained on each
+generator's rows; it may be at most ``loss`` below that of lambda = 0. Within groups, because a biased label rewards who
+tells the groups apart: over all rows the constraint would be charged for the very bias that it undoes.
+
+Information is I(Yhat; S) or I(Yhat; S | Y) of that learner on real rows. Where labels themselves are suspect the former
+is the one to ask: given a corrupted Y, a fair prediction does depend on S.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ LOSS, HELD_OUT = 0.02, 0.2
 
 @dataclass(frozen=True)
 class Candidate:
-    """What was measured of a lambda: ``auroc`` on held-out rows, informations in nats on real rows, groups apart."""
+    """What was measured of a lambda: ``auroc`` within groups on held-out rows, informations in nats on real rows."""
 
     lam: float
     auroc: float
@@ -47,8 +49,32 @@ def measure(
         real: Rows for the informations; those that it saw are of use too, since the learner saw none.
     """
     model = train(learner, schema, synthetic, columns)
-    area = float(roc_auc_score(labels(schema, held_out), predict(model, schema, held_out, columns)))
+    scores = predict(model, schema, held_out, columns)
+    area = auroc_within(labels(schema, held_out), scores, held_out[attribute].to_numpy(object))
     return Candidate(lam, area, *informations(model, schema, columns, attribute, real))
+
+
+def auroc_within(y: NDArray[np.int64], scores: NDArray[np.float64], s: NDArray[Any]) -> float:
+    """Return the share of (y = 1, y = 0) pairs of one group that the scores order right; ties count half.
+
+    NaN where no group has both labels. All arrays have n rows; ``s`` are groups' names or numbers.
+    """
+    right, pairs = 0.0, 0
+    for group in np.unique(s):
+        rows = s == group
+        some = int(y[rows].sum()) * int((1 - y[rows]).sum())
+        if some:
+            right += some * float(roc_auc_score(y[rows], scores[rows]))
+            pairs += some
+    return right / pairs if pairs else float("nan")
+
+
+def averaged(candidates: Sequence[Candidate]) -> Candidate:
+    """Return the mean of one lambda's candidates, of several seeds."""
+    def mean(name: str) -> float:
+        return float(np.mean([getattr(one, name) for one in candidates]))
+
+    return Candidate(candidates[0].lam, mean("auroc"), mean("information"), mean("information_given_y"))
 
 
 def hold_out(rows: pd.DataFrame, seed: int | Sequence[int]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -25,7 +25,8 @@ def test_the_registry_holds_every_filter_under_its_name() -> None:
     known = {"clip_alignment", "group_judge", "variance", "grey_scale", "spurious_absence", "shortcut_left",
              "edit_misplaced", "near_duplicates", "silhouette"}  # fmt: skip
     assert set(PICTURE_FILTERS) == known
-    assert set(ROW_FILTERS) == {"valid_row", "discriminator_score", "discriminator_rejection", "nearest_record"}
+    assert set(ROW_FILTERS) == {"valid_row", "discriminator_score", "discriminator_rejection", "nearest_record",
+                                "distance_ratio"}  # fmt: skip
     assert set(FILTERS) == {*PICTURE_FILTERS, *ROW_FILTERS}
     assert all(kind.name == name and kind.scores and kind.version for name, kind in FILTERS.items())
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from filters.discriminator import DiscriminatorRejection, DiscriminatorScore, draw_of
+from filters.distance_ratio import DistanceRatio
 from filters.nearest_record import NearestRecord
 from filters.valid_row import ValidRow
 
@@ -37,7 +38,7 @@ def test_scores_are_compared_to_four_decimals() -> None:
     assert judge.decide({"nearest_record": 0.09994}, {}, ROW) == (False, "too near a patient")
 
 
-@pytest.mark.parametrize("kind", [NearestRecord, DiscriminatorScore])
+@pytest.mark.parametrize("kind", [NearestRecord, DistanceRatio, DiscriminatorScore])
 def test_the_fixed_limit_and_the_groups_own_hold_both(kind: Any) -> None:
     score = kind.scores[0]
     judge = kind(min=0.3, limits={score: {"yes|x": 0.5, "*": 0.1}})
@@ -47,14 +48,14 @@ def test_the_fixed_limit_and_the_groups_own_hold_both(kind: Any) -> None:
     assert {value: judge.decide({score: value}, {}, other) is True for value in (0.2, 0.4)} == {0.2: False, 0.4: True}
 
 
-@pytest.mark.parametrize("kind", [NearestRecord, DiscriminatorScore, DiscriminatorRejection, ValidRow])
+@pytest.mark.parametrize("kind", [NearestRecord, DistanceRatio, DiscriminatorScore, DiscriminatorRejection, ValidRow])
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
 def test_what_has_no_score_is_not_kept(kind: Any, value: float | None) -> None:
-    judge = kind(min=0.0) if kind in (NearestRecord, DiscriminatorScore) else kind()
+    judge = kind(min=0.0) if kind in (NearestRecord, DistanceRatio, DiscriminatorScore) else kind()
     assert judge.decide({kind.scores[0]: value}, {}, ROW) == (False, f"{kind.name}: not scored")
 
 
-@pytest.mark.parametrize("kind", [NearestRecord, DiscriminatorScore])
+@pytest.mark.parametrize("kind", [NearestRecord, DistanceRatio, DiscriminatorScore])
 @pytest.mark.parametrize("retain", [0.8, 1.0])
 def test_a_measured_limit_keeps_its_share_of_each_group_of_real_rows(kind: Any, retain: float) -> None:
     judge = kind(retain=retain)

@@ -9,6 +9,7 @@ import pytest
 from catalogs.identity import digest
 from filters.base import Verdict
 from filters.discriminator import DiscriminatorRejection, DiscriminatorScore, draw_of
+from filters.distance_ratio import DistanceRatio
 from filters.nearest_record import NearestRecord
 from filters.valid_row import ValidRow
 
@@ -37,8 +38,9 @@ def test_rejection_keeps_each_row_with_its_probability_for_ever() -> None:
 @pytest.mark.parametrize(
     ("kind", "score", "reason"),
     [(DiscriminatorScore, "log_density_ratio", "unlike real rows"),
-     (NearestRecord, "nearest_record", "too near a patient")],
-)
+     (NearestRecord, "nearest_record", "too near a patient"),
+     (DistanceRatio, "distance_ratio", "shadows a patient")],
+)  # fmt: skip
 def test_limits_are_fixed_or_measured_by_group(kind: Any, score: str, reason: str) -> None:
     fixed = kind(min=0.5)
     assert fixed.decide({score: 0.5}, {}, ROW) is True and fixed.decide({score: 0.49}, {}, ROW) == (False, reason)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from generators import record_space
-from generators.record_space import RecordSpace, nearest, nearest_other
+from generators.record_space import RecordSpace, distance_ratio, nearest, nearest_other, neighbours, other_neighbours
 from generators.table_encoding import TableEncoding
 from tests.generators.test_table_encoding import SCHEMA, rows
 
@@ -107,3 +107,36 @@ def test_nearest_other_leaves_out_the_row_itself_and_not_its_twin(space: RecordS
     assert nearest_other(space.points(apart), space.columns) == pytest.approx([1 / 5, 1 / 5])
     twins = pd.concat([known.head(1)] * 2)
     assert nearest_other(space.points(twins), space.columns).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("block", [1, 3, 512])
+def test_neighbours_are_the_smallest_distances_in_order(
+    block: int, space: RecordSpace, known: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_space, "BLOCK", block)
+    points, others = space.points(known.head(7)), space.points(known.iloc[7:20])
+    brute = np.sort(np.abs(points[:, None] - others[None]).sum(-1) / space.columns, axis=1)
+    assert neighbours(points, others, space.columns, 4) == pytest.approx(brute[:, :4], abs=1e-6)
+    assert neighbours(points, others, space.columns, 99).shape == (7, 13)
+    assert neighbours(points[:0], others, space.columns, 4).shape == (0, 4)
+    among = np.abs(points[:, None] - points[None]).sum(-1) / space.columns
+    np.fill_diagonal(among, np.inf)
+    assert other_neighbours(points, space.columns, 99) == pytest.approx(np.sort(among, axis=1)[:, :6], abs=1e-6)
+
+
+def test_a_row_beside_one_patient_and_far_from_all_others_has_a_small_ratio() -> None:
+    near = np.array([[0.01, 0.5, 0.5], [0.2, 0.2, 0.2], [0.0, 0.1, 0.3], [0.0, 0.0, 0.0]], np.float32)
+    assert distance_ratio(near) == pytest.approx([0.02, 1.0, 0.0, 1.0])
+    assert distance_ratio(near[:, :1]).tolist() == [1.0] * 4  # with a single patient there is no telling
+    assert distance_ratio(near[:0]).shape == (0,)
+
+
+def test_shadows_of_training_rows_are_told_from_rows_of_their_kind(space: RecordSpace) -> None:
+    """Points that lie a little beside a training point have lower ratios than new ones of the same distribution."""
+    draw = np.random.default_rng(0)
+    train, fresh = draw.random((300, 8)).astype(np.float32), draw.random((300, 8)).astype(np.float32)
+    shadows = train + 0.02 * draw.standard_normal(train.shape).astype(np.float32)
+    limit = np.quantile(distance_ratio(other_neighbours(train, 8, 6)), 0.05)
+    kept = {name: (distance_ratio(neighbours(points, train, 8, 6)) >= limit).mean()
+            for name, points in (("fresh", fresh), ("shadows", shadows))}  # fmt: skip
+    assert kept["fresh"] > 0.9 and kept["shadows"] < 0.05

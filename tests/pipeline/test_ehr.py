@@ -94,7 +94,8 @@ def write_recipe(folder: Path, **more: Any) -> Path:
         "cohort": {"reader": "parquet", "path": str(folder / "tiny.parquet"), "attribute": "sex"},
         "model": {"constraint": "odds", "lam": 1.0, "settings": SMALL},
         "quota": {"rows": 101, "shard_size": 20, "curated_shard_size": 60},
-        "filters": {"valid_row": {}, "discriminator_score": {"retain": 1.0}, "nearest_record": {"min": 0.0001}},
+        "filters": {"valid_row": {}, "discriminator_score": {"retain": 1.0}, "nearest_record": {"min": 0.0001},
+                    "distance_ratio": {"retain": 1.0}},
         "webdataset": True, "evaluation": {"bootstrap": 5, "fewest": 3}, "runner": {"threads": 1}, **more,
     }  # fmt: skip
     path = folder / "tiny.yaml"
