@@ -1,6 +1,6 @@
 """The tables of docs/bt-gan.md, from the CSV that ``benchmarks/bt_gan.py`` wrote.
 
-    python -m benchmarks.bt_gan_tables [natural|ablation|arms|lambdas|speed]
+    python -m benchmarks.bt_gan_tables [natural|ablation|arms|lambdas|tuning]
 
 Means are over splits and seeds. An interval resamples whole splits, seeds and all: rows of one split share its people.
 Lambda is chosen for each split by ``trainers.lambda_choice``, from means over seeds of columns on biased rows alone.
@@ -17,8 +17,9 @@ from statistics import fmean
 
 import numpy as np
 
-from benchmarks.bt_gan import ARMS, RESULTS
+from benchmarks.bt_gan import ARMS, BT_GAN, RESULTS, TUNING
 from benchmarks.csv_rows import read_rows
+from trainers.bt_gan_settings import BtGanSettings
 from trainers.lambda_choice import Candidate, choose
 
 REAL = ("real", "reweighed")
@@ -121,7 +122,7 @@ class Paired:
 
     def closed(self, cells: Sequence[Cell]) -> float:
         """Return the share of the gap that is closed, in percent; what turns it round counts as a gap again."""
-        return 100 * (1 - abs(self.gap(cells, self.after)) / self.gap(cells, self.before))
+        return 100 * (1 - abs(self.gap(cells, self.after)) / abs(self.gap(cells, self.before)))
 
     def change(self, cells: Sequence[Cell]) -> float:
         """Return the mean change of AUROC on clean test rows."""
@@ -191,15 +192,20 @@ def over_splits(
     return measure(cells), float(low), float(high)
 
 
-def speed(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield training and sampling speeds."""
-    yield "| generator | seconds to fit | rows drawn a second |"
-    yield "|---|---:|---:|"
-    own = [row for row in rows if row["arm"] == "natural" and row.get("fit_seconds")]
-    for variant in dict.fromkeys(row["variant"] for row in own):
-        mine = [row for row in own if row["variant"] == variant]
-        seconds, drawn = mean(mine, "fit_seconds"), mean(mine, "sample_rows_per_s")
-        yield f"| {NAMES.get(variant, variant)} | {seconds:.0f} | {drawn:,.0f} |"
+def tuning(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield what settings were chosen by, of the tuning CSV: variants that both splits' first seed has."""
+    yield "| α | dropout | steps | AUROC, GB | AUROC, LR | discriminative | correlations | memorisation | membership |"
+    yield "|---:|---:|---:|" + "---:|" * 6
+    for variant, changed in BT_GAN.items():
+        mine = [row for row in rows if row["variant"] == variant and row["seed"] == "0"]
+        if {row["split"] for row in mine} != {"0", "1"}:
+            continue
+        settings = BtGanSettings("race", **changed)
+        cells = [f"{settings.alpha:g}", f"{settings.dropout:g}", f"{settings.steps:,} + {settings.stage2_steps:,}"]
+        cells += [f"{mean(mine, name):.3f}" for name in (
+            "auroc_gb", "auroc_lr", "discriminative_score", "correlation_difference", "memorisation",
+            "membership_auc")]  # fmt: skip
+        yield f"| {' | '.join(cells)} |"
 
 
 def mean(rows: Sequence[Row], name: str) -> float:
@@ -219,9 +225,15 @@ def shown(value: float, form: str) -> str:
 
 
 TABLES: dict[str, Callable[[Sequence[Row]], Iterator[str]]] = {
-    "natural": natural, "ablation": ablation, "arms": arms, "lambdas": lambdas, "speed": speed,
+    "natural": natural, "ablation": ablation, "arms": arms, "lambdas": lambdas, "tuning": tuning,
 }  # fmt: skip
+
+
+def table(title: str) -> str:
+    """Return a table of docs/bt-gan.md, from the CSV in docs/results."""
+    return "\n".join(TABLES[title](read_rows(TUNING if title == "tuning" else RESULTS)))
+
 
 if __name__ == "__main__":
     for title in sys.argv[1:] or TABLES:
-        print(f"\n{title}\n\n" + "\n".join(TABLES[title](read_rows(RESULTS))))
+        print(f"\n{title}\n\n{table(title)}")
