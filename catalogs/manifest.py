@@ -99,12 +99,15 @@ def encode(
     return sink.getvalue(), sealed
 
 
-def write_local(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` so that a reader sees all of it or nothing (temporary name, fsync, rename)."""
+def write_local(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write ``data`` to ``path`` so that a reader sees all of it or nothing (temporary name, fsync, rename).
+
+    The file has the permissions ``mode``, less the umask, from its first byte on.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

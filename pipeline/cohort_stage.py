@@ -6,7 +6,6 @@ counts, reasons and the schema; never a patient's value.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +32,7 @@ from transforms.ehr import read_frame
 from transforms.shards import sha256
 
 VERSION = "cohort/1"
+OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,7 @@ def cohort_stage(recipe: EhrRecipe, folder: RunFolder, report: Reporter) -> Coho
     files = {name: folder.root / "cohort" / f"{name}-{sums[name][:TASK_DIGITS]}.parquet" for name in parts}
     for name, file in files.items():
         if not file.is_file():
-            write_local(file, data[name])
-            os.chmod(file, 0o600)
+            write_local(file, data[name], OWNER_ONLY)
     name, content = _commit(recipe, folder, checked, classes, values, sums)
     result = CohortResult(schema, source.attribute, files["train"], files["test"], sums["train"], {name: content},
                           classes, values, counts, len(checked.rejects))  # fmt: skip

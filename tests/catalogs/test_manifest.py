@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -148,3 +149,19 @@ def test_a_local_write_leaves_no_temporary_file(tmp_path: Path) -> None:
     write_local(tmp_path / "new" / "m.parquet", b"x")
     write_local(tmp_path / "new" / "m.parquet", b"y")
     assert [(file.name, file.read_bytes()) for file in (tmp_path / "new").iterdir()] == [("m.parquet", b"y")]
+
+
+def test_a_private_file_is_private_from_its_first_byte_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed between writing and renaming leaves nothing that others can read."""
+    modes: list[int] = []
+    plain = os.replace
+
+    def spied(one: Path, other: Path) -> None:
+        modes.append(one.stat().st_mode & 0o777)
+        plain(one, other)
+
+    monkeypatch.setattr(os, "replace", spied)
+    write_local(tmp_path / "rows.parquet", b"patients", 0o600)
+    assert modes == [0o600] == [(tmp_path / "rows.parquet").stat().st_mode & 0o777]
+    write_local(tmp_path / "manifest.parquet", b"counts")
+    assert (tmp_path / "manifest.parquet").stat().st_mode & 0o600 == 0o600
