@@ -181,15 +181,22 @@ class PooledDropout(nn.Module):
 
 
 class Classifier(nn.Module):
-    """C(x): the logit of y = 1. It doesn't see s, so its answers depend on s through other columns alone."""
+    """C(x): the logit of y = 1. It doesn't see s, so its answers depend on s through other columns alone.
+
+    Of x it sees the numbers where ``seen`` is 1; the others may be proxies of s (``trainers/proxies.py``).
+    """
+
+    seen: Tensor
 
     def __init__(self, width: int, hidden: int = 64, dropout: float = 0.5) -> None:
         super().__init__()
+        self.register_buffer("seen", torch.ones(width))
         self.linear = nn.Linear(width, 1)
         self.body = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return float32[n] logits of rows float32[n, width]."""
+        x = x * self.seen
         logits: Tensor = (self.linear(x) + self.body(x))[:, 0].float()
         return logits
 

@@ -35,9 +35,10 @@ from trainers.density_ratio import RatioRecord, balance_groups, sampling_scores
 from trainers.errors import TrainerError
 from trainers.joint_shares import constrained_joint, joint_shares
 from trainers.mutual_information import conditional_mutual_information, mutual_information
+from trainers.proxies import seen
 from trainers.seeding import part_seed, seeded
 
-VERSION = "bt-gan/6"
+VERSION = "bt-gan/7"
 CHUNK = 500
 """Steps between checkpoints; each chunk has a seed of its own, so a resumed training draws what a whole one would."""
 FEWEST_ROWS = 100
@@ -155,6 +156,8 @@ class _Training:
             self.generator, self.classifier, self.discriminator = networks_of(self.shape)
             for network in (self.generator, self.classifier, self.discriminator):
                 network.to(self.device)
+        if settings.constraint != "none":
+            self.classifier.seen.copy_(torch.from_numpy(seen(encoding, encoded, settings.proxy)))
         self.average = copy.deepcopy(self.generator)
         self.second = copy.deepcopy(self.discriminator)
         self.generator_optimiser = self._adam(self.generator)

@@ -19,6 +19,7 @@ class BtGanSettings:
         attribute: The protected attribute S.
         constraint: What the information constraint limits: parity, I(Yhat; S); odds, I(Yhat; S | Y).
         lam: Its weight lambda in the generator's loss; with 0 nothing is constrained.
+        proxy: Under a constraint the classifier doesn't see columns that tell this share of S's entropy or more.
         steps: Of stage 1. stage2_steps: of stage 2; 0 leaves score-based weighted sampling out.
         window, snapshot: Ratios are recorded every ``snapshot`` steps over the last ``window`` steps of stage 1.
         k: Standard deviations that are added to a row's mean ratio.
@@ -36,6 +37,7 @@ class BtGanSettings:
     attribute: str
     constraint: Constraint = "none"
     lam: float = 0.0
+    proxy: float = 0.1
     steps: int = 5000
     stage2_steps: int = 1500
     window: int = 2000
@@ -76,7 +78,7 @@ class BtGanSettings:
         if not 0 < self.window <= self.steps or not 1 <= self.snapshot <= self.window:
             raise TrainerError(f"window is {self.window} and snapshot {self.snapshot} for {self.steps} steps; the "
                                "window is the last part of stage 1")
-        for name in ("group_share", "pseudo", "alpha", "dropout"):
+        for name in ("proxy", "group_share", "pseudo", "alpha", "dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainerError(f"{name} is {getattr(self, name)}, expected a share in [0, 1]")
         if self.batch < 2:
