@@ -20,7 +20,7 @@ BINS = 10
 def share_told(encoding: TableEncoding, encoded: Encoded) -> dict[str, float]:
     """Return by column which share of S's entropy it tells on its own: I(column; S) / H(S), in [0, 1].
 
-    A number is cut at its deciles, missing is a value; plug-in estimates are a little high. 0 where S is constant.
+    A number is cut at its deciles, missing is a value; plug-in estimates are a little high.
     """
     groups = len(encoding.groups)
     entropy = information(np.diag(np.bincount(encoded.s, minlength=groups) / len(encoded.s)))
@@ -31,7 +31,7 @@ def share_told(encoding: TableEncoding, encoded: Encoded) -> dict[str, float]:
         codes[name] = np.where(encoded.present[:, number], decile, BINS)
     for number, block in enumerate(encoding.blocks):
         codes.setdefault(block.column, encoded.states[:, number])
-    return {name: information(joint_shares(code, encoded.s, int(code.max()) + 1, groups)) / entropy if entropy else 0.0
+    return {name: information(joint_shares(code, encoded.s, int(code.max()) + 1, groups)) / entropy
             for name, code in codes.items()}  # fmt: skip
 
 
