@@ -58,7 +58,7 @@ def fit_stage(recipe: EhrRecipe, cohort: CohortResult, folder: RunFolder, report
     known = fitted.model.save(home / MODEL)
     log = [{"model_id": task[:TASK_DIGITS], **asdict(one)} for one in fitted.log]
     said = {"settings": settings.identity, "fingerprint": known, "joint": fitted.model.joint.tolist(),
-            "attribute": settings.attribute,
+            "attribute": settings.attribute, "proxies": fitted.proxies,
             "rejection": fitted.model.rejection.to_json() if fitted.model.rejection else None}  # fmt: skip
     head = Head("fit", task[:TASK_DIGITS], task, VERSION, tuple(inputs), None, said)
     seconds = time.time() - started
@@ -68,6 +68,10 @@ def fit_stage(recipe: EhrRecipe, cohort: CohortResult, folder: RunFolder, report
     steps = settings.steps + settings.stage2_steps
     report.say(f"Bt-GAN: {steps} steps of {settings.batch} rows in {seconds:.0f} s, "
                f"{steps * settings.batch / seconds:,.0f} training rows a second")
+    if fitted.proxies:
+        shown = ", ".join(f"{column} {share:.2f}" for column, share in fitted.proxies.items())
+        report.say(f"the constraint's classifier doesn't see what tells much of {settings.attribute} (share of its "
+                   f"entropy): {shown}")
     return _result(home, name, sealed)
 
 

@@ -35,7 +35,7 @@ from trainers.density_ratio import RatioRecord, balance_groups, sampling_scores
 from trainers.errors import TrainerError
 from trainers.joint_shares import constrained_joint, joint_shares
 from trainers.mutual_information import conditional_mutual_information, mutual_information
-from trainers.proxies import seen
+from trainers.proxies import proxies, seen
 from trainers.seeding import part_seed, seeded
 
 VERSION = "bt-gan/7"
@@ -64,11 +64,16 @@ class Losses:
 
 @dataclass
 class Fitted:
-    """A trained model and its log. ``weights`` are stage 2's sampling scores of training rows, float32[n], or None."""
+    """A trained model and its log.
+
+    ``weights`` are stage 2's sampling scores of training rows, float32[n], or None; ``proxies`` the columns that the
+    classifier didn't see, with the share of S's entropy that each tells.
+    """
 
     model: BtGan
     log: list[Losses] = field(default_factory=list)
     weights: Tensor | None = None
+    proxies: dict[str, float] = field(default_factory=dict)
 
 
 def fit(
@@ -106,7 +111,7 @@ def fit(
                 training.save(checkpoint, task)
             progress(training.step)
         torch.manual_seed(part_seed(settings.seed, "settle"))
-        return Fitted(training.model(), training.log, training.weights)
+        return Fitted(training.model(), training.log, training.weights, training.proxies)
 
 
 def _rows_digest(encoded: Encoded) -> str:
@@ -156,8 +161,8 @@ class _Training:
             self.generator, self.classifier, self.discriminator = networks_of(self.shape)
             for network in (self.generator, self.classifier, self.discriminator):
                 network.to(self.device)
-        if settings.constraint != "none":
-            self.classifier.seen.copy_(torch.from_numpy(seen(encoding, encoded, settings.proxy)))
+        self.proxies = proxies(encoding, encoded, settings.proxy) if settings.constraint != "none" else {}
+        self.classifier.seen.copy_(torch.from_numpy(seen(encoding, self.proxies)))
         self.average = copy.deepcopy(self.generator)
         self.second = copy.deepcopy(self.discriminator)
         self.generator_optimiser = self._adam(self.generator)

@@ -8,6 +8,8 @@ classifier sees neither S nor its proxies.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,8 +37,13 @@ def share_told(encoding: TableEncoding, encoded: Encoded) -> dict[str, float]:
             for name, code in codes.items()}  # fmt: skip
 
 
-def seen(encoding: TableEncoding, encoded: Encoded, most: float) -> NDArray[np.bool_]:
-    """Return bool[width]: which numbers of an encoded row belong to columns that tell less than ``most`` of S."""
-    hidden = {name for name, share in share_told(encoding, encoded).items() if share >= most}
+def proxies(encoding: TableEncoding, encoded: Encoded, least: float) -> dict[str, float]:
+    """Return the columns that tell ``least`` of S's entropy or more, with that share, the largest first."""
+    found = {name: share for name, share in share_told(encoding, encoded).items() if share >= least}
+    return dict(sorted(found.items(), key=lambda one: -one[1]))
+
+
+def seen(encoding: TableEncoding, hidden: Collection[str]) -> NDArray[np.bool_]:
+    """Return bool[width]: which numbers of an encoded row don't belong to hidden columns."""
     blocks = [np.full(len(block.states), block.column not in hidden) for block in encoding.blocks]
     return np.concatenate([np.array([name not in hidden for name in encoding.numerics], bool), *blocks])

@@ -27,10 +27,11 @@ CREATE TABLE cohort_groups (
     n BIGINT, manifest VARCHAR NOT NULL
 );
 
--- Kind ehr: the models of rows that were trained, with the (y, s) shares that they are asked for.
+-- Kind ehr: the models of rows that were trained, with the (y, s) shares that they are asked for, and the columns that
+-- the constraint's classifier doesn't see, with the share of the protected attribute's entropy that each tells.
 CREATE TABLE row_models (
     model_id VARCHAR, attribute VARCHAR, "constraint" VARCHAR, lam DOUBLE, seed BIGINT, fingerprint VARCHAR,
-    joint DOUBLE[][], settings JSON, manifest VARCHAR NOT NULL
+    joint DOUBLE[][], proxies JSON, settings JSON, manifest VARCHAR NOT NULL
 );
 
 -- Their log: mean losses over the steps up to `step`; information is I(Yhat; S) or I(Yhat; S | Y) in nats.

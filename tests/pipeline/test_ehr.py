@@ -31,9 +31,11 @@ from pipeline.ehr_driver import EhrResult, run_ehr
 from pipeline.ehr_messages import print_ehr_result
 from pipeline.ehr_plan_table import print_ehr_plan
 from pipeline.ehr_recipe import EhrRecipe, load_any
+from pipeline.ehr_report import recipe_lines
 from pipeline.jobs import Launcher
 from pipeline.progress import Reporter
 from pipeline.recipe import Recipe, RecipeError, load_recipe
+from pipeline.report_catalog import open_reader
 from pipeline.runfolder import open_run
 from pipeline.verify import check_shards, find_orphans, verify
 
@@ -276,6 +278,18 @@ def test_a_planted_bias_is_in_training_alone_and_its_proxy_hides_s(ehr: Ehr, tmp
     for part in (train, test):
         agree = ((part["site"] == "B") == (part["sex"] == "male")).mean()
         assert 0.8 < agree < 0.98
+
+
+def test_a_proxy_is_named_in_catalog_and_report(ehr: Ehr, tmp_path: Path) -> None:
+    root = tmp_path / "planted"
+    ehr.run(root, "cohort.plant={group: male, share: 0.5, proxy: 0.98}", "webdataset=false", until="curate")
+    (told,), = run_query(root, "SELECT proxies FROM row_models")[1]
+    assert list(json.loads(told)) == ["site"] and json.loads(told)["site"] > 0.6
+    recipe = load_any(str(ehr.recipe))
+    assert isinstance(recipe, EhrRecipe)
+    with open_reader(root) as reader:
+        lines = dict(recipe_lines(recipe, reader, reader.row("row_model")))
+    assert lines["Hidden from the constraint's classifier"].startswith("site 0.")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from generators.table_encoding import TableEncoding
 from trainers.bt_gan import fit
 from trainers.bt_gan_settings import BtGanSettings
 from trainers.errors import TrainerError
-from trainers.proxies import seen, share_told
+from trainers.proxies import proxies, seen, share_told
 
 SCHEMA = Schema(
     "tiny",
@@ -61,18 +61,21 @@ def test_each_column_is_told_by_what_it_says_of_s(told: dict[str, float]) -> Non
 def test_scores_and_states_of_a_proxy_are_hidden_together() -> None:
     rows = people()
     encoding = TableEncoding.fit(SCHEMA, "sex", rows)
-    mask = seen(encoding, encoding.encode(rows), 0.1)
+    hidden = proxies(encoding, encoding.encode(rows), 0.1)
+    assert list(hidden) == ["site", "height", "dose"] and list(hidden.values()) == sorted(hidden.values())[::-1]
+    mask = seen(encoding, hidden)
     names = [*encoding.numerics, *(block.column for block in encoding.blocks for _ in block.states)]
     assert {name for name, there in zip(names, mask, strict=True) if there} == {"ward"}
-    assert names.count("dose") == 3 and seen(encoding, encoding.encode(rows), 1.0).all()
+    assert names.count("dose") == 3 and seen(encoding, {}).all()
 
 
 def test_under_a_constraint_the_classifier_sees_no_proxy_and_keeps_to_it_when_loaded(tmp_path: Path) -> None:
-    plain, fair = (fit(SCHEMA, people(), settings).model
-                   for settings in (QUICK, replace(QUICK, constraint="parity", lam=1.0)))  # fmt: skip
+    constrained = fit(SCHEMA, people(), replace(QUICK, constraint="parity", lam=1.0))
+    plain, fair = fit(SCHEMA, people(), QUICK).model, constrained.model
+    assert list(constrained.proxies) == ["site", "height", "dose"]
     fair.save(tmp_path / "fair")
     x = torch.randn(50, plain.shape.width)
-    changed = x + torch.tensor(~seen(plain.encoding, plain.encoding.encode(people()), 0.1)) * torch.randn_like(x)
+    changed = x + torch.tensor(~seen(plain.encoding, constrained.proxies)) * torch.randn_like(x)
     for model in (fair, BtGan.load(tmp_path / "fair")):
         assert torch.equal(model.classifier(x), model.classifier(changed))
     assert not torch.equal(plain.classifier(x), plain.classifier(changed))
