@@ -96,6 +96,7 @@ BT_GAN: dict[str, dict[str, Any]] = {
     "no-weighting": {"stage2_steps": 0, "steps": 6500},
     "no-rejection": {"rejection": False},
     "no-distance-ratio": {},
+    "seen-parity-10": {"constraint": "parity", "lam": 10.0, "proxy": 1.0},
     "neither": {"stage2_steps": 0, "steps": 6500, "rejection": False},
     "no-triple": {"pseudo": 0.0, "classifier_every": 0},
     "k-3": {"k": 3.0},

@@ -1,6 +1,6 @@
 """The tables of docs/bt-gan.md, from the CSV that ``benchmarks/bt_gan.py`` wrote.
 
-    python -m benchmarks.bt_gan_tables [natural|ablation|arms|lambdas|tuning]
+    python -m benchmarks.bt_gan_tables [natural|ablation|arms|lambdas|proxied|tuning]
 
 Means are over splits and seeds. An interval resamples whole splits, seeds and all: rows of one split share its people.
 Lambda is chosen for each split by ``trainers.lambda_choice``, from means over seeds of columns on biased rows alone.
@@ -192,6 +192,18 @@ def over_splits(
     return measure(cells), float(low), float(high)
 
 
+def proxied(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield what hiding proxies from the constraint's classifier does, over the splits' first seed of the proxy arm."""
+    yield "| constraint | TPR gap, GB | LR | clean AUROC, GB | LR | I(Ŷ; S), GB | LR | n |"
+    yield "|---|" + "---:|" * 7
+    for variant, name in {"bt-gan": "none", "seen-parity-10": "λ = 10, the classifier sees the proxy",
+                          "parity-10": "λ = 10, it doesn't"}.items():  # fmt: skip
+        mine = [row for row in rows if (row["arm"], row["variant"], row["seed"]) == ("proxy", variant, "0")]
+        cells = [f"{mean(mine, f'{column}_{learner}'):{form}}" for column, form in (
+            ("tpr_gap", ".3f"), ("auroc", ".3f"), ("train_information", ".4f")) for learner in LEARNERS]  # fmt: skip
+        yield f"| {name} | {' | '.join(cells)} | {len(mine)} |"
+
+
 def tuning(rows: Sequence[Row]) -> Iterator[str]:
     """Yield what settings were chosen by, of the tuning CSV: variants that both splits' first seed has."""
     yield "| α | dropout | steps | AUROC, GB | AUROC, LR | discriminative | correlations | memorisation | membership |"
@@ -225,7 +237,8 @@ def shown(value: float, form: str) -> str:
 
 
 TABLES: dict[str, Callable[[Sequence[Row]], Iterator[str]]] = {
-    "natural": natural, "ablation": ablation, "arms": arms, "lambdas": lambdas, "tuning": tuning,
+    "natural": natural, "ablation": ablation, "arms": arms, "lambdas": lambdas, "proxied": proxied,
+    "tuning": tuning,
 }  # fmt: skip
 
 
