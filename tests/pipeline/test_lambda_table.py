@@ -82,11 +82,11 @@ def test_no_test_row_is_looked_at(recipe: EhrRecipe, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(lambda_table, "fit", fit)
     monkeypatch.setattr(lambda_table, "measure", measure)
     choose_lambda(recipe, [2.0], False, 0.02, QUIET)
-    train = checked.train.astype(str).agg("|".join, axis=1)
-    test = set(checked.test.astype(str).agg("|".join, axis=1)) - set(train)
+    train = checked.train.map(str).agg("|".join, axis=1)
+    test = set(checked.test.map(str).agg("|".join, axis=1)) - set(train)
     assert len(test) > 50 and len(seen) == 6
     for rows in seen:
-        assert not test & set(rows.astype(str).agg("|".join, axis=1))
+        assert not test & set(rows.map(str).agg("|".join, axis=1))
     fitted, held_out = seen[:2]
     assert len(fitted) + len(held_out) == len(train)
 
