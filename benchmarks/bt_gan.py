@@ -187,12 +187,14 @@ def measured(
         model = train(learner, schema, rows, columns, weights=weights)
         scores = predict(model, schema, test, columns)
         predicted, short = at_rate(scores, float(labels(schema, rows).mean())), SHORT[learner]
+        share = {group: predicted[s == group].mean() for group in (arm.reference, arm.group)}
         rate = {(group, value): predicted[(s == group) & (y == value)].mean()
                 for group in (arm.reference, arm.group) for value in (0, 1)}  # fmt: skip
         found |= {
             f"auroc_{short}": float(roc_auc_score(y, scores)),
             f"auprc_{short}": float(average_precision_score(y, scores)),
             f"f1_{short}": float(f1_score(y, predicted)), f"accuracy_{short}": float((predicted == y).mean()),
+            f"parity_gap_{short}": float(share[arm.reference] - share[arm.group]),
             f"tpr_gap_{short}": float(rate[arm.reference, 1] - rate[arm.group, 1]),
             f"fpr_gap_{short}": float(rate[arm.reference, 0] - rate[arm.group, 0]),
         }  # fmt: skip

@@ -1,6 +1,6 @@
 """The tables of docs/bt-gan.md, from the CSV that ``benchmarks/bt_gan.py`` wrote.
 
-    python -m benchmarks.bt_gan_tables [natural|ablation|arms|lambdas|proxied|tuning]
+    python -m benchmarks.bt_gan_tables [natural|ablation|arms|lambdas|proxied|others|tuning]
 
 Means are over splits and seeds. An interval resamples whole splits, seeds and all: rows of one split share its people.
 Lambda is chosen for each split by ``trainers.lambda_choice``, from means over seeds of columns on biased rows alone.
@@ -17,13 +17,13 @@ from statistics import fmean
 
 import numpy as np
 
-from benchmarks.bt_gan import ARMS, BT_GAN, RESULTS, TUNING
+from benchmarks.bt_gan import BT_GAN, RESULTS, TUNING
 from benchmarks.csv_rows import read_rows
 from trainers.bt_gan_settings import BtGanSettings
 from trainers.lambda_choice import Candidate, choose
 
 REAL = ("real", "reweighed")
-BIASED = [arm for arm in ARMS if arm != "natural"]
+BIASED, OTHERS = ("labels", "proxy"), ("adult", "compas")
 CONSTRAINT = "parity"
 Row = dict[str, str]
 Cell = tuple[str, str]
@@ -192,6 +192,20 @@ def over_splits(
     return measure(cells), float(low), float(high)
 
 
+def others(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield the table of cohorts with a bias of their own."""
+    yield "| cohort | trained on | AUROC, GB | LR | positives' gap, GB | LR | TPR gap, GB | LR | FPR gap, GB | LR | n |"
+    yield "|---|---|" + "---:|" * 9
+    for arm in OTHERS:
+        own = [row for row in rows if row["arm"] == arm]
+        for variant, name in {**NAMES, "bt-gan": "Bt-GAN, λ = 0", "parity-10": "Bt-GAN, parity, λ = 10"}.items():
+            mine = [row for row in own if row["variant"] == variant]
+            cells = [f"{mean(mine, f'{column}_{learner}'):.3f}" for column in (
+                "auroc", "parity_gap", "tpr_gap", "fpr_gap") for learner in LEARNERS]  # fmt: skip
+            if mine:
+                yield f"| {arm} | {name} | {' | '.join(cells)} | {len(mine)} |"
+
+
 def proxied(rows: Sequence[Row]) -> Iterator[str]:
     """Yield what hiding proxies from the constraint's classifier does, over the splits' first seed of the proxy arm."""
     yield "| constraint | TPR gap, GB | LR | clean AUROC, GB | LR | I(Ŷ; S), GB | LR | n |"
@@ -238,6 +252,7 @@ def shown(value: float, form: str) -> str:
 
 TABLES: dict[str, Callable[[Sequence[Row]], Iterator[str]]] = {
     "natural": natural, "ablation": ablation, "arms": arms, "lambdas": lambdas, "proxied": proxied,
+    "others": others,
     "tuning": tuning,
 }  # fmt: skip
 
