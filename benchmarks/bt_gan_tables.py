@@ -35,6 +35,7 @@ NAMES = {
 PARTS = {
     "bt-gan": "all", "no-weighting": "without weighted sampling", "no-rejection": "without rejection",
     "neither": "without either", "no-triple": "without Triple-GAN's pseudo-labels, classifier fixed",
+    "no-distance-ratio": "without the filter `distance_ratio`",
 }  # fmt: skip
 LEARNERS = ("gb", "lr")
 

@@ -19,6 +19,8 @@ Facts = dict[str, Any]
 Line = tuple[str, str]
 COMPARED = ("duplicate_in_group", "duplicate_of_real", "silhouette_distance")
 """Scores whose label is the id of the nearest other picture; of the others it is a judge's answer."""
+WORDS = {"violations": "the first is"}
+"""Of other scores whose label is no judge's answer: what stands before it."""
 SHOWN_PICTURES = 3
 _SUFFIXES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp"}
 
@@ -43,13 +45,17 @@ def lines(story: LifeStory) -> Iterator[Line]:
         verdict = "not finished" if facts["pruned"] else "worth finishing"
         yield "previewed", f"at step {facts['step']}: {seen}; {verdict}"
     for facts in story.of("generated"):
+        if _is_row(facts):
+            yield "generated", _place(facts)
+            yield "row", show_command(story, facts)
+            continue
         yield "generated", f"{_place(facts)}, {facts['width']}x{facts['height']} pixels"
         yield "", f"trajectory variance {_number(facts['trajectory_variance'])}"
         yield "picture", extract_command(story, facts)
     for facts in story.of("rejected"):
         yield "rejected", f"by stage {facts['stage']}: {facts['reason']}. {facts['detail'] or ''}".rstrip()
     for facts in story.of("scored"):
-        word = "nearest to" if facts["score"] in COMPARED else "judged"
+        word = "nearest to" if facts["score"] in COMPARED else WORDS.get(facts["score"], "judged")
         answer = f", {word} {facts['label']!r}" if facts["label"] is not None else ""
         yield "scored", f"{facts['score']} {_number(facts['value'])}{answer}"
     yield from _curations(story)
@@ -67,6 +73,16 @@ def extract_command(story: LifeStory, facts: Facts) -> str:
     path = story.run_dir / shard
     name = f"{story.sample_id}.{_suffix(path, facts['offset'])}"
     return f"tail -c +{facts['offset'] + 1} {shlex.quote(str(path))} | head -c {facts['size']} > {name}"
+
+
+def show_command(story: LifeStory, facts: Facts) -> str:
+    """Return a shell command that prints a row of health records."""
+    query = f"FROM '{story.run_dir / facts['shard']}' WHERE sample_id = '{story.sample_id}'"
+    return f"python -c {shlex.quote(f'import duckdb; print(duckdb.sql({query!r}).df().T.to_string())')}"
+
+
+def _is_row(facts: Facts) -> bool:
+    return str(facts["shard"]).endswith(".parquet")
 
 
 def _origin(story: LifeStory) -> Iterator[Line]:
@@ -88,7 +104,7 @@ def _origin(story: LifeStory) -> Iterator[Line]:
         yield "edited", f"{facts['kind']} {facts['phrase']!r} {what}, by {facts['editor']}: {_outcome(facts)}"
         yield "", f"mask {facts['mask_share']:.1%} of the picture, rho {_number(facts['mask_attribution'])}"
     for facts in story.of("planned"):
-        yield from _plan(facts)
+        yield from _row_plan(facts) if story.kind == "ehr" else _plan(facts)
     for facts in story.of("taught"):
         yield from _taught(facts)
 
@@ -101,6 +117,11 @@ def _outcome(facts: Facts) -> str:
         return "not tested yet"
     moved = f"probability of its class {facts['probability_before']:.1%} to {facts['probability_after']:.1%}"
     return f"{'the prediction changed' if facts['hit'] else 'no change'}, {moved}"
+
+
+def _row_plan(facts: Facts) -> Iterator[Line]:
+    yield "planned", f"round {facts['round']}, task {facts['task']}, replicate {facts['replicate']}"
+    yield "model", f"{facts['generator']}, fingerprint {facts['generator_fingerprint']}, seed {facts['noise_seed']}"
 
 
 def _plan(facts: Facts) -> Iterator[Line]:
@@ -179,6 +200,8 @@ def _training(facts: Facts) -> Iterator[Line]:
 def _place(facts: Facts) -> str:
     if not facts["shard"]:
         return "no place"
+    if _is_row(facts):
+        return f"{facts['shard']}, row {facts['offset']}"
     return f"{facts['shard']} at byte {facts['offset']}, {facts['size']} bytes"
 
 

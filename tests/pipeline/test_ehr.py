@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -27,6 +29,7 @@ from catalogs.cohorts.cohort import Cohort
 from catalogs.cohorts.schema import CohortError, Column, Rule, Schema
 from catalogs.explain import life_story
 from catalogs.query import run_query
+from catalogs.story import lines
 from pipeline.ehr_driver import EhrResult, run_ehr
 from pipeline.ehr_messages import print_ehr_result
 from pipeline.ehr_plan_table import print_ehr_plan
@@ -245,6 +248,12 @@ def test_explain_tells_a_rows_life_story(ehr: Ehr) -> None:
     story = life_story(ehr.root, curated(ehr.root)["sample_id"].iloc[0])
     assert story.kind == "ehr" and story.group_name and story.group_name.startswith("died=")
     assert {event.name for event in story.events} >= {"planned", "generated", "scored", "decided", "indexed"}
+    told = list(lines(story))
+    assert not {label for label, _ in told} & {"prompt", "sampler", "picture"}
+    assert not any("None" in text or "pixels" in text or "unknown" in text for _, text in told)
+    (command,) = (text for label, text in told if label == "row")
+    printed = subprocess.run(command.replace("python", sys.executable, 1), shell=True, capture_output=True, text=True)
+    assert story.sample_id in printed.stdout and "died" in printed.stdout, printed.stderr
 
 
 def test_the_report_and_the_table_show_the_same_numbers(ehr: Ehr) -> None:
