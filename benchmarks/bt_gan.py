@@ -113,11 +113,11 @@ BT_GAN: dict[str, dict[str, Any]] = {
     "alpha-0.5-wide-dropout-0.1": {"alpha": 0.5, "hidden": 192, "dropout": 0.1},
     "no-triple-dropout-0.1": {"pseudo": 0.0, "classifier_every": 0, "dropout": 0.1},
 }
-BARE = ("no-distance-ratio",)
-"""Variants whose rows are taken as they are drawn; all others' pass the filter ``distance_ratio``, as a recipe's do.
-The tuning CSV's do not: the filter came after."""
-RETAIN = 0.95
 """Settings that differ from the defaults, by variant; "odds-3" and "parity-3" are the constraint at lambda 3."""
+BARE = ("no-distance-ratio",)
+"""Variants whose rows are taken as they are drawn; all others' pass the filter ``distance_ratio``, as a recipe's do,
+with one limit for all sub-groups. The tuning CSV's do not: the filter came after."""
+RETAIN = 0.95
 
 
 def settings_of(variant: str, attribute: str, seed: int) -> BtGanSettings:
@@ -156,7 +156,7 @@ def apart(model: BtGan, rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     space, schema = RecordSpace(model.encoding), model.encoding.schema
     real = space.points(rows)
     among = distance_ratio(other_neighbours(real, space.columns, NEIGHBOURS))
-    one = calibrate(LIMIT, RETAIN, {"": among.tolist()}, float)[0].value
+    least = calibrate(LIMIT, RETAIN, {"": among.tolist()}, float)[0].value
     group = [schema.label, model.encoding.attribute]
     wanted = apportioned(model.joint.ravel(), len(rows)).reshape(model.joint.shape)
     shares = {(model.encoding.classes[y], model.encoding.groups[s]): wanted[y, s] for y, s in np.ndindex(wanted.shape)}
@@ -164,7 +164,7 @@ def apart(model: BtGan, rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     while short := sum(max(0, share - int((kept[group] == key).all(axis=1).sum())) for key, share in shares.items()):
         drawn = model.sample(len(rows) if more == 0 else max(len(rows) // 4, short), part_seed(seed, "more", more))
         near = neighbours(space.points(drawn), real, space.columns, NEIGHBOURS)
-        kept, more = pd.concat([kept, drawn[distance_ratio(near) >= one]], ignore_index=True), more + 1
+        kept, more = pd.concat([kept, drawn[distance_ratio(near) >= least]], ignore_index=True), more + 1
     number = kept.groupby(group, observed=True).cumcount()
     limit = [shares[key] for key in zip(*(kept[name] for name in group), strict=True)]
     return kept[number < limit].reset_index(drop=True)

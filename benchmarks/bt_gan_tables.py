@@ -172,10 +172,8 @@ def lambdas(rows: Sequence[Row]) -> Iterator[str]:
         grid = {row["variant"]: lam for row in rows if row["arm"] == arm and (lam := lambda_of(row)) is not None}
         for variant in sorted(grid, key=grid.__getitem__):
             mine = [row for row in rows if (row["arm"], row["variant"]) == (arm, variant)]
-            cells = [f"{mean(mine, f'{name}_{learner}'):{form}}" for name, form in (
-                ("tpr_gap", ".3f"), ("auroc", ".3f"), ("validation_auroc", ".3f"), ("validation_auroc_within", ".3f"),
-                ("train_information", ".4f"))
-                for learner in LEARNERS]  # fmt: skip
+            cells = by_learner(mine, "tpr_gap", "auroc", "validation_auroc", "validation_auroc_within",
+                               "train_information")  # fmt: skip
             yield f"| {arm} | {grid[variant]:g} | {' | '.join(cells)} | {len(mine)} |"
 
 
@@ -201,8 +199,7 @@ def others(rows: Sequence[Row]) -> Iterator[str]:
         own = [row for row in rows if row["arm"] == arm]
         for variant, name in {**NAMES, "bt-gan": "Bt-GAN, λ = 0", "parity-10": "Bt-GAN, parity, λ = 10"}.items():
             mine = [row for row in own if row["variant"] == variant]
-            cells = [f"{mean(mine, f'{column}_{learner}'):.3f}" for column in (
-                "auroc", "parity_gap", "tpr_gap", "fpr_gap") for learner in LEARNERS]  # fmt: skip
+            cells = by_learner(mine, "auroc", "parity_gap", "tpr_gap", "fpr_gap")
             if mine:
                 yield f"| {arm} | {name} | {' | '.join(cells)} | {len(mine)} |"
 
@@ -214,8 +211,7 @@ def proxied(rows: Sequence[Row]) -> Iterator[str]:
     for variant, name in {"bt-gan": "none", "seen-parity-10": "λ = 10, the classifier sees the proxy",
                           "parity-10": "λ = 10, it doesn't"}.items():  # fmt: skip
         mine = [row for row in rows if (row["arm"], row["variant"], row["seed"]) == ("proxy", variant, "0")]
-        cells = [f"{mean(mine, f'{column}_{learner}'):{form}}" for column, form in (
-            ("tpr_gap", ".3f"), ("auroc", ".3f"), ("train_information", ".4f")) for learner in LEARNERS]  # fmt: skip
+        cells = by_learner(mine, "tpr_gap", "auroc", "train_information")
         yield f"| {name} | {' | '.join(cells)} | {len(mine)} |"
 
 
@@ -239,6 +235,12 @@ def mean(rows: Sequence[Row], name: str) -> float:
     """Return a column's mean; NaN where no row has it."""
     values = [number(row, name) for row in rows if row.get(name)]
     return fmean(values) if values else float("nan")
+
+
+def by_learner(rows: Sequence[Row], *names: str) -> list[str]:
+    """Return the means of columns, both learners' of each; informations to a decimal more."""
+    return [f"{mean(rows, f'{name}_{learner}'):{'.4f' if 'information' in name else '.3f'}}"
+            for name in names for learner in LEARNERS]  # fmt: skip
 
 
 def mean_of(rows: Sequence[Row], variant: str, name: str) -> float:

@@ -104,7 +104,13 @@ def _origin(story: LifeStory) -> Iterator[Line]:
         yield "edited", f"{facts['kind']} {facts['phrase']!r} {what}, by {facts['editor']}: {_outcome(facts)}"
         yield "", f"mask {facts['mask_share']:.1%} of the picture, rho {_number(facts['mask_attribution'])}"
     for facts in story.of("planned"):
-        yield from _row_plan(facts) if story.kind == "ehr" else _plan(facts)
+        yield "planned", f"round {facts['round']}, task {facts['task']}, replicate {facts['replicate']}"
+        model = f"{facts['generator']}, fingerprint {facts['generator_fingerprint']}"
+        if story.kind == "ehr":
+            yield "model", f"{model}, seed {facts['noise_seed']}"
+            continue
+        yield from _prompt(facts)
+        yield "model", model
     for facts in story.of("taught"):
         yield from _taught(facts)
 
@@ -119,13 +125,7 @@ def _outcome(facts: Facts) -> str:
     return f"{'the prediction changed' if facts['hit'] else 'no change'}, {moved}"
 
 
-def _row_plan(facts: Facts) -> Iterator[Line]:
-    yield "planned", f"round {facts['round']}, task {facts['task']}, replicate {facts['replicate']}"
-    yield "model", f"{facts['generator']}, fingerprint {facts['generator_fingerprint']}, seed {facts['noise_seed']}"
-
-
-def _plan(facts: Facts) -> Iterator[Line]:
-    yield "planned", f"round {facts['round']}, task {facts['task']}, replicate {facts['replicate']}"
+def _prompt(facts: Facts) -> Iterator[Line]:
     yield "prompt", repr(facts["prompt"])
     if facts["negative_prompt"]:
         yield "negative", repr(facts["negative_prompt"])
@@ -141,7 +141,6 @@ def _plan(facts: Facts) -> Iterator[Line]:
             f"noise seed {facts['noise_seed']}"
         ),
     )
-    yield "model", f"{facts['generator']}, fingerprint {facts['generator_fingerprint']}"
 
 
 def _taught(facts: Facts) -> Iterator[Line]:

@@ -80,11 +80,6 @@ def nearest(points: Points, others: Points, columns: int) -> NDArray[np.float32]
     return neighbours(points, others, columns)[:, 0]
 
 
-def nearest_other(points: Points, columns: int) -> NDArray[np.float32]:
-    """Return float32[n]: each point's distance to the nearest other one (n >= 2)."""
-    return other_neighbours(points, columns)[:, 0]
-
-
 def distance_ratio(near: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return float32[n] in [0, 1]: how much nearer a point's nearest neighbour is than the next ones (NNDR).
 

@@ -164,4 +164,3 @@ def _calibration_sets(recipe: EhrRecipe, cohort: CohortResult, fitted: FitResult
         found[score] = by_group
     known = digest([fitted.fingerprint, cohort.train_sha256])
     return CalibrationSets(found, {}, {"real": known, "samples": known}, {}, (known,))
-

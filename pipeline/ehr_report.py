@@ -80,10 +80,11 @@ def recipe_lines(recipe: EhrRecipe, reader: Reader, model: Row) -> list[tuple[st
         ("Sub-groups", f"{recipe.quota.groups} shares of (y, s)"),
         ("Seed", str(recipe.seed)),
     ]
-    if model and (proxies := json.loads(model["proxies"] or "{}")):
-        shown = ", ".join(f"{column} {share:.2f}" for column, share in proxies.items())
-        lines.append(("Hidden from the constraint's classifier", f"{shown} (share of S's entropy that a column tells)"))
     if model:
+        shown = ", ".join(f"{column} {share:.2f}" for column, share in json.loads(model["proxies"]).items())
+        if shown:
+            lines.append(("Hidden from the constraint's classifier",
+                          f"{shown} (share of S's entropy that a column tells)"))  # fmt: skip
         lines.append(("Model", f"{model['model_id']}, fingerprint {model['fingerprint'][:12]}"))
     return lines
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from generators import record_space
-from generators.record_space import RecordSpace, distance_ratio, nearest, nearest_other, neighbours, other_neighbours
+from generators.record_space import RecordSpace, distance_ratio, nearest, neighbours, other_neighbours
 from generators.table_encoding import TableEncoding
 from tests.generators.test_table_encoding import SCHEMA, rows
 
@@ -98,15 +98,15 @@ def test_nearest_is_the_least_of_all_whatever_the_block(
     assert found.dtype == np.float32 and np.allclose(found, every.min(1), atol=1e-6)
     among = np.abs(points[:, None] - points[None]).sum(2) / space.columns
     np.fill_diagonal(among, np.inf)
-    assert np.allclose(nearest_other(points, space.columns), among.min(1), atol=1e-6)
+    assert np.allclose(other_neighbours(points, space.columns)[:, 0], among.min(1), atol=1e-6)
     assert nearest(points[:0], others, space.columns).shape == (0,)
 
 
 def test_nearest_other_leaves_out_the_row_itself_and_not_its_twin(space: RecordSpace, known: pd.DataFrame) -> None:
     apart = pd.concat([known.head(1), known.head(1).assign(sex="f" if known["sex"].iloc[0] == "m" else "m")])
-    assert nearest_other(space.points(apart), space.columns) == pytest.approx([1 / 5, 1 / 5])
+    assert other_neighbours(space.points(apart), space.columns)[:, 0] == pytest.approx([1 / 5, 1 / 5])
     twins = pd.concat([known.head(1)] * 2)
-    assert nearest_other(space.points(twins), space.columns).tolist() == [0, 0]
+    assert other_neighbours(space.points(twins), space.columns)[:, 0].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("block", [1, 3, 512])

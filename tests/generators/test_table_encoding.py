@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import kstest
 
 from catalogs.cohorts.schema import CohortError, Column, Schema
-from generators.record_space import RecordSpace, nearest, nearest_other
+from generators.record_space import RecordSpace, nearest, other_neighbours
 from generators.table_encoding import TableEncoding
 
 SCHEMA = Schema(
@@ -113,4 +113,4 @@ def test_distances_mean_the_same_for_numbers_categories_and_what_is_missing() ->
         assert nearest(space.points(base), space.points(other), space.columns)[0] == pytest.approx(1 / space.columns)
     assert nearest(points, points, space.columns).max() == 0
     brute = [min(np.abs(points[i] - points[j]).sum() for j in range(300) if j != i) / space.columns for i in range(20)]
-    assert np.allclose(nearest_other(points, space.columns)[:20], brute, atol=1e-6)
+    assert np.allclose(other_neighbours(points, space.columns)[:, 0][:20], brute, atol=1e-6)
