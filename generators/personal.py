@@ -61,6 +61,11 @@ def check_new_words(pipeline: Any, requests: Sequence[ImageRequest]) -> None:
                              "split into letters; load what taught it (personal), or write a plain word")
 
 
+def in_plain_words(prompt: str, name: str) -> str:
+    """Return a prompt with ``name`` in place of new words, for a model that wasn't taught them."""
+    return NEW_WORD.sub(lambda _: name, prompt)  # a plain replacement would read the backslashes of a name
+
+
 def _new_words(request: ImageRequest) -> Iterator[str]:
     negatives = [negative.prompt for negative in request.negatives]
     for text in (request.prompt, request.negative_prompt or "", *negatives):

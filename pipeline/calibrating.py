@@ -23,7 +23,7 @@ from filters.limits import POOLED, Threshold
 from filters.near_duplicates import LIMITS, NearDuplicates, nearest_other
 from filters.registry import FILTERS
 from filters.silhouette import Silhouette
-from generators.personal import NEW_WORD
+from generators.personal import in_plain_words
 from pipeline.jobs import Launcher
 from pipeline.planning import prompt_of
 from pipeline.progress import Reporter
@@ -191,7 +191,7 @@ def _plan_rows(recipe: Recipe, index: Sequence[Row], holding: Mapping[str, froze
         yield {
             "source_id": row["sample_id"], "y": y, "class_name": name, "b": b,
             "bias_name": recipe.bias.values[b].name, "group_name": recipe.group_name(y, b),
-            "prompt": NEW_WORD.sub(name, prompt_of(recipe, (y, b), number)),
+            "prompt": in_plain_words(prompt_of(recipe, (y, b), number), name),
             "spurious": canonical_json(phrases) if free else None,
             "shard": f"source/{row['shard']}", "offset": row["offset"], "size": row["size"],
             "image_sha256": row["image_sha256"],

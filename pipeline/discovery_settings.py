@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.strict import Strict
+from pipeline.strict import Strict, check_templates
 
 Device = Literal["cpu", "cuda", "mps"]
 """The worker's device."""
@@ -108,12 +108,9 @@ class Editing(Strict):
 
     @model_validator(mode="after")
     def _known_fields(self) -> Editing:
-        known = {"class": "", "phrase": "", "replacement": "", "background": ""}
-        for name in ("background_prompt", "foreground_prompt", "background_instruction", "foreground_instruction"):
-            try:
-                getattr(self, name).format(**known)
-            except (KeyError, IndexError, ValueError) as error:
-                raise ValueError(f"{name} has a field {error}; known are {sorted(known)}") from None
+        asked = (self.background_prompt, self.foreground_prompt, self.background_instruction,
+                 self.foreground_instruction)  # fmt: skip
+        check_templates(asked, ("class", "phrase", "replacement", "background"))
         return self
 
 

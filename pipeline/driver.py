@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from rich.markup import escape
 
 from catalogs import manifest
@@ -28,6 +27,7 @@ from pipeline.pool import Pool
 from pipeline.progress import Reporter
 from pipeline.quota import Group, Quota, quotas
 from pipeline.recipe import Recipe, RecipeError
+from pipeline.recipe_yaml import write_recipe_text
 from pipeline.runfolder import RunFolder, run_folder
 from pipeline.sourcing import SourceResult, source_stage
 from pipeline.synthesis import synthesis_stage
@@ -294,8 +294,7 @@ def commit_run(recipe: Recipe | EhrRecipe, folder: RunFolder, packages: Sequence
     """
     resolved = recipe.model_dump(mode="json", by_alias=True)
     versions = {name: importlib.metadata.version(name) for name in packages}
-    text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
-    manifest.write_local(folder.root / "recipe.yaml", text.encode())
+    manifest.write_local(folder.root / "recipe.yaml", write_recipe_text(resolved).encode())
     hashed = task_hash("run", "run/1", [], [], {"recipe": resolved, "versions": versions})
     row = {
         "run_id": digest(resolved)[:12],

@@ -10,10 +10,13 @@ from pydantic import Field, model_validator
 
 from catalogs.cohorts.schema import Schema
 from filters.registry import ROW_FILTERS
-from pipeline.recipe import Recipe, Runner, check_filters, read_recipe, validated
-from pipeline.strict import Strict
+from pipeline.recipe import Recipe, Runner, filter_problems, read_recipe, validated
+from pipeline.strict import Strict, field_problems
 from trainers.bt_gan_settings import BtGanSettings
 from trainers.index import Group
+
+IN_MODEL = ("attribute", "constraint", "lam", "device")
+"""Fields of BtGanSettings that have keys of their own."""
 
 
 class PlantedBias(Strict):
@@ -99,11 +102,15 @@ class EhrRecipe(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> EhrRecipe:
-        check_filters(self.filters, ROW_FILTERS)
+        problems = list(filter_problems(self.filters, ROW_FILTERS))
+        wrong = list(field_problems(BtGanSettings, self.model.settings, "model.settings", IN_MODEL))
         try:
-            _ = self.settings
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"model: {error}") from None
+            _ = wrong or self.settings
+        except ValueError as error:
+            wrong = [f"model: {error}"]
+        problems += wrong
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
     @property
@@ -154,5 +161,7 @@ def load_any(name: str, overrides: Sequence[str] = ()) -> Recipe | EhrRecipe:
     Raises:
         RecipeError: with every problem on a line, and the nearest known key for an unknown one.
     """
-    raw, where = read_recipe(name, overrides)
-    return validated(EhrRecipe, raw, where) if raw.get("kind") == "ehr" else validated(Recipe, raw, where)
+    given, where = read_recipe(name, overrides)
+    if given.data.get("kind") == "ehr":
+        return validated(EhrRecipe, given, where)
+    return validated(Recipe, given, where)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
 
 from catalogs.identity import UNKNOWN, UNKNOWN_BIAS
 from filters.base import Filter
@@ -17,11 +16,13 @@ from filters.registry import PICTURE_FILTERS
 from filters.silhouette import Silhouette
 from pipeline.discovery_settings import Discovery, Segmenting
 from pipeline.nearest import nearest
+from pipeline.recipe_yaml import Given, RecipeSyntaxError, read_recipe_text
 from pipeline.source_settings import SOURCES, Source
 from pipeline.spurious_free_settings import SpuriousFree
-from pipeline.strict import Strict
-from pipeline.training_settings import reference_settings, train_settings
+from pipeline.strict import Strict, check_templates, explain, field_problems
+from pipeline.training_settings import reference_settings, setting_problems, train_settings
 from trainers.methods import ASPIRE, PER_GROUP
+from trainers.settings import TrainSettings
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -30,10 +31,21 @@ class RecipeError(ValueError):
     """The recipe can't be read or doesn't say what a recipe must say."""
 
 
+def _check_name(name: str) -> str:
+    """Return a name that groups, reports and terminals can show as it is."""
+    if not name.strip() or not name.isprintable() or set("|/") & set(name):
+        raise ValueError("a name is of printable characters, not all spaces, without | and /; give what the dataset "
+                         "writes in labels")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+
+
 class LabelValue(Strict):
     """One class, or one value of the bias attribute."""
 
-    name: str = Field(pattern=r"^[^|/]+$", description="Its name in the catalog, in groups and in reports.")
+    name: Name = Field(description="Its name in the catalog, in groups and in reports.")
     words: tuple[str, ...] = Field(
         (), description="How prompts may word it; one is drawn per sample. Default: the name."
     )
@@ -95,13 +107,7 @@ class Prompts(Strict):
 
     @model_validator(mode="after")
     def _known_fields(self) -> Prompts:
-        for template in self.templates:
-            try:
-                template.format(**{"class": "", "bias": ""})
-            except (KeyError, IndexError, ValueError) as error:
-                raise ValueError(
-                    f"template {template!r} has a field {error}; known are {{class}} and {{bias}}"
-                ) from None
+        check_templates(self.templates, ("class", "bias"))
         return self
 
 
@@ -191,11 +197,17 @@ class Scorer(Strict):
     model: str = Field(description="A folder with an open_clip model, a hub name, or pocket:<name>.")
     device: Literal["cpu", "cuda", "mps"] = "cpu"
     batch_size: int = Field(64, ge=1)
-    class_prompts: tuple[str, ...] = ("a photo of a {class}",)
-    bias_prompts: tuple[str, ...] = ("a photo of {bias}",)
+    class_prompts: tuple[str, ...] = Field(("a photo of a {class}",), min_length=1)
+    bias_prompts: tuple[str, ...] = Field(("a photo of {bias}",), min_length=1)
     segmenter: Segmenting | None = Field(
         None, description="Finds each picture's object for the filter silhouette; takes model, sam and object_words."
     )
+
+    @model_validator(mode="after")
+    def _known_fields(self) -> Scorer:
+        check_templates(self.class_prompts, ("class",))
+        check_templates(self.bias_prompts, ("bias",))
+        return self
 
 
 Method = Literal["erm", "usb", "asb", "ffr", "aspire-erm", "aspire-dfr"]
@@ -260,66 +272,84 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
-        for what, values in (("classes", self.classes), ("bias.values", self.bias.values)):
-            names = [value.name for value in values]
-            if len(set(names)) < len(names):
-                raise ValueError(f"{what} has a name twice: {names}")
-        check_filters(self.filters, PICTURE_FILTERS)
-        if Silhouette.name in self.filters and not self.scorer.segmenter:
-            raise ValueError("filters has silhouette, which compares the outlines of objects: name what finds them, "
-                             "e.g. scorer.segmenter: {model: CIDAS/clipseg-rd64-refined, object_words: [a bird]}")
-        generated = any(one.selection == "synthetic-validation" for one in train_settings(self.training))
-        if generated and not self.quota.validation:
-            raise ValueError("training has selection synthetic-validation, but quota.validation is 0: set how many "
-                             "generated pictures of each class to validate on, e.g. quota.validation: 50")
-        if self.discovery:
-            reference_settings(self.training, self.discovery.reference)
-        self._aspire_fits()
-        if not self.bias.known:
-            self._fits_without_bias()
-        if len(set(self.pairs)) < len(self.pairs):
-            raise ValueError(f"groups has a pair twice: {[list(pair) for pair in self.pairs]}")
-        groups = len(self.groups)
-        for ratio, counts in self.source.published_counts.items():
-            if len(counts) != groups:
-                raise ValueError(f"source.published_counts[{ratio}] has {len(counts)} counts for {groups} groups")
+        if problems := list(self._problems()):
+            raise ValueError("\n".join(problems))
         return self
 
-    def _aspire_fits(self) -> None:
-        """Check that methods, discovery and spurious-free pictures go together."""
+    def _problems(self) -> Iterator[str]:
+        """Yield what doesn't go together, every problem on a line of its own."""
+        yield from _named_twice("classes", self.classes)
+        yield from _named_twice("bias.values", self.bias.values)
+        yield from filter_problems(self.filters, PICTURE_FILTERS)
+        if Silhouette.name in self.filters and not self.scorer.segmenter:
+            yield ("filters has silhouette, which compares the outlines of objects: name what finds them, "
+                   "e.g. scorer.segmenter: {model: CIDAS/clipseg-rd64-refined, object_words: [a bird]}")
+        wrong = setting_problems(self.training)
+        yield from wrong
+        trainings = [] if wrong else train_settings(self.training)
+        if any(one.selection == "synthetic-validation" for one in trainings) and not self.quota.validation:
+            yield ("training has selection synthetic-validation, but quota.validation is 0: set how many "
+                   "generated pictures of each class to validate on, e.g. quota.validation: 50")
+        if self.discovery and not wrong:
+            try:
+                reference_settings(self.training, self.discovery.reference)
+            except ValueError as error:
+                yield from str(error).splitlines()
+        yield from self._aspire_misfits(trainings)
+        if not self.bias.known:
+            yield from self._misfits_without_bias(trainings)
+        yield from self._group_problems()
+
+    def _group_problems(self) -> Iterator[str]:
+        """Yield what is wrong with the pairs, and with lists that go by them."""
+        if len(set(self.pairs)) < len(self.pairs):
+            yield f"groups has a pair twice: {[list(pair) for pair in self.pairs]}"
+        known = {value.name for value in self.classes}
+        for name in self.prompts.by_class:
+            if name not in known:
+                yield f"prompts.by_class has {name!r}{nearest(name, sorted(known), 'classes: ')}"
+        try:
+            groups = len(self.groups)
+        except ValueError as error:
+            yield str(error)
+            return
+        for ratio, counts in self.source.published_counts.items():
+            if len(counts) != groups:
+                yield f"source.published_counts[{ratio}] has {len(counts)} counts for {groups} groups"
+
+    def _aspire_misfits(self, trainings: Sequence[TrainSettings]) -> Iterator[str]:
+        """Yield where methods, discovery and spurious-free pictures don't go together."""
         if self.spurious_free and not self.discovery:
-            raise ValueError("spurious_free needs to know what is spurious: add a section discovery")
+            yield "spurious_free needs to know what is spurious: add a section discovery"
         balanced = [method for method in self.training.methods if method in PER_GROUP]
         if self.spurious_free and balanced:
-            raise ValueError(f"training.methods has {balanced}, which need pictures of every (class, bias) group, but "
-                             "spurious_free makes them by class alone; use another recipe for these methods")
+            yield (f"training.methods has {balanced}, which need pictures of every (class, bias) group, but "
+                   "spurious_free makes them by class alone; use another recipe for these methods")
         aspire = [method for method in self.training.methods if method in ASPIRE]
         if aspire and not self.spurious_free:
-            raise ValueError(f"training.methods has {aspire}, which train on spurious-free pictures: add spurious_free")
-        needs = any(settings.needs_groups for settings in train_settings(self.training))
+            yield f"training.methods has {aspire}, which train on spurious-free pictures: add spurious_free"
+        needs = any(settings.needs_groups for settings in trainings)
         if needs and self.discovery and "val" not in self.discovery.splits:
-            raise ValueError("aspire-dfr chooses by discovered groups on val: set discovery.splits: [train, val], or "
-                             "training.by_method.aspire-dfr.dfr_groups: 'true'")
+            yield ("aspire-dfr chooses by discovered groups on val: set discovery.splits: [train, val], or "
+                   "training.by_method.aspire-dfr.dfr_groups: 'true'")
 
-    def _fits_without_bias(self) -> None:
-        """Check that nothing asks for bias labels."""
+    def _misfits_without_bias(self, trainings: Sequence[TrainSettings]) -> Iterator[str]:
+        """Yield what asks for bias labels where none is known."""
         asked = [method for method in self.training.methods if method in PER_GROUP]
         needs = {
             f"training.methods has {asked} (erm, aspire-erm and aspire-dfr ask for none)": bool(asked),
             "training.losses has 'resample'": "resample" in self.training.losses,
-            "training has dfr_groups 'true'": any(one.dfr_groups == "true" for one in train_settings(self.training)
-                                                  if one.method == "aspire-dfr"),
+            "training has dfr_groups 'true'": any(one.uses_true_groups for one in trainings),
             "groups lists pairs": bool(self.pairs),
             "source.aligned names groups": bool(self.source.aligned),
             "source.bias_ratio sub-samples groups": self.source.reader != "pocket" and bool(self.source.bias_ratio),
         }  # fmt: skip
         wrong = [what for what, does in needs.items() if does]
         if wrong:
-            raise ValueError(f"{'; '.join(wrong)}, but no bias label is known: name the attribute in bias, or leave "
-                             "that out")
-        if not self.discovery:
-            raise ValueError("without bias nothing says what is spurious: add discovery, which finds it, or name the "
-                             "attribute in bias")
+            yield f"{'; '.join(wrong)}, but no bias label is known: name the attribute in bias, or leave that out"
+        elif not self.discovery:
+            yield ("without bias nothing says what is spurious: add discovery, which finds it, or name the "
+                   "attribute in bias")
 
     @property
     def groups(self) -> list[tuple[int, int]]:
@@ -343,15 +373,19 @@ class Recipe(Strict):
         return f"{self.classes[y].name}|{self.bias.values[b].name}"
 
 
-def check_filters(filters: Mapping[str, Mapping[str, Any]], known: Mapping[str, type[Filter]]) -> None:
-    """Raise ValueError for a filter that isn't known, or whose settings it refuses."""
+def filter_problems(filters: Mapping[str, Mapping[str, Any]], known: Mapping[str, type[Filter]]) -> Iterator[str]:
+    """Yield a line for every filter that isn't known, and for every setting that a filter refuses."""
     for name, settings in filters.items():
         if name not in known:
-            raise ValueError(f"filters has {name!r}{nearest(name, list(known))}")
-        try:
-            known[name](**settings)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"filters.{name}: {error}") from None
+            yield f"filters has {name!r}{nearest(name, list(known))}"
+        else:
+            yield from field_problems(known[name], settings, f"filters.{name}")
+
+
+def _named_twice(what: str, values: Sequence[LabelValue]) -> Iterator[str]:
+    names = [value.name for value in values]
+    if len(set(names)) < len(names):
+        yield f"{what} has a name twice: {names}"
 
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -360,13 +394,13 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: with every problem on a line, and the nearest known key for an unknown one.
     """
-    raw, where = read_recipe(name, overrides)
-    if raw.get("kind") == "ehr":
+    given, where = read_recipe(name, overrides)
+    if given.data.get("kind") == "ehr":
         raise RecipeError(f"{where} is of kind ehr: this command is for pictures; see `fairshards run --help`")
-    return validated(Recipe, raw, where)
+    return validated(Recipe, given, where)
 
 
-def read_recipe(name: str, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], str]:
+def read_recipe(name: str, overrides: Sequence[str] = ()) -> tuple[Given, str]:
     """Return what a recipe says with ``overrides``, not checked yet, and where it was found.
 
     Raises:
@@ -374,26 +408,35 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> tuple[dict[str, Any
     """
     text, where = _find(name)
     try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{where} is no YAML: {error}") from error
-    if not isinstance(raw, dict):
-        raise RecipeError(f"{where} holds {type(raw).__name__}, expected a mapping with name, source, classes, ...")
+        given = read_recipe_text(text)
+    except RecipeSyntaxError as error:
+        raise RecipeError(f"{where} {error}") from None
     for override in overrides:
-        _set(raw, override)
-    return raw, where
+        path, equals, value = override.partition("=")
+        if not equals:
+            raise RecipeError(f"--set {override!r} is not key=value, e.g. --set generator.steps=25")
+        try:
+            given.override(tuple(path.strip().split(".")), value)
+        except RecipeSyntaxError as error:
+            raise RecipeError(f"--set {override!r}: {error}") from None
+    return given, where
 
 
-def validated(model: type[_Model], raw: Mapping[str, Any], where: str) -> _Model:
-    """Return the recipe that ``raw`` is.
+def validated(model: type[_Model], given: Given, where: str) -> _Model:
+    """Return the recipe that was given; a value of another type than its key's is refused, never converted.
 
     Raises:
         RecipeError: with every problem on a line, and the nearest known key for an unknown one.
     """
     try:
-        return model.model_validate(raw)
+        return model.model_validate(given.data, strict=True)
     except ValidationError as error:
-        problems = "\n".join(_explain(model, problem) for problem in error.errors())
+        found = error.errors()
+        places = [one["loc"] for one in found]
+        told = [one for one in found if one["type"] != "too_short"  # of parts that aren't right themselves
+                or not any(place[: len(one["loc"])] == one["loc"] != place for place in places)]  # fmt: skip
+        lines = [line for one in told for line in _explain(model, one, given)]
+        problems = "\n".join(f"  {line}" for line in dict.fromkeys(lines))
         raise RecipeError(f"{where}:\n{problems}") from None
 
 
@@ -401,40 +444,35 @@ def shipped_recipes(kind: str | None = None) -> list[str]:
     """Return the names of the recipes that ship with fairshards, of all kinds or of one: "pictures" or "ehr"."""
     files = [file for file in importlib.resources.files("recipes").iterdir() if file.name.endswith(".yaml")]
     return sorted(file.name.removesuffix(".yaml") for file in files
-                  if kind in (None, yaml.safe_load(file.read_text()).get("kind", "pictures")))  # fmt: skip
+                  if kind in (None, read_recipe_text(file.read_bytes()).data.get("kind", "pictures")))  # fmt: skip
 
 
-def _find(name: str) -> tuple[str, str]:
+def _find(name: str) -> tuple[bytes, str]:
     path = Path(name)
     if path.is_file():
-        return path.read_text(), str(path)
+        return path.read_bytes(), str(path)
     shipped = importlib.resources.files("recipes") / f"{name.removesuffix('.yaml')}.yaml"
     if "/" not in name and shipped.is_file():
-        return shipped.read_text(), f"recipe {name}"
+        return shipped.read_bytes(), f"recipe {name}"
     raise RecipeError(f"no recipe {name!r}: no such file{nearest(name, shipped_recipes(), 'and none that ships: ')}")
 
 
-def _set(raw: dict[str, Any], override: str) -> None:
-    path, equals, value = override.partition("=")
-    if not equals:
-        raise RecipeError(f"--set {override!r} is not key=value, e.g. --set generator.steps=25")
-    *parents, last = path.strip().split(".")
-    place: Any = raw
-    for parent in parents:
-        place = place.setdefault(parent, {}) if isinstance(place, dict) else None
-    if not isinstance(place, dict):
-        raise RecipeError(f"--set {override!r}: {'.'.join(parents)} is no mapping")
-    place[last] = yaml.safe_load(value)
-
-
-def _explain(recipe: type[BaseModel], problem: Any) -> str:
+def _explain(recipe: type[BaseModel], problem: Any, given: Given) -> list[str]:
+    """Return what one of pydantic's problems means, with the key's path and, where the file says it, the line."""
     path = [part for part in problem["loc"] if part not in SOURCES]
-    where = ".".join(str(part) for part in path) or "recipe"
+    if path and path[-1] == "[key]":  # before it stands the key, or its number where it is no text
+        path[-2:] = [problem["input"]]
+    where = ".".join(str(part) for part in path)
     if problem["type"] == "extra_forbidden":
-        known = _fields(recipe, problem["loc"][:-1])
-        return f"  {where}: unknown key{nearest(str(path[-1]), known)}"
-    got = "" if problem["type"] == "missing" or isinstance(problem["input"], dict) else f" (got {problem['input']!r})"
-    return f"  {where}: {problem['msg'].removeprefix('Value error, ')}{got}"
+        return [f"{where}: unknown key{nearest(str(path[-1]), _fields(recipe, problem['loc'][:-1]))}"]
+    if not path and problem["type"] == "value_error":
+        return str(problem["ctx"]["error"]).splitlines()
+    if problem["type"] == "value_error":
+        return [f"{where}: {line}" for line in str(problem["ctx"]["error"]).splitlines()]
+    written = given.scalars.get(tuple(path))
+    said = explain(problem["type"], problem["msg"], problem["input"], written.text if written else None)
+    line = f"line {written.line}: " if written and written.line else ""
+    return [f"{where or 'recipe'}: {line}{said}"]
 
 
 def _fields(recipe: type[BaseModel], location: Sequence[Any]) -> list[str]:

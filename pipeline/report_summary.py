@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
 from pipeline.recipe import Recipe
+from pipeline.recipe_yaml import write_recipe_text
 from pipeline.report_catalog import Reader, Row
 from pipeline.training_settings import train_settings
 
@@ -76,7 +76,7 @@ def versions(reader: Reader) -> dict[str, str]:
 
 def resolved_yaml(recipe: BaseModel) -> str:
     """Return the whole recipe, defaults filled in."""
-    return yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)
+    return write_recipe_text(recipe.model_dump(mode="json", by_alias=True))
 
 
 def totals(balance: Sequence[Row]) -> Totals:

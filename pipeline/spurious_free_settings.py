@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.strict import Strict
+from pipeline.strict import Strict, check_fields, check_templates
 from trainers.personalise_settings import TEXTUAL_INVERSION, PersonaliseSettings, personalise_settings_from
 
 
@@ -51,15 +50,11 @@ class SpuriousFree(Strict):
     @model_validator(mode="after")
     def _known(self) -> SpuriousFree:
         both = (*self.background_present, *self.background_absent, *self.object_present, *self.object_absent)
-        for template in (*self.templates, self.negative, *both):
-            try:
-                template.format(**{"class": "", "phrase": "", "alternative": ""})
-            except (KeyError, IndexError, ValueError) as error:
-                raise ValueError(f"{template!r} has a field {error}; known are class, phrase, alternative") from None
+        check_templates(self.templates, ("class",))
+        check_templates((self.negative,), ("phrase", "class"))
+        check_templates(both, ("class", "phrase", "alternative"))
         if self.personalise is not None:
-            known = sorted({field.name for field in fields(PersonaliseSettings)} - {"seed"})
-            if unknown := sorted(set(self.personalise) - set(known)):
-                raise ValueError(f"personalise has {unknown}; known are {known}; seeds stand beside it")
+            check_fields(PersonaliseSettings, self.personalise, "personalise", ("seed",))
             method = personalise_settings_from(self.personalise).method
             if method != TEXTUAL_INVERSION:
                 raise ValueError(f"personalise.method is {method!r}: a pipeline takes one LoRA, and a recipe has "

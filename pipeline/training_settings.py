@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pipeline.nearest import nearest
+from pipeline.strict import check_fields, field_problems
 from trainers.methods import ASPIRE
 from trainers.settings import StageSettings, TrainSettings
 
@@ -29,6 +29,19 @@ def train_settings(training: Training) -> list[TrainSettings]:
         for seed in training.seeds
         for loss, method in _losses_and_methods(training)
     ]
+
+
+def setting_problems(training: Training) -> list[str]:
+    """Return what is wrong with ``settings`` and ``by_method``, those of methods that aren't trained included."""
+    parts = {"training.settings": training.settings}
+    parts |= {f"training.by_method.{method}": options for method, options in training.by_method.items()}
+    found = [line for where, options in parts.items() for line in field_problems(TrainSettings, options, where, FIXED)]
+    if not found:
+        try:
+            train_settings(training)
+        except ValueError as error:
+            found = [f"training: {error}"]
+    return found
 
 
 def reference_settings(training: Training, changes: Mapping[str, Any]) -> TrainSettings:
@@ -67,17 +80,5 @@ def _options(training: Training, method: Method) -> dict[str, Any]:
 
 
 def _checked(options: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    _known(options, TrainSettings, where)
-    for stage in STAGES:
-        if stage in options:
-            if not isinstance(options[stage], Mapping):
-                raise ValueError(f"{where}.{stage} is {options[stage]!r}; it must be a mapping such as {{lr: 0.001}}")
-            _known(options[stage], StageSettings, f"{where}.{stage}")
+    check_fields(TrainSettings, options, where, FIXED)
     return options
-
-
-def _known(options: Mapping[str, Any], kind: Any, where: str) -> None:
-    names = sorted({field.name for field in fields(kind)} - FIXED)
-    for name in options:
-        if name not in names:
-            raise ValueError(f"{where} has an unknown key {name!r}{nearest(str(name), names)}")

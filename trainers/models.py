@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -9,9 +10,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from trainers.errors import TrainerError
+from trainers.settings import POCKET, TIMM, check_model_name
 
-POCKET = "pocket-convnet"
-TIMM = "timm:"
 WIDTHS = (16, 32, 64, 96)
 
 
@@ -48,9 +48,8 @@ def build_model(
     Raises:
         TrainerError: no such model, or the folder's weights aren't those of this backbone.
     """
+    check_model_name(name, bool(weights or pretrained))
     if name == POCKET:
-        if weights or pretrained:
-            raise TrainerError(f"{POCKET} starts from fresh weights; unset weights and pretrained")
         return Classifier(pocket_convnet(classes), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
     return timm_classifier(name, classes, weights, pretrained)
 
@@ -59,12 +58,26 @@ def timm_classifier(name: str, classes: int, weights: str | None, pretrained: bo
     """Return a timm backbone with its own mean and deviation and a new head."""
     import timm  # takes seconds, which the pocket world needn't spend
 
-    if not name.startswith(TIMM) or not timm.is_model(name.removeprefix(TIMM)):
-        raise TrainerError(f"no model {name!r}; expected {POCKET!r} or a timm name such as 'timm:resnet50'")
+    check_backbone(name)
     network = timm.create_model(name.removeprefix(TIMM), pretrained=pretrained, num_classes=classes)
     if weights:
         load_backbone(network, Path(weights))
     return Classifier(network, tuple(network.default_cfg["mean"]), tuple(network.default_cfg["std"]))
+
+
+def check_backbone(name: str) -> None:
+    """Check that timm has the backbone "timm:<backbone>".
+
+    Raises:
+        TrainerError: it hasn't; the message has the nearest of its names.
+    """
+    import timm
+
+    own = name.removeprefix(TIMM)
+    if not timm.is_model(own):
+        near = get_close_matches(own.partition(".")[0], timm.list_models(), 3)
+        hint = f"; did you mean {' or '.join(TIMM + one for one in near)}?" if near else ""
+        raise TrainerError(f"no model {name!r}; expected {POCKET!r} or a timm name such as 'timm:resnet50'{hint}")
 
 
 def pocket_convnet(classes: int) -> nn.Sequential:

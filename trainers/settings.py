@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 from trainers.errors import TrainerError
 from trainers.methods import ASPIRE, DFR_GROUPS, DFR_SYNTHETIC, METHODS, PER_GROUP, SELECTIONS, method_name
 
+POCKET = "pocket-convnet"
+TIMM = "timm:"
 LOSSES = ("erm", "resample")
 PRECISIONS = ("auto", "float32", "bfloat16")
 # Settings that change how fast a training is, never what it gives: they are not part of its identity.
@@ -32,9 +36,9 @@ class StageSettings:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "lr", "batch_size"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise TrainerError(f"{name} is {getattr(self, name)}; it must be above 0")
-        if self.weight_decay < 0:
+        if not 0 <= self.weight_decay < math.inf:
             raise TrainerError(f"weight_decay is {self.weight_decay}; it must be 0 or more")
 
 
@@ -90,8 +94,13 @@ class TrainSettings:
         self._require_no_bias_label()
         if self.image_size <= 0:
             raise TrainerError(f"image_size is {self.image_size}; it must be above 0")
+        for name in _SPEED:
+            if getattr(self, name) < 0:
+                raise TrainerError(f"{name} is {getattr(self, name)}; it must be 0 or more")
         if self.weights and self.pretrained:
             raise TrainerError("weights and pretrained are both set; a model starts from one of them")
+        check_model_name(self.model, bool(self.weights or self.pretrained))
+        check_device_name(self.device)
 
     def _require_no_bias_label(self) -> None:
         """Refuse settings by which an ASPIRE training would read a bias label, which its name says it doesn't."""
@@ -159,6 +168,30 @@ def settings_from(values: Mapping[str, Any]) -> TrainSettings:
     """Return the settings that ``identity()`` or ``dataclasses.asdict`` wrote."""
     stages = {name: StageSettings(**values[name]) for name in _STAGES if name in values}
     return TrainSettings(**{**values, **stages})
+
+
+def check_model_name(model: str, taught: bool) -> None:
+    """Check the form of a model's name; ``taught`` tells whether it is to start from given weights.
+
+    Raises:
+        TrainerError: it is neither pocket-convnet nor timm:<backbone>, or the former is to have weights.
+    """
+    if model == POCKET and taught:
+        raise TrainerError(f"{POCKET} starts from fresh weights; unset weights and pretrained")
+    if model != POCKET and not model.startswith(TIMM):
+        hint = f"; did you mean {TIMM + model!r}?" if re.fullmatch(r"[\w.]+", model) else ""
+        raise TrainerError(f"no model {model!r}; expected {POCKET!r} or a timm name such as 'timm:resnet50'{hint}")
+
+
+def check_device_name(device: str) -> None:
+    """Check that a text names a torch device, or "auto".
+
+    Raises:
+        TrainerError: it doesn't.
+    """
+    if not re.fullmatch(r"auto|(cpu|cuda|mps|xpu)(:\d+)?", device):
+        hint = "did you mean 'cuda'? " if device.lower() in ("gpu", "nvidia") else ""
+        raise TrainerError(f"device is {device!r}; {hint}it must be auto, cpu, cuda, cuda:<number>, mps or xpu")
 
 
 def check_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

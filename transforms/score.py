@@ -20,7 +20,7 @@ from filters.clip_scorer import ClipScorer, ScoreRequest
 from filters.silhouette import Silhouettes, silhouette
 from generators.images import decode_image
 from generators.loading import resolve_device
-from generators.personal import NEW_WORD
+from generators.personal import in_plain_words
 from transforms import commit, embeddings, storage
 from transforms.edit_models import load_segmenter_of
 from transforms.model_stage import LazyModels, StageHandler, use_threads
@@ -121,7 +121,7 @@ def silhouettes(pictures: Mapping[str, tuple[bytes, int]], lazy: LazyScorer) -> 
 def request_of(row: Mapping[str, Any]) -> ScoreRequest:
     """Return what a plan row asks of the scorer."""
     spurious = tuple(json.loads(row.get("spurious") or "[]"))
-    prompt = NEW_WORD.sub(row["class_name"], row["prompt"])  # CLIP doesn't know a word that the generator was taught
+    prompt = in_plain_words(row["prompt"], row["class_name"])  # CLIP wasn't taught the generator's new words
     return ScoreRequest(row["sample_id"], prompt, row["y"], row["b"], spurious)
 
 

@@ -56,6 +56,110 @@ def test_mistakes_are_named(override: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("training.settings={main: {lr: '1e-3'}}", r"  training\.settings\.main\.lr: '1e-3' is text.*; write 0\.001"),
+        ("training.settings={main: {epochs: 1.5}}", r"settings\.main\.epochs: 1\.5 is no whole number$"),
+        ("training.settings={main: {batch_size: 8.0}}", r"main\.batch_size: 8\.0 is no whole number; write 8"),
+        ("training.settings={main: {lr: .nan}}", r"main\.lr: nan is no finite number"),
+        ("training.settings={main: {lr: .inf}}", r"main\.lr: inf is no finite number"),
+        ("training.settings={main: {weight_decay: -1}}", r"settings\.main: weight_decay is -1"),
+        ("training.settings={image_size: 64.5}", r"settings\.image_size: 64\.5 is no whole number"),
+        ("training.settings={image_size: '64'}", r"image_size: '64' is text, expected a whole number; write 64"),
+        ("training.settings={pretrained: 'no'}", r"settings\.pretrained: 'no' is text.*without quotes"),
+        ("training.settings={cache_bytes: 2e9}", r"cache_bytes: .* is no whole number; write 2000000000"),
+        ("training.settings={workers: -1}", r"workers is -1"),
+        ("training.settings={device: gpu}", r"device is 'gpu'; did you mean 'cuda'\?"),
+        ("training.settings={model: resnet50}", r"no model 'resnet50'.*did you mean 'timm:resnet50'\?"),
+        ("training.by_method={erm: {image_size: x}}", r"by_method\.erm\.image_size: 'x' is text"),
+        ("training.by_method={aspire-erm: {main: {lr: x}}}", r"by_method\.aspire-erm\.main\.lr: 'x' is text"),
+        ("training.seeds=[0.5]", r"training\.seeds\.0: 0\.5 is no whole number"),
+        ("training.seeds=0", r"training\.seeds: expected a list"),
+        ("filters.variance={retain: '9e-1'}", r"filters\.variance\.retain: '9e-1' is text.*; write 0\.9"),
+        ("filters.group_judge={min_probability: yes}", r"filters\.group_judge\.min_probability: expected a number"),
+        ("generator.steps=20.0", r"generator\.steps: 20\.0 is no whole number; write 20"),
+        ("generator.device=gpu", r"generator\.device: .*did you mean cuda\?"),
+        ("generator.guidance_scale=.inf", r"generator\.guidance_scale: inf is no finite number"),
+        ("calibration.images=012", r"calibration\.images: '012' is text, expected a whole number; write 12"),
+        ("quota.usb_extra=1", r"quota\.usb_extra: expected yes or no \(got 1\)"),
+        ("classes=[{name: no}, {name: a}]", r"classes\.0\.name: no is yes or no in YAML.*in quotes: 'no'"),
+        ("classes=[{name: 1_000}, {name: a}]", r"1_000 is a number in YAML.*; write it in quotes: '1_000'"),
+        ("classes=[{name: a, labels: [0]}, {name: b, labels: ['1']}]", r"classes\.0\.labels\.0: 0 is a number in YAML"),
+        ("prompts.by_class={no: {negative: x}}", r"prompts\.by_class\.False: .*in quotes"),
+        ("prompts.by_class={landbrid: {negative: x}}", r"by_class has 'landbrid' \(did you mean 'landbird'\?\)"),
+        ("prompts.templates=['{class.upper} on {bias}']", r"has a field \{class\.upper\}"),
+        ("prompts.templates=['a { of {class}']", r"can't be filled.*written twice"),
+        ("scorer.class_prompts=['a {bias}']", r"scorer: .* has a field \{bias\}; known are \{class\}"),
+        ('classes=[{name: "a\\nb"}, {name: c}]', r"classes\.0\.name: .*printable characters"),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_is_refused_with_its_path(override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=f"(?m){message}"):
+        load_recipe("pocket-waterbirds", [override])
+
+
+def test_all_problems_are_said_at_once_with_their_lines(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(
+        "name: r\nsource: {reader: image_folder, path: data}\nclasses:\n- name: yes\n- name: b\n"
+        "generator:\n  model: m\n  steps: '3'\n  devise: cpu\nscorer: {model: c}\n"
+    )
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(str(tmp_path / "r.yaml"))
+    assert [line.split(" ", 3)[2] for line in str(caught.value).splitlines()[1:]] == [
+        "classes.0.name:", "generator.steps:", "generator.devise:"
+    ]  # fmt: skip
+    assert "line 4: yes is yes or no in YAML" in str(caught.value) and "line 8: '3' is text" in str(caught.value)
+
+
+def test_what_does_not_go_together_is_said_at_once() -> None:
+    wrong = ["groups=[[landbird, sea]]", "training.settings={x: 1, main: {lr: a}}", "filters.variance={retain: 7}"]
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("pocket-waterbirds", wrong)
+    assert [line.split()[0] for line in str(caught.value).splitlines()[1:]] == [
+        "filters.variance:", "training.settings", "training.settings.main.lr:", "groups"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", ".001", "1.0e-3"])
+def test_a_number_with_an_exponent_is_a_number_everywhere(text: str) -> None:
+    sets = ["training.settings", "training.by_method.erm"]
+    recipe = load_recipe("pocket-waterbirds", [f"{one}.main.lr={text}" for one in sets])
+    assert {one.main.lr for one in train_settings(recipe.training) if one.method == "erm"} == {0.001}
+    assert load_recipe("pocket-waterbirds", ["filters.variance.retain=9e-1"]).filters["variance"] == {"retain": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.settings={batch: 1.5}", r"model\.settings\.batch: 1\.5 is no whole number"),
+        ("model.settings={learning_rate: '1e-3'}", r"model\.settings\.learning_rate: '1e-3' is text.*write 0\.001"),
+        ("model.settings={rejection: 'no'}", r"model\.settings\.rejection: 'no' is text"),
+        ("model.settings={device: cuda}", r"model\.settings has an unknown key 'device'"),
+        ("model.settings={dropuot: 0.1}", r"unknown key 'dropuot' \(did you mean 'dropout'\?\)"),
+        ("filters={nearest_record: {min: '1e-3'}}", r"filters\.nearest_record\.min: '1e-3' is text"),
+        ("cohort.leave_values=[no]", r"cohort\.leave_values\.0: no is yes or no in YAML"),
+    ],
+)
+def test_recipes_of_records_are_as_strict(override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_any("btgan_support2", [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("discovery.reference={main: {epochs: 1.5}}", r"discovery\.reference\.main\.epochs: 1\.5 is no whole number"),
+        ("spurious_free.personalise={steps: 1.5}", r"personalise\.steps: 1\.5 is no whole number"),
+        ("spurious_free.negative='{alternative}'", r"has a field \{alternative\}; known are \{phrase\} and \{class\}"),
+        ("spurious_free.templates=['a {class} without {phrase}']", r"has a field \{phrase\}; known are \{class\}"),
+    ],
+)
+def test_settings_of_discovery_are_as_strict(override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe("pocket-aspire", [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
         ("training.losses=[erm, resample]", r"losses has 'resample', but no bias label is known"),
         ("training.by_method={aspire-dfr: {dfr_groups: 'true'}}", r"dfr_groups 'true'"),
         ("groups=[[landbird, land]]", r"groups lists pairs"),
