@@ -27,11 +27,15 @@ Mode = Literal["read", "write"]
 
 @dataclass
 class Catalog:
-    """An open catalog. ``con`` is its DuckDB connection; leaving the ``with`` block closes it."""
+    """An open catalog. ``con`` is its DuckDB connection; leaving the ``with`` block closes it.
+
+    ``own`` is the file of a snapshot (``catalogs/current.py``), which isn't the run's.
+    """
 
     run_dir: Path
     mode: Mode
     con: duckdb.DuckDBPyConnection
+    own: Path | None = None
 
     @classmethod
     def open(cls, run_dir: str | Path, mode: Mode = "read", wait: float = 0.0) -> Catalog:
@@ -59,6 +63,11 @@ class Catalog:
             connection.create(path)
             return cls(root, mode, _connect(path, False, wait))
 
+    @property
+    def path(self) -> Path:
+        """The file that is open."""
+        return self.own or self.run_dir / CATALOG
+
     def __enter__(self) -> Catalog:
         return self
 
@@ -83,12 +92,12 @@ class Catalog:
         """
         names = [name_in(self.run_dir, path) for path in manifest_paths]
         listed = ingest.read_listed(self.run_dir, names)
-        with connection.explained(self.run_dir / CATALOG):
+        with connection.explained(self.path):
             return sync(self.con, listed, progress)
 
     def is_current(self, names: Iterable[str]) -> bool:
         """Return whether the catalog holds the manifests of these names, as they are now, and no others."""
-        written = (self.run_dir / CATALOG).stat().st_mtime_ns
+        written = self.path.stat().st_mtime_ns
         return is_current(self.con, self.run_dir, [name_in(self.run_dir, name) for name in names], written)
 
 
@@ -105,32 +114,6 @@ def current_manifests(run_dir: str | Path) -> list[str]:
         raise CatalogMissing(f"{run_dir} is no run folder: it has no {RUN_JSON}; `fairshards run` makes one") from None
     except (ValueError, KeyError, TypeError) as error:
         raise CatalogMissing(f"{path} can't be read: {error!r}; run again to write it anew") from error
-
-
-def open_current(run_dir: str | Path, wait: float = 10.0, progress: Progress | None = None) -> Catalog:
-    """Open the catalog for reading, made first where it is missing or outdated, synced where it is behind.
-
-    A folder with a catalog and no run.json is taken as it is.
-
-    Raises:
-        CatalogError, ManifestError: as ``Catalog.open`` and ``Catalog.sync``.
-    """
-    if (Path(run_dir) / CATALOG).exists() and not (Path(run_dir) / RUN_JSON).exists():
-        return Catalog.open(run_dir, "read", wait)
-    names = current_manifests(run_dir)
-    with contextlib.suppress(CatalogMissing, CatalogOutdated):
-        catalog = Catalog.open(run_dir, "read", wait)
-        if catalog.is_current(names):
-            return catalog
-        catalog.close()
-    with Catalog.open(run_dir, "write", wait) as catalog:
-        catalog.sync(names, progress)
-    return Catalog.open(run_dir, "read", wait)
-
-
-def ensure_current(run_dir: str | Path, wait: float = 10.0, progress: Progress | None = None) -> None:
-    """Make the catalog reflect run.json, as ``open_current`` does, and leave it closed."""
-    open_current(run_dir, wait, progress).close()
 
 
 def rebuild(run_dir: str | Path, progress: Progress | None = None) -> SyncReport:
@@ -177,7 +160,5 @@ __all__ = [
     "SyncReport",
     "current_manifests",
     "dump",
-    "ensure_current",
-    "open_current",
     "rebuild",
 ]

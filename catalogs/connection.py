@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -19,6 +20,15 @@ from catalogs.errors import CatalogBusy, CatalogError, CatalogMissing, CatalogOu
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
+}
+# What reads a catalog sees nothing but it: no files, no network, no variables of this process, and no way to ask for
+# more. What doesn't fit into memory is refused, since what only reads leaves no files.
+READ_CONFIG = {
+    **CONFIG,
+    "enable_external_access": False,
+    "python_enable_replacements": False,
+    "temp_directory": "",
+    "lock_configuration": True,
 }
 _MAGIC = slice(8, 12)
 _DAMAGED = (
@@ -38,6 +48,8 @@ _UNWRITABLE = ("no space left", "disk quota", "file too large", "could not write
 
 def connect(path: Path, read_only: bool, wait: float = 0.0) -> duckdb.DuckDBPyConnection:
     """Return a connection to the catalog file, trying for ``wait`` seconds while another process holds it.
+
+    One that is read-only sees nothing but the catalog (``READ_CONFIG``).
 
     Raises:
         CatalogMissing: there is no such file.
@@ -81,6 +93,13 @@ def delete(path: Path) -> None:
     """Delete a catalog with all that belongs to it; do it only while no other process holds it."""
     for file in (path, _wal(path), *path.parent.glob(f".{path.name}.*.tmp*")):
         file.unlink(missing_ok=True)
+
+
+def copy(path: Path, to: Path) -> None:
+    """Copy a catalog, with what its last writer has left beside it; do it only while no other process writes it."""
+    if _wal(path).exists():
+        shutil.copyfile(_wal(path), _wal(to))
+    shutil.copyfile(path, to)
 
 
 def version(con: duckdb.DuckDBPyConnection, path: Path) -> str:
@@ -143,7 +162,7 @@ def unreadable(path: Path, why: str) -> CatalogUnreadable:
 def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
     _require_magic(path)
     try:
-        return duckdb.connect(str(path), read_only=read_only, config=CONFIG)
+        return duckdb.connect(str(path), read_only=read_only, config=READ_CONFIG if read_only else CONFIG)
     except duckdb.ConnectionException as error:
         if "different configuration" in str(error):
             raise CatalogBusy(

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from catalogs import connection
-from catalogs.catalog import CATALOG, open_current
+from catalogs.current import WAIT, Say, open_current
 from catalogs.errors import SampleError
 from catalogs.story import render
 
@@ -56,14 +56,16 @@ class LifeStory:
         }
 
 
-def life_story(run_dir: str | Path, sample_id_prefix: str, wait: float = 10.0) -> LifeStory:
+def life_story(
+    run_dir: str | Path, sample_id_prefix: str, wait: float = WAIT, say: Say | None = None
+) -> LifeStory:
     """Return the story of the one sample or source image whose id begins with ``sample_id_prefix``.
 
     Raises:
         SampleError: no id begins so (the nearest are named), or more than one does.
         CatalogError, ManifestError: the catalog can't be opened, or made from the manifests.
     """
-    with open_current(run_dir, wait) as catalog, connection.explained(catalog.run_dir / CATALOG):
+    with open_current(run_dir, wait, say=say) as catalog, connection.explained(catalog.path):
         sample = find_id(catalog.con, sample_id_prefix.strip().lower())
         rows = catalog.con.execute(
             "SELECT event, facts FROM life_story WHERE sample_id = $1 ORDER BY step, part, facts", [sample]

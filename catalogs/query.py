@@ -1,4 +1,8 @@
-"""Questions to a run's catalog: SQL, or a query by name; read-only, on a catalog made current first."""
+"""Questions to a run's catalog: SQL, or a query by name; read-only, on a catalog made current first.
+
+Read-only is meant: a query is one SELECT, on a connection that sees no files, no network and no variables of this
+process, and whose settings are locked (``connection.READ_CONFIG``). Answers are written by ``catalogs/formats.py``.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,18 @@ from typing import Any
 import duckdb
 
 from catalogs import connection, statements
-from catalogs.catalog import CATALOG, open_current
+from catalogs.current import WAIT, Say, open_current
 from catalogs.errors import QueryError
 from catalogs.formats import FORMATS, write_result
 
 Answer = tuple[list[str], list[tuple[Any, ...]]]
+
+# PIVOT is of the kind MULTI: DuckDB lists the new columns first. DESCRIBE, SUMMARIZE and SHOW are of the kind SELECT.
+_KINDS = ("SELECT", "EXPLAIN", "MULTI")
+_ONLY_READS = (
+    "`fairshards query` only reads: give one SELECT, FROM, WITH, VALUES, PIVOT, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN. "
+    "For files there is --format csv, json or parquet with --to FILE"
+)
 
 
 def named_queries() -> dict[str, str]:
@@ -24,29 +35,35 @@ def named_queries() -> dict[str, str]:
 
 
 def run_query(
-    run_dir: str | Path, sql_or_name: str, params: Mapping[str, Any] | None = None, wait: float = 10.0
+    run_dir: str | Path,
+    sql_or_name: str,
+    params: Mapping[str, Any] | None = None,
+    wait: float = WAIT,
+    say: Say | None = None,
 ) -> Answer:
     """Return the columns' names, each once, and the rows that answer a named query or SQL.
 
-    ``params`` are the query's ``$name`` parameters. A catalog that is missing or behind run.json is made
-    current first; ``wait`` is how many seconds to try while another process holds it.
+    ``params`` are the query's ``$name`` parameters. A catalog that is missing or behind run.json is made current
+    first. Where another process holds it for more than ``wait`` seconds, the answer comes from the manifests, and
+    ``say`` is told.
 
     Raises:
         QueryError: no such named query, wrong SQL or parameters, or a query that would write.
-        CatalogError: the catalog can't be opened; ManifestError: nor made from the manifests.
+        CatalogError, ManifestError: the catalog can neither be opened nor made from the manifests.
     """
     sql, values = _resolve(sql_or_name.strip(), dict(params or {}))
-    with open_current(run_dir, wait) as catalog, connection.explained(catalog.run_dir / CATALOG):
+    with open_current(run_dir, wait, say=say) as catalog, connection.explained(catalog.path):
         return answer(catalog.con, sql, values)
 
 
 def answer(con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] | None = None) -> Answer:
-    """Return the columns and rows of ``sql`` on an open connection.
+    """Return the columns and rows of ``sql``, one statement that reads, on an open connection.
 
     Raises:
-        QueryError: the SQL is wrong, or would write.
+        QueryError: the SQL is wrong, or does anything but read the catalog.
     """
     try:
+        _require_select(con, sql)
         result = con.execute(sql, dict(params) if params else None)
         if result.description is None:
             return [], []
@@ -55,6 +72,19 @@ def answer(con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] |
         if connection.damaged(error):
             raise
         raise _explain(error) from error
+
+
+def _require_select(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+    try:
+        kinds = [statement.type.name for statement in con.extract_statements(sql)]
+    except ValueError as error:  # a kind of statement that DuckDB knows and its Python package doesn't
+        raise QueryError(f"this statement isn't known ({error}). {_ONLY_READS}") from error
+    if not kinds:
+        raise QueryError(f"the query is empty. {_ONLY_READS}")
+    if len(kinds) > 1:
+        raise QueryError(f"these are {len(kinds)} statements ({', '.join(kinds)}). {_ONLY_READS}")
+    if kinds[0] not in _KINDS:
+        raise QueryError(f"this is a {kinds[0]} statement. {_ONLY_READS}")
 
 
 def _resolve(text: str, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -82,11 +112,13 @@ def _unknown(name: str) -> QueryError:
 
 def _explain(error: duckdb.Error) -> QueryError:
     text = str(error)
+    first = text.split("\n", 1)[0]
     if "read-only" in text:
-        return QueryError(
-            "this query would write, but `fairshards query` only reads: the catalog is made from the run's "
-            f"manifests alone, so that whatever else is written to it would be lost ({text.splitlines()[0]})"
-        )
+        return QueryError(f"this query would write ({first}). {_ONLY_READS}")
+    if isinstance(error, duckdb.PermissionException):
+        return QueryError(f"this query reads more than the catalog ({first}). {_ONLY_READS}")
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return QueryError(f"this query needs more memory than there is ({first}); ask for fewer rows, or for sums")
     return QueryError(f"the query failed: {text}")
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from typer.core import TyperCommand
 
 from pipeline.ehr_recipe import EhrRecipe, load_any
@@ -248,7 +249,7 @@ def query_command(
         from pipeline.runfolder import open_run
 
         given = dict(param.partition("=")[::2] for param in params or [])
-        columns, rows = run_query(open_run(run).root, sql, given or None)
+        columns, rows = run_query(open_run(run).root, sql, given or None, say=_aside)
         binary = out == "parquet"
         with open(to, "wb" if binary else "w") if to else nullcontext(sys.stdout) as stream:
             write_result(columns, rows, out, stream)
@@ -266,7 +267,7 @@ def explain_command(
         from catalogs.story import render
         from pipeline.runfolder import open_run
 
-        render(life_story(open_run(run).root, sample), Console())
+        render(life_story(open_run(run).root, sample, say=_aside), Console())
 
 
 @app.command("verify")
@@ -360,6 +361,11 @@ def recipes_command() -> None:
     """List the recipes that ship with fairshards. Example: fairshards recipes"""
     for name in shipped_recipes():
         print(name)
+
+
+def _aside(text: str) -> None:
+    """Print one line that is no part of an answer."""
+    Console(stderr=True).print(escape(text), highlight=False, soft_wrap=True)
 
 
 def _stage(

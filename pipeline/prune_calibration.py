@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from catalogs import manifest
-from catalogs.catalog import open_current
+from catalogs.current import open_current
 from catalogs.identity import canonical_json, digest
 from filters.preview import LIMITS, PreviewLimits
 from generators.phases import Preview, glimpses
@@ -143,7 +143,7 @@ def _choice(
 def _drawn(folder: RunFolder, samples: int) -> list[tuple[Row, bool]]:
     """Return plan rows of samples, drawn by hash, and whether the newest curation's filters accepted each."""
     newest = next((name.split("/")[1] for name in folder.current() if name.endswith("/decisions.parquet")), None)
-    with open_current(folder.root, 30.0) as catalog:
+    with open_current(folder.root) as catalog:
         found = dict(catalog.con.execute(
             "SELECT sample_id, accepted FROM verdicts JOIN samples USING (sample_id) "
             "WHERE curation_id = $1 AND kind = 'text-to-image'", [newest],

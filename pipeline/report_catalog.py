@@ -14,11 +14,12 @@ from typing import Any
 import duckdb
 
 from catalogs import statements
-from catalogs.catalog import RUN_JSON, current_manifests, open_current
+from catalogs.catalog import RUN_JSON, current_manifests
+from catalogs.connection import READ_CONFIG
+from catalogs.current import open_current
 from catalogs.query import answer
 
 Row = dict[str, Any]
-WAIT = 30.0
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,12 @@ def open_reader(root: Path) -> Iterator[Reader]:
         CatalogError, ManifestError: the catalog can't be opened, nor made from the manifests.
     """
     if not (root / RUN_JSON).exists():
-        with duckdb.connect() as con:
+        with duckdb.connect(config=READ_CONFIG) as con:
             for statement in statements.schema_statements():
                 con.execute(statement)
             yield Reader(con, None)
         return
-    with open_current(root, WAIT) as catalog:
+    with open_current(root) as catalog:
         yield Reader(catalog.con, _current_curation(root))
 
 

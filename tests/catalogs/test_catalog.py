@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 
 from catalogs import connection, statements
-from catalogs.catalog import CATALOG, Catalog, SyncReport, current_manifests, dump, ensure_current, rebuild
+from catalogs.catalog import CATALOG, Catalog, SyncReport, current_manifests, dump, rebuild
+from catalogs.current import ensure_current
 from catalogs.errors import CatalogBusy, CatalogError, CatalogMissing, CatalogOutdated, CatalogUnreadable
 from catalogs.manifest import ManifestError
 from catalogs.schemas import SCHEMAS
@@ -351,7 +352,7 @@ def test_a_full_disk_is_said_and_the_next_sync_goes_on(run: Run, expected: Dump)
     child = (
         "import resource, sys; sys.path[:0] = sys.argv[3:]\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
-        "from catalogs.catalog import ensure_current\n"
+        "from catalogs.current import ensure_current\n"
         "try: ensure_current(sys.argv[1])\n"
         "except Exception as error: print(type(error).__name__, error)\n"
     )

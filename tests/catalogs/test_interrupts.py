@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from catalogs.catalog import CATALOG, Catalog, dump, ensure_current
+from catalogs.catalog import CATALOG, Catalog, dump
+from catalogs.current import ensure_current
 from tests.catalogs.small_run import Run, plan_rows
 
 # Each arranges, in the child, that it kills itself at one point of a sync.
