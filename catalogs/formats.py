@@ -31,9 +31,14 @@ def write_result(columns: Columns, rows: Rows, format: str, stream: IO[Any]) -> 
     Raises:
         QueryError: unknown format, or Parquet on a terminal.
     """
+    require_format(format)
+    _WRITERS[format](columns, rows, stream)
+
+
+def require_format(format: str) -> None:
+    """Raise QueryError for a format that isn't known."""
     if format not in _WRITERS:
         raise QueryError(f"format {format!r} is not known; it is one of: {', '.join(FORMATS)}")
-    _WRITERS[format](columns, rows, stream)
 
 
 def _table(columns: Columns, rows: Rows, stream: IO[Any]) -> None:
@@ -79,8 +84,16 @@ def _json(columns: Columns, rows: Rows, stream: IO[Any]) -> None:
 def _parquet(columns: Columns, rows: Rows, stream: IO[Any]) -> None:
     if stream.isatty():
         raise QueryError("Parquet is binary and the output is a terminal; redirect it to a file")
-    arrays = [pa.array([row[position] for row in rows]) for position in range(len(columns))]
+    arrays = [_array([row[position] for row in rows]) for position in range(len(columns))]
     pq.write_table(pa.Table.from_arrays(arrays, names=list(columns)), getattr(stream, "buffer", stream))
+
+
+def _array(values: Sequence[Any]) -> pa.Array:
+    """Return a column; as text where Arrow has no type for all of its values (a UUID, a sum beyond 64 bits)."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError):
+        return pa.array([None if value is None else str(_flat(value)) for value in values])
 
 
 def _cell(value: Any) -> str:

@@ -244,10 +244,11 @@ def query_command(
       fairshards query runs/pocket-waterbirds "SELECT reason, count(*) FROM rejects GROUP BY 1" -f csv
     """
     with expected_errors(debug):
-        from catalogs.formats import write_result
+        from catalogs.formats import require_format, write_result
         from catalogs.query import run_query
         from pipeline.runfolder import open_run
 
+        require_format(out)  # before a file is opened
         given = dict(param.partition("=")[::2] for param in params or [])
         columns, rows = run_query(open_run(run).root, sql, given or None, say=_aside)
         binary = out == "parquet"

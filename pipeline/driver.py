@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import time
 from collections.abc import Mapping, Sequence
@@ -13,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from catalogs import manifest
-from catalogs.catalog import Catalog
-from catalogs.errors import CatalogBusy
 from catalogs.identity import TASK_DIGITS, canonical_json, digest, task_hash
 from pipeline.calibrating import CalibrationSets, calibration_sets
+from pipeline.catalog_sync import CatalogSync
 from pipeline.compared import PLACES
 from pipeline.curating import Curated, curation_stage
 from pipeline.earlier import Round, earlier_samples, existing_pool, planned_rounds
@@ -96,6 +94,7 @@ class _Run:
     generate: bool
     previous: Sequence[str]
     current: dict[str, str]
+    catalog: CatalogSync
 
 
 def _run(
@@ -113,13 +112,13 @@ def _run(
     if previous:
         folder.set_current(previous, finished=False)
     current = commit_run(recipe, folder, PACKAGES)
-    this = _Run(recipe, folder, launcher, report, until, generate, previous, current)
+    this = _Run(recipe, folder, launcher, report, until, generate, previous, current, CatalogSync(folder, report))
     source = source_stage(recipe, folder, launcher, report)
     current.update(source.manifests)
     result = RunResult(folder, source)
     _say_source(recipe, source, report)
     if not previous:
-        sync_catalog(folder, current)  # from the first minutes on there is a catalog to ask
+        this.catalog.sync(current)  # from the first minutes on there is a catalog to ask
     result.discovered = _discover(this, source, looks)
     pool, making, groups = None, recipe, None
     if specs and recipe.spurious_free:
@@ -144,15 +143,15 @@ def _run(
         pool = _synthesise(this, making, specs, result, rounds)
         _audit(this, result, looks)
     keep_earlier(previous, current, folder, RESULTS if specs else SAMPLES + RESULTS)
-    sync_catalog(folder, current)  # before trainings, so that one that fails leaves a catalog to ask
+    this.catalog.sync(current)  # before trainings, so that one that fails leaves a catalog to ask
     if reaches(until, "train") and result.curated:
         from pipeline.training import training_stage
 
         try:
             result.trainings = training_stage(recipe, folder, source, result.curated, current, report, groups)
         finally:
-            sync_catalog(folder, current)
-    folder.set_current(list(current), finished=True)
+            this.catalog.sync(current)
+    this.catalog.finish(current)
     if until in ("discover", "report"):
         from pipeline.card import write_card
         from pipeline.report import write_report
@@ -192,7 +191,7 @@ def _discover(this: _Run, source: SourceResult, specs: DiscoverySpecs | None) ->
     this.current.update(found.manifests)
     listed = dict(this.current)
     keep_earlier(this.previous, listed, this.folder, SAMPLES + RESULTS)
-    sync_catalog(this.folder, listed)
+    this.catalog.sync(listed)
     return found
 
 
@@ -259,8 +258,7 @@ def _synthesise(
     def committed(pool: Pool) -> None:
         listed = {**this.current, **pool.manifests, **earlier_samples(how, folder, pool, this.previous)}
         keep_earlier(this.previous, listed, folder, RESULTS)
-        with contextlib.suppress(CatalogBusy):  # a reader holds it; the next one to ask brings it up to date
-            sync_catalog(folder, listed)
+        this.catalog.sync(listed)
 
     assert result.quotas is not None
     begin = _edits(this, making, specs[1], result.discovered)
@@ -322,13 +320,6 @@ def keep_earlier(
     results = {name: sha for name, sha in kept.items() if not name.startswith(OF_FILTERS)}
     read = {sha for name in results for sha in manifest.read_head(folder.root / name).inputs}
     current.update({name: sha for name, sha in kept.items() if name in results or sha in read})
-
-
-def sync_catalog(folder: RunFolder, current: Mapping[str, str]) -> None:
-    """Make run.json and the catalog reflect these manifests, in a run that isn't finished yet."""
-    folder.set_current(list(current), finished=False)
-    with Catalog.open(folder.root, "write", wait=30.0) as catalog:
-        catalog.sync(current)
 
 
 def _say_source(recipe: Recipe, source: SourceResult, report: Reporter) -> None:

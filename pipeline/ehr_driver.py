@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from catalogs.errors import CatalogBusy
 from catalogs.identity import digest
 from filters.discriminator import RATIO
 from filters.distance_ratio import SCORE as DISTANCE_RATIO
@@ -19,9 +17,10 @@ from filters.nearest_record import SCORE as NEAREST
 from filters.registry import FILTERS
 from generators.record_space import NEIGHBOURS, RecordSpace, distance_ratio, other_neighbours
 from pipeline.calibrating import CalibrationSets
+from pipeline.catalog_sync import CatalogSync
 from pipeline.cohort_stage import CohortResult, cohort_stage
 from pipeline.curating import Curated, curation_stage
-from pipeline.driver import commit_run, keep_earlier, reaches, sync_catalog
+from pipeline.driver import commit_run, keep_earlier, reaches
 from pipeline.earlier import earlier_samples, existing_pool, planned_rounds
 from pipeline.ehr_planning import row_quotas, shard_rows
 from pipeline.ehr_recipe import EhrRecipe, RowGroups
@@ -71,23 +70,24 @@ def _run(
     previous = folder.current()
     if previous:
         folder.set_current(previous, finished=False)
-    current = commit_run(recipe, folder, PACKAGES)
+    current, catalog = commit_run(recipe, folder, PACKAGES), CatalogSync(folder, report)
     cohort = cohort_stage(recipe, folder, report)
     current.update(cohort.manifests)
     result = EhrResult(folder, cohort)
     if reaches(until, "generate"):
         fitted = fit_stage(recipe, cohort, folder, report)
         current.update(fitted.manifests)
-        _synthesise(recipe, folder, launcher, report, cohort, fitted, result, current, previous, until, generate)
+        _synthesise(recipe, folder, launcher, report, cohort, fitted, result, current, previous, until, generate,
+                    catalog)  # fmt: skip
     keep_earlier(previous, current, folder, RESULTS if reaches(until, "generate") else SAMPLES + RESULTS)
-    sync_catalog(folder, current)
+    catalog.sync(current)
     if reaches(until, "train") and result.curated:
         from pipeline.evaluation import evaluation_stage
 
         result.evaluation, made = evaluation_stage(recipe, folder, cohort, result.curated, report)
         current.update(made)
-        sync_catalog(folder, current)
-    folder.set_current(list(current), finished=True)
+        catalog.sync(current)
+    catalog.finish(current)
     if until == "report":
         from pipeline.ehr_card import write_ehr_card
         from pipeline.ehr_report import write_ehr_report
@@ -101,6 +101,7 @@ def _run(
 def _synthesise(
     recipe: EhrRecipe, folder: RunFolder, launcher: Launcher, report: Reporter, cohort: CohortResult, fitted: FitResult,
     result: EhrResult, current: dict[str, str], previous: Sequence[str], until: str, generate: bool,
+    catalog: CatalogSync,
 ) -> None:
     """Draw or look up the rows, and curate them."""
     groups = RowGroups(recipe, cohort.schema, cohort.attribute, cohort.classes, cohort.values, sorted(cohort.counts))
@@ -110,8 +111,7 @@ def _synthesise(
     def committed(pool: Pool) -> None:
         listed = {**current, **pool.manifests, **earlier_samples(making, folder, pool, previous)}
         keep_earlier(previous, listed, folder, RESULTS)
-        with contextlib.suppress(CatalogBusy):
-            sync_catalog(folder, listed)
+        catalog.sync(listed)
 
     start = Pool(sets=_calibration_sets(recipe, cohort, fitted))
     if generate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from catalogs.current import ensure_current
 from catalogs.errors import CatalogBusy, CatalogError, CatalogMissing, CatalogOutdated, CatalogUnreadable
 from catalogs.manifest import ManifestError
 from catalogs.schemas import SCHEMAS
+from tests.catalogs.holding import held
 from tests.catalogs.small_run import (
     CURATION,
     Run,
@@ -418,37 +420,11 @@ def test_a_reader_cant_write(run: Run) -> None:
 
 # ---- other processes ---------------------------------------------------------------------------------
 
-HOLDER = (
-    "import sys; sys.path[:0] = sys.argv[3:]\n"
-    "from catalogs.catalog import Catalog\n"
-    "with Catalog.open(sys.argv[1], sys.argv[2]):\n"
-    "    print('held', flush=True)\n"
-    "    sys.stdin.read()\n"
-)
-
-
 @pytest.fixture
 def hold(run: Run) -> Any:
     """Start a process that holds the run's catalog in a mode until its stdin is closed."""
-    children: list[subprocess.Popen[str]] = []
-
-    def start(mode: str) -> subprocess.Popen[str]:
-        child = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(run.path), mode, *sys.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        children.append(child)
-        assert child.stdout is not None
-        assert child.stdout.readline() == "held\n"
-        return child
-
-    yield start
-    for child in children:
-        if child.stdin and not child.stdin.closed:
-            child.stdin.close()
-        child.wait()
+    with contextlib.ExitStack() as stack:
+        yield lambda mode: stack.enter_context(held(run.path / CATALOG, mode))
 
 
 def test_a_second_writer_and_a_reader_are_told_the_holders_pid(run: Run, hold: Any) -> None:

@@ -12,12 +12,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 
 from catalogs.catalog import CATALOG, Catalog
+from catalogs.connection import READ_CONFIG
 from catalogs.errors import CatalogMissing, QueryError
-from catalogs.query import FORMATS, named_queries, run_query, write_result
+from catalogs.query import FORMATS, answer, named_queries, run_query, write_result
 from tests.catalogs.small_run import CURATION, Run
 
 NAMES = [
@@ -101,6 +103,94 @@ def test_a_query_that_writes_is_refused(run: Run, sql: str) -> None:
     assert run_query(run.path, "SELECT count(*) FROM plan")[1] == [(16,)]
 
 
+WAYS_ROUND = {
+    "other statements": [
+        "COPY plan TO '{out}'", "COPY (SELECT 1) TO '{out}' (FORMAT parquet)", "COPY plan FROM '/etc/passwd'",
+        "EXPORT DATABASE '{out}'", "IMPORT DATABASE '{out}'", "ATTACH '{out}' AS other", "ATTACH ':memory:' AS other",
+        "DETACH tiny", "USE memory", "SET threads = 1", "SET VARIABLE head = 1", "RESET threads", "PRAGMA threads = 1",
+        "PRAGMA database_list", "CALL pragma_version()", "CALL enable_logging()", "INSTALL httpfs", "LOAD httpfs",
+        "UPDATE EXTENSIONS", "PREPARE p AS SELECT 1", "EXECUTE p", "DEALLOCATE p", "BEGIN", "CHECKPOINT", "VACUUM",
+        "CREATE TEMP TABLE mine AS SELECT 1 AS a", "CREATE SECRET (TYPE s3)", "COMMENT ON TABLE plan IS 'x'",
+        "SELECT 1; SELECT 2", "SELECT 1; COPY plan TO '{out}'", "/* a */ COPY plan TO '{out}' -- b", "-- nothing", ";",
+        "WITH gone AS (DELETE FROM plan RETURNING y) FROM gone", "EXPLAIN ANALYZE DELETE FROM plan",
+    ],
+    "files": [
+        "FROM '{file}'", "FROM '{file}.csv'", "FROM read_csv('{file}', header = false)", "FROM read_text('{file}')",
+        "FROM read_blob('{file}')", "FROM glob('{folder}/*')", "FROM sniff_csv('{file}')", "FROM read_json('{file}')",
+        "FROM read_parquet('{folder}/plan/round-0.parquet')", "FROM parquet_schema('{folder}/plan/round-0.parquet')",
+        "FROM '{folder}/plan/round-0.parquet'", "FROM read_duckdb('{folder}/other.duckdb')",
+        "FROM read_csv('/dev/stdin')", "FROM read_csv('https://localhost:1/a.csv')",
+        "WITH f AS MATERIALIZED (FROM read_text('{file}')) FROM f",
+        "FROM query('FROM read_text(''{file}'')')", "EXPLAIN ANALYZE COPY (SELECT 1) TO '{out}'",
+        "SELECT (SELECT content FROM read_text('{file}'))",
+    ],
+    "this process": ["FROM secret", "FROM frame", "SELECT getenv('HOME')", "SELECT * FROM secret JOIN plan ON true"],
+    "settings from a SELECT": [
+        "FROM enable_logging(storage = 'file', storage_config = {{'path': '{out}'}})",
+        "FROM enable_profiling(save_location = '{out}')",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", [sql for way in WAYS_ROUND.values() for sql in way])
+def test_no_way_leads_round_reading_the_catalog_alone(run: Run, tmp_path: Path, sql: str) -> None:
+    import pandas as pd
+
+    secret = frame = pd.DataFrame({"word": ["planted"]})
+    assert len(secret) == len(frame)
+    (tmp_path / "planted.txt").write_text("planted")
+    (tmp_path / "planted.txt.csv").write_text("word\nplanted\n")
+    before = sorted(tmp_path.rglob("*")), (run.path / CATALOG).read_bytes()
+    with pytest.raises(QueryError) as caught:
+        run_query(run.path, sql.format(file=tmp_path / "planted.txt", folder=run.path, out=tmp_path / "out"))
+    assert "planted\n" not in str(caught.value)
+    assert (sorted(tmp_path.rglob("*")), (run.path / CATALOG).read_bytes()) == before
+
+
+def test_what_only_reads_is_still_answered(built: Run) -> None:
+    for sql in ("FROM plan", "TABLE plan", "VALUES (1)", "DESCRIBE plan", "SUMMARIZE plan", "SHOW TABLES",
+                "EXPLAIN SELECT 1", "EXPLAIN ANALYZE FROM plan", "PIVOT plan ON class_name USING count(*) GROUP BY y",
+                "WITH a AS (SELECT 1 AS n) FROM a", "SELECT 1; -- a remark",
+                "FROM samples SEMI JOIN plan USING (sample_id)"):  # fmt: skip
+        assert run_query(built.path, sql)[1], sql
+
+
+def test_a_refusal_says_what_to_do(built: Run) -> None:
+    for sql, said in {
+        "COPY plan TO 'a.csv'": r"this is a COPY statement\. .* --format csv, json or parquet with --to FILE",
+        "SELECT 1; SELECT 2": r"these are 2 statements \(SELECT, SELECT\)",
+        "FROM read_text('/etc/passwd')": r"reads more than the catalog .*/etc/passwd",
+        "-- a remark": "the query is empty",
+    }.items():
+        with pytest.raises(QueryError, match=said):
+            run_query(built.path, sql)
+
+
+def test_a_catalog_whose_views_read_files_shows_none_of_them(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "planted.txt").write_text("planted")
+    with duckdb.connect(str(run.path / CATALOG)) as con:  # somebody handed over a catalog of their making
+        con.execute(f"CREATE VIEW innocent AS FROM read_text('{tmp_path}/planted.txt')")
+    with pytest.raises(QueryError, match="more than the catalog"):
+        run_query(run.path, "FROM innocent")
+
+
+def test_a_query_beyond_memory_is_refused_and_spills_nothing(run: Run) -> None:
+    sql = "SELECT count(*) FROM (SELECT DISTINCT a.range, md5(a.range::VARCHAR) FROM range(3000000) a)"
+    little = {**READ_CONFIG, "memory_limit": "20MB"}
+    with (
+        duckdb.connect(str(run.path / CATALOG), read_only=True, config=little) as con,
+        pytest.raises(QueryError, match="more memory than there is"),
+    ):
+        answer(con, sql)
+    assert not list(run.path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("value", ["' OR 1 = 1 --", "'; COPY plan TO 'x", "$limit", "%'"])
+def test_parameters_are_values_and_never_sql(built: Run, value: str) -> None:
+    assert run_query(built.path, "worst-group", {"split": value})[1] == []
+    assert run_query(built.path, "SELECT $a AS a", {"a": value})[1] == [(value,)]
+
+
 @pytest.mark.parametrize("sql", ["SELEKT 1 AS a", "SELECT nothing FROM plan", "FROM no_such_table"])
 def test_wrong_sql_says_what_is_wrong(built: Run, sql: str) -> None:
     with pytest.raises(QueryError, match=r"the query failed: .*Error"):
@@ -177,6 +267,16 @@ def test_parquet() -> None:
         table = pq.read_table(io.BytesIO(data))
         assert table.column_names == COLUMNS
         assert table["n"].to_pylist() == [3, None]
+
+
+def test_parquet_of_values_that_arrow_has_no_type_for(built: Run) -> None:
+    sql = f"SELECT {10**30}::HUGEINT AS b, NULL AS n, [1] AS l FROM plan"
+    columns, rows = run_query(built.path, sql)
+    stream = io.BytesIO()
+    write_result(columns, rows, "parquet", stream)
+    table = pq.read_table(io.BytesIO(stream.getvalue()))
+    assert table["b"].to_pylist() == [str(10**30)] * 16
+    assert table["l"].to_pylist() == [[1]] * 16
 
 
 def test_no_rows_in_every_format() -> None:
