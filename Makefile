@@ -2,7 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run run-aspire test test-full wheel-test check install clean
+# Another processor's arithmetic: torch, oneDNN and MKL as on a machine without AVX. MKL counts most: on a processor of
+# another maker it takes other kernels whatever torch itself uses.
+OTHER_PROCESSOR := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE
+
+.PHONY: run run-aspire test test-numeric test-full wheel-test check install clean
 
 run: .venv/installed
 	$(BIN)/fairshards run pocket-waterbirds
@@ -12,6 +16,9 @@ run-aspire: .venv/installed
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+
+test-numeric: .venv/installed-dev
+	$(OTHER_PROCESSOR) $(BIN)/python -m pytest -m "numeric and not slow" -n 2 --dist loadfile
 
 test-full: .venv/installed-dev
 	$(BIN)/python -m pytest --record docs/results/test-full.md

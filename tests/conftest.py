@@ -16,6 +16,20 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: one thread 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+NUMERIC = {
+    "filters", "generators", "pocket", "trainers", "test_benchmarks", "test_mode_interpolation", "test_purity",
+    "test_simple_shapes", "test_edit", "test_generate", "test_calibrating", "test_compared", "test_ehr",
+    "test_g_detector", "test_pruning", "test_silhouettes",
+}
+"""Folders and modules that compare what a processor computed: `make test-numeric` runs them as on another one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the numeric tests, new ones of their folders too."""
+    for item in items:
+        if not NUMERIC.isdisjoint((item.path.parent.name, item.path.stem)):
+            item.add_marker(pytest.mark.numeric)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record", type=Path, help="Write a Markdown record of this run to FILE.")

@@ -8,8 +8,11 @@ import pytest
 
 from filters import near_duplicates
 from filters.near_duplicates import NearDuplicates, nearest_earlier, nearest_of, nearest_other
+from tests.tolerance import float32_error
 
 Rows = npt.NDArray[np.float32]
+CLOSE = float32_error(3 * 16)
+"""Of a cosine: a product of 16 terms, of two rows whose own lengths are such sums."""
 
 
 def unit(count: int, seed: int = 0) -> Rows:
@@ -26,10 +29,10 @@ def test_the_nearest_before_each_row(block: int, monkeypatch: pytest.MonkeyPatch
     names = [f"s{number}" for number in range(10)]
     found = list(nearest_earlier(rows, names))
     assert found[0] is None and found[7] is not None
-    assert found[7][1] == "s2" and found[7][0] == pytest.approx(1.0)
+    assert found[7][1] == "s2" and found[7][0] == pytest.approx(1.0, abs=CLOSE)
     for number in range(1, 10):
         cosines = rows[:number] @ rows[number]
-        assert found[number] == (pytest.approx(cosines.max(), abs=1e-6), names[int(cosines.argmax())])
+        assert found[number] == (pytest.approx(cosines.max(), abs=CLOSE), names[int(cosines.argmax())])
 
 
 @pytest.mark.parametrize("block", [2, 4096])
@@ -38,12 +41,12 @@ def test_the_nearest_of_others(block: int, monkeypatch: pytest.MonkeyPatch) -> N
     rows, others = unit(5), unit(4, seed=1)
     others[1] = rows[3]
     found = list(nearest_of(rows, others, list("abcd")))
-    assert found[3] == (pytest.approx(1.0), "b")
-    assert [one[0] for one in found if one] == pytest.approx((rows @ others.T).max(1).tolist(), abs=1e-6)
+    assert found[3] == (pytest.approx(1.0, abs=CLOSE), "b")
+    assert [one[0] for one in found if one] == pytest.approx((rows @ others.T).max(1).tolist(), abs=CLOSE)
     assert list(nearest_of(rows, others[:0], [])) == [None] * 5
     both = np.concatenate([rows, rows[:1]])
     cosines = both @ both.T - 2 * np.eye(6)
-    assert nearest_other(both) == pytest.approx(cosines.max(1).tolist(), abs=1e-6)
+    assert nearest_other(both) == pytest.approx(cosines.max(1).tolist(), abs=CLOSE)
     assert nearest_other(rows[:1]) == []
 
 

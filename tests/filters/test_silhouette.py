@@ -7,9 +7,12 @@ import numpy.typing as npt
 import pytest
 
 from filters import silhouette as module
-from filters.silhouette import SCORE, Silhouette, nearest_silhouettes, silhouette
+from filters.silhouette import SCORE, SIDE, Silhouette, nearest_silhouettes, silhouette
+from tests.tolerance import float32_error
 
 Mask = npt.NDArray[np.bool_]
+ZERO = float32_error(4 * SIDE**2) ** 0.5
+"""What a distance of 0 may come out as: the root of a^2 + b^2 - 2ab, whose terms are sums over all cells."""
 
 
 def bird(heads: tuple[float, ...], size: int = 64, at: tuple[float, float] = (0.5, 0.5), scale: float = 0.25) -> Mask:
@@ -33,7 +36,7 @@ def distance(one: Mask, *known: Mask) -> float:
 
 def test_the_same_shape_elsewhere_larger_mirrored_or_sharper_is_near_and_others_are_far() -> None:
     proper = bird((1,))
-    assert distance(proper, proper) == pytest.approx(0, abs=1e-3)
+    assert distance(proper, proper) == pytest.approx(0, abs=ZERO)
     for same in (bird((1,), at=(0.4, 0.6)), bird((1,), scale=0.33), bird((-1,)), bird((1,), size=256),
                  bird((1,), size=512, at=(0.45, 0.6), scale=0.2)):  # fmt: skip
         assert distance(same, proper) < 0.1
@@ -63,10 +66,10 @@ def test_blocks_and_labels(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, others = (draws.uniform(-1, 1, (count, 32, 32)).astype(np.float32) for count in (5, 4))
     others[2] = rows[3, :, ::-1]
     found = list(nearest_silhouettes(rows, others, list("abcd")))
-    assert found[3] == (pytest.approx(0, abs=2e-3), "c")
+    assert found[3] == (pytest.approx(0, abs=ZERO), "c")
     for row, one in zip(rows, found, strict=True):
         apart = [np.sqrt(((way - other) ** 2).mean()) for other in others for way in (row, row[:, ::-1])]
-        assert one is not None and one[0] == pytest.approx(min(apart), abs=2e-3)
+        assert one is not None and one[0] ** 2 == pytest.approx(min(apart) ** 2, abs=ZERO**2)
     assert list(nearest_silhouettes(rows, others[:0], [])) == [None] * 5
 
 
