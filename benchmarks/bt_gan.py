@@ -180,7 +180,7 @@ def measured(
     told from real rows and attacked too.
     """
     schema, test, attribute = checked.schema, checked.test, arm.attribute
-    columns, y = visible_columns(schema, attribute), labels(schema, test)
+    columns, y = visible_columns(schema, attribute, arm.plant), labels(schema, test)
     s = test[attribute].to_numpy(object)
     found: dict[str, float] = {}
     for learner in LEARNERS:

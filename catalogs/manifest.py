@@ -25,6 +25,8 @@ from catalogs.identity import canonical_json, digest
 from catalogs.schemas import SCHEMAS
 
 FORMAT = 1
+OWNER_ONLY = 0o600
+"""The permissions of files that are made from patients."""
 HEAD_KEY = b"fairshards"
 ATTEMPT_KEY = b"fairshards.attempt"
 # What pyarrow, JSON and our own types raise for damaged bytes

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -77,8 +80,16 @@ def extract_command(story: LifeStory, facts: Facts) -> str:
 
 def show_command(story: LifeStory, facts: Facts) -> str:
     """Return a shell command that prints a row of health records."""
-    query = f"FROM '{story.run_dir / facts['shard']}' WHERE sample_id = '{story.sample_id}'"
+    path = story.run_dir / facts["shard"]
+    query = f"FROM '{path}' WHERE {_key(path)} = '{story.sample_id}'"
     return f"python -c {shlex.quote(f'import duckdb; print(duckdb.sql({query!r}).df().T.to_string())')}"
+
+
+def _key(path: Path) -> str:
+    """Return the column of a shard of rows that holds their ids: its first one; a shard that is gone has no other."""
+    with contextlib.suppress(OSError, pa.ArrowException):
+        return str(pq.read_schema(path).names[0])
+    return "sample_id"
 
 
 def _is_row(facts: Facts) -> bool:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from catalogs.cohorts.schema import CohortError
 from catalogs.identity import canonical_json, digest
-from catalogs.manifest import write_local
+from catalogs.manifest import OWNER_ONLY, write_local
 from generators.bt_gan_networks import Classifier, Discriminator, Generator, Shape, one_hot
 from generators.rejection import Rejection
 from generators.row_noise import normal, uniform
@@ -132,7 +132,7 @@ class BtGan:
         states, blocks = self.generator.uniforms
         z = self._to(torch.from_numpy(normal(seeds, 0, self.shape.noise)))
         u = torch.from_numpy(uniform(seeds, self.shape.noise, blocks * states))
-        u = u.reshape(-1, states, blocks).transpose(0, 1)
+        u = u.reshape(len(seeds), states, blocks).transpose(0, 1)  # also where there is no block
         x: Tensor = self.generator(z, condition, self._to(u), 1.0)
         return x
 
@@ -152,7 +152,7 @@ class BtGan:
             "settings": dict(self.settings),
         }
         data = save(tensors, metadata={"fairshards": canonical_json(said)})
-        write_local(path, data)
+        write_local(path, data, OWNER_ONLY)
         return fingerprint(data)
 
     @classmethod

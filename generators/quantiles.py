@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from catalogs.cohorts.schema import LEAST
+
 Floats = NDArray[np.float64]
-LEAST = 5
-"""Rows that must share a value, or a run's mean, for the column to hold on to it."""
 
 
 @dataclass(frozen=True)

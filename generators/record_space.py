@@ -2,6 +2,8 @@
 
 A number counts by its quantile, so that the distance between two is the share of patients between them. Two categories
 differ by 1 or not at all, as do a value and a missing one. Two rows' distance is the mean over columns, in [0, 1].
+
+A record that at least ``LEAST`` people share is nobody's: nearness to it gives no one away (``told``).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from catalogs.cohorts.schema import LEAST
 from generators.table_encoding import Encoded, TableEncoding
 
 Points = NDArray[np.float32]
@@ -51,32 +54,54 @@ class RecordSpace:
         return len(blocks | set(self.encoding.numerics)) + 2
 
 
-def neighbours(points: Points, others: Points, columns: int, count: int = 1) -> NDArray[np.float32]:
-    """Return float32[n, k]: each point's distances to the nearest ``count`` of ``others`` (m >= 1), in [0, 1], sorted.
+def told(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which rows tell of somebody, bool[n]: those whose whole record fewer than ``LEAST`` of the rows have.
 
-    k is ``count``, or m where there are fewer.
+    In a table of a few yes/no columns most people share theirs with hundreds. Such a record is no one's, and the
+    commonest rows would be the first to go if a distance to it counted.
     """
-    return _nearest(points, others, columns, count, itself=False)
+    records = pd.util.hash_pandas_object(rows, index=False)
+    found: NDArray[np.bool_] = (records.map(records.value_counts()) < LEAST).to_numpy(bool)
+    return found
 
 
-def other_neighbours(points: Points, columns: int, count: int = 1) -> NDArray[np.float32]:
-    """Return float32[n, k] as ``neighbours``, to the nearest other ones of the points (n >= 2)."""
-    return _nearest(points, points, columns, min(count, len(points) - 1), itself=True)
+def neighbours(points: Points, others: Points, columns: int, count: int = 1) -> NDArray[np.float32]:
+    """Return float32[n, k]: each point's distances to the nearest ``count`` of ``others``, in [0, 1], sorted.
+
+    k is ``count``, or the number of others where there are fewer; without any the one distance is 1, the largest.
+    """
+    return _nearest(points, others, columns, count, None)
 
 
-def _nearest(points: Points, others: Points, columns: int, count: int, *, itself: bool) -> NDArray[np.float32]:
-    count = min(count, len(others))
+def other_neighbours(
+    points: Points, columns: int, count: int = 1, among: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
+    """Return float32[n, k] as ``neighbours``, to the nearest other ones of the points; of those in ``among``, bool[n],
+    where it is given.
+    """
+    chosen = np.ones(len(points), bool) if among is None else among
+    return _nearest(points, points[chosen], columns, count, np.where(chosen, np.cumsum(chosen) - 1, -1))
+
+
+def _nearest(
+    points: Points, others: Points, columns: int, count: int, itself: NDArray[np.int64] | None
+) -> NDArray[np.float32]:
+    """Return the distances; ``itself`` says which of the others each point is, -1: none of them."""
+    count = min(count, len(others) - (itself is not None))
+    if count < 1:
+        return np.ones((len(points), 1), np.float32)
     found = [np.zeros((0, count))]
     for start in range(0, len(points), BLOCK):
         distances = cdist(points[start : start + BLOCK], others, "cityblock")
-        if itself:
-            distances[np.arange(len(distances)), np.arange(start, start + len(distances))] = np.inf
+        if itself is not None:
+            own = itself[start : start + BLOCK]
+            distances[np.flatnonzero(own >= 0), own[own >= 0]] = np.inf
         found.append(np.sort(np.partition(distances, count - 1, axis=1)[:, :count], axis=1))
     return (np.concatenate(found) / columns).astype(np.float32)
 
 
 def nearest(points: Points, others: Points, columns: int) -> NDArray[np.float32]:
-    """Return float32[n]: each point's distance to the nearest of ``others`` (m >= 1), in [0, 1]."""
+    """Return float32[n]: each point's distance to the nearest of ``others``, in [0, 1]."""
     return neighbours(points, others, columns)[:, 0]
 
 

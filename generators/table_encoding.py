@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from catalogs.cohorts.schema import CohortError, Column, Schema
-from generators.quantiles import LEAST, Quantiles
+from catalogs.cohorts.schema import LEAST, CohortError, Column, Schema
+from generators.quantiles import Quantiles
 
 EDGE = 1e-4
 """Quantiles are clipped to [EDGE, 1 - EDGE]: normal scores to 3.7."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +19,11 @@ import pyarrow.compute as pc
 from catalogs.cohorts.checked import Checked, check_cohort
 from catalogs.cohorts.cohort import Cohort, parquet_bytes
 from catalogs.cohorts.inferred import read_table
+from catalogs.cohorts.rare import join_rare, said
 from catalogs.cohorts.readers import READERS
 from catalogs.cohorts.schema import CohortError, Schema
 from catalogs.identity import TASK_DIGITS, task_hash
-from catalogs.manifest import write_local
+from catalogs.manifest import OWNER_ONLY, write_local
 from pipeline.ehr_recipe import CohortSource, EhrRecipe
 from pipeline.planted_bias import planted
 from pipeline.progress import Reporter
@@ -32,7 +33,6 @@ from transforms.ehr import read_frame
 from transforms.shards import sha256
 
 VERSION = "cohort/1"
-OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,8 @@ def read_and_check(
         CohortError: it can't be read, nothing usable is left, or a sub-group is too small to be learned.
     """
     checked = check_cohort(_read(source), source.attribute, source.test_share, source.split_seed)
+    schema, (train, test), joined = join_rare(checked.schema, source.attribute, checked.train, checked.test)
+    checked = replace(checked, schema=schema, train=train, test=test, joined=joined)
     if source.plant:
         checked = planted(checked, source.attribute, source.plant)
     schema = checked.schema
@@ -170,6 +172,8 @@ def _commit(
         for problem in checked.rejects
     ]  # fmt: skip
     settings = {"schema": schema.to_json(), "attribute": attribute, "rows": sums, "cleared": dict(checked.cleared)}
+    if checked.joined:
+        settings["joined"] = {name: asdict(one) for name, one in checked.joined.items()}
     ids = [f"{row.get('split')}/{row.get('group_name')}/{row.get('row')}" for row in rows]
     hashed = task_hash("cohort", VERSION, ids, [], settings)
     name = f"cohort/groups-{hashed[:TASK_DIGITS]}.parquet"
@@ -187,3 +191,5 @@ def _say(result: CohortResult, checked: Checked, report: Reporter) -> None:
     if checked.cleared:
         report.say("outside their valid range and made missing: "
                    + ", ".join(f"{name} {count}" for name, count in checked.cleared.items()))
+    if checked.joined:
+        report.say(said(checked.joined))

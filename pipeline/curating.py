@@ -87,7 +87,7 @@ def curation_stage(
     kept = [candidate for _, candidate in selection.chosen]
     manifests.update(commit_g_detector(name, recipe, kept, pool.sets, pool.scores, folder))
     _say_calibrations(decision, report)
-    _say_shortfall(recipe, selection, report)
+    _say_shortfall(recipe, quotas, selection, report)
     return Curated(name, manifests, selection)
 
 
@@ -153,13 +153,18 @@ def _say_calibrations(decision: Decision, report: Reporter) -> None:
             report.say(f"[yellow]not calibrated[/]: filters.{name} ({one.score}) has {one.note}")
 
 
-def _say_shortfall(recipe: Planned, selection: Selection, report: Reporter) -> None:
+def _say_shortfall(
+    recipe: Planned, quotas: Mapping[Group, Quota], selection: Selection, report: Reporter
+) -> None:
+    """Say which groups lack how many samples; the balanced split, where there is one, cuts the others to the least."""
+    balanced = any(quota.balanced for quota in quotas.values())
+    cut = f"every group was cut to {selection.balanced}" if balanced else "no other group was cut"
     for group, count in selection.shortfall.items():
         rounds = recipe.quota.max_rounds
         after, fix = (f" after {rounds} rounds", "Raise quota.max_rounds") if rounds else (
             " (edits alone)", "Set spurious_free.make: both, or raise discovery.edits_per_phrase"
         )  # fmt: skip
         report.say(
-            f"[yellow]short[/]: {escape(recipe.group_name(*group))} lacks {count} samples{after}; every group was cut "
-            f"to {selection.balanced}. {fix}, or look at `fairshards query RUN accept-rate`."
+            f"[yellow]short[/]: {escape(recipe.group_name(*group))} lacks {count} of {quotas[group].total} samples"
+            f"{after}; {cut}. {fix}, or look at `fairshards query RUN accept-rate`."
         )

@@ -10,8 +10,9 @@ from typing import Any
 import yaml
 
 from catalogs import manifest
+from catalogs.cohorts.cohort import own_column
 from catalogs.cohorts.schema import Column, Schema
-from catalogs.manifest import write_local
+from catalogs.manifest import OWNER_ONLY, write_local
 from pipeline.card import CONTEXT, CROISSANT, README, card_environment, field, size_category
 from pipeline.ehr_recipe import EhrRecipe
 from pipeline.ehr_report import recipe_lines
@@ -20,6 +21,7 @@ from pipeline.report_catalog import Row, curation_settings, open_reader
 from pipeline.report_summary import shortfalls, totals
 from pipeline.runfolder import RunFolder, shell_path
 from trainers.cohort_learners import LEARNERS
+from transforms.ehr import ID
 
 KINDS = {"numeric": "sc:Float", "integer": "sc:Integer", "category": "sc:Text"}
 
@@ -39,12 +41,12 @@ def write_ehr_card(folder: RunFolder, recipe: EhrRecipe) -> list[Path]:
             columns=[_column(column) for column in schema.columns], first=shards[0]["path"],
             measured=_measured(reader.rows("evaluations"), recipe.cohort.attribute),
             lines=recipe_lines(recipe, reader, model), curation=reader.curation, source=schema.source or "not stated",
-            path=shell_path(folder.root),
+            path=shell_path(folder.root), key=own_column(schema, ID),
         )
     paths = folder.root / README, folder.root / CROISSANT
-    write_local(paths[0], readme.encode())
+    write_local(paths[0], readme.encode(), OWNER_ONLY)
     said = croissant(recipe, schema, shards)
-    write_local(paths[1], (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode())
+    write_local(paths[1], (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode(), OWNER_ONLY)
     return list(paths)
 
 
@@ -55,10 +57,11 @@ def croissant(recipe: EhrRecipe, schema: Schema, shards: Sequence[Row]) -> dict[
               "contentSize": f"{row['bytes']} B"} for row in shards]  # fmt: skip
     table = {"@type": "cr:FileSet", "@id": "rows", "name": "rows", "encodingFormat": "application/x-parquet",
              "includes": "*.parquet", "containedIn": [{"@id": row["path"]} for row in shards]}  # fmt: skip
-    columns = {"sample_id": "sc:Text", **{column.name: KINDS[column.kind] for column in schema.columns}}
+    key = own_column(schema, ID)
+    columns = {key: "sc:Text", **{column.name: KINDS[column.kind] for column in schema.columns}}
     fields = [field(f"records/{name}", name, kind, {"fileSet": {"@id": "rows"}, "extract": {"column": name}})
               for name, kind in columns.items()]  # fmt: skip
-    records = {"@type": "cr:RecordSet", "@id": "records", "name": "records", "key": {"@id": "records/sample_id"},
+    records = {"@type": "cr:RecordSet", "@id": "records", "name": "records", "key": {"@id": f"records/{key}"},
                "field": fields}  # fmt: skip
     return {
         "@context": CONTEXT, "@type": "sc:Dataset", "conformsTo": "http://mlcommons.org/croissant/1.0",

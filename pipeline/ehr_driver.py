@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.markup import escape
 
 from catalogs.identity import digest
 from filters.discriminator import RATIO
 from filters.distance_ratio import SCORE as DISTANCE_RATIO
 from filters.nearest_record import SCORE as NEAREST
 from filters.registry import FILTERS
-from generators.record_space import NEIGHBOURS, RecordSpace, distance_ratio, other_neighbours
+from generators.record_space import NEIGHBOURS, RecordSpace, distance_ratio, other_neighbours, told
 from pipeline.calibrating import CalibrationSets
 from pipeline.catalog_sync import CatalogSync
 from pipeline.cohort_stage import CohortResult, cohort_stage
@@ -27,19 +29,26 @@ from pipeline.ehr_recipe import EhrRecipe, RowGroups
 from pipeline.fit_stage import FitResult, fit_stage
 from pipeline.jobs import Launcher
 from pipeline.making import Making
+from pipeline.owner import own_folder
 from pipeline.pool import Pool
 from pipeline.progress import Reporter
-from pipeline.runfolder import RunFolder, run_folder
+from pipeline.recipe import RecipeError
+from pipeline.runfolder import RunFolder, run_folder, shell_path
 from pipeline.synthesis import synthesis_stage
 from transforms.ehr import RowScorerSpec, RowSpec, SampleRows, ScoreRows, WriteCuratedRows
 
+LEAST_KEPT = 0.1
+"""The share of the rows asked for below which a run ends as failed: what is left of them is no cohort."""
 SAMPLES, RESULTS = ("models/", "plan/", "raw/", "scores/"), ("curated/", "evaluation/")
 PACKAGES = ("fairshards", "apache-beam", "torch", "numpy", "pandas", "pyarrow", "scikit-learn", "fairlearn")
 
 
 @dataclass
 class EhrResult:
-    """What a run did: where it lies, the cohort, what was drawn anew, what was kept, and how it was judged."""
+    """What a run did: where it lies, the cohort, what was drawn anew, what was kept, and how it was judged.
+
+    ``asked`` is how many rows the quotas are, ``dropped`` how many rows each filter would drop.
+    """
 
     folder: RunFolder
     cohort: CohortResult
@@ -48,6 +57,8 @@ class EhrResult:
     curated: Curated | None = None
     evaluation: Path | None = None
     report: Path | None = None
+    asked: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
 
 
 def run_ehr(
@@ -56,10 +67,14 @@ def run_ehr(
 ) -> EhrResult:
     """Run a recipe up to a stage. What is committed is not done again; the same command resumes a killed run.
 
-    Without ``generate`` the run decides over the rows that are there.
+    Without ``generate`` the run decides over the rows that are there. The folder and what is made in it are the owner's
+    alone.
     """
     folder = run_folder(root or f"{recipe.output}/{recipe.name}")
-    with folder.writing():
+    with own_folder(folder.root) as closed, folder.writing():
+        if not closed:
+            report.say(f"[yellow]note[/]: others may look into {escape(str(folder.root))}, which isn't yours or whose "
+                       "file system has no permissions; what this run adds is for you alone where that can be said")
         return _run(recipe, folder, launcher, report, until, generate)
 
 
@@ -81,6 +96,7 @@ def _run(
                     catalog)  # fmt: skip
     keep_earlier(previous, current, folder, RESULTS if reaches(until, "generate") else SAMPLES + RESULTS)
     catalog.sync(current)
+    _require_rows(result)
     if reaches(until, "train") and result.curated:
         from pipeline.evaluation import evaluation_stage
 
@@ -128,12 +144,28 @@ def _synthesise(
         )
         current.update(result.curated.manifests)
     current.update(earlier_samples(making, folder, pool, previous))
+    result.asked = sum(quota.total for quota in quotas.values())
+    result.dropped = Counter(row["filter"] for row in decision.rows if not row["keep"])
+
+
+def _require_rows(result: EhrResult) -> None:
+    """Raise RecipeError where nearly nothing passed; the catalog says why by then."""
+    kept = len(result.curated.selection.chosen) if result.curated else result.asked
+    if kept < LEAST_KEPT * result.asked:
+        shown = ", ".join(f"{name} drops {count}" for name, count in result.dropped.most_common(3))
+        where = shell_path(result.folder.root)
+        raise RecipeError(
+            f"only {kept} of the {result.asked} rows asked for pass the filters ({shown}). Set these less strictly, "
+            f"for example `fairshards curate {where} --set filters.NAME.KEY=VALUE`; `fairshards query {where} "
+            "accept-rate` tells more"
+        )
 
 
 def _making(groups: RowGroups, cohort: CohortResult, fitted: FitResult, threads: int | None) -> Making:
     model = str(fitted.model)
     sampler = RowSpec(model, fitted.fingerprint, groups.recipe.model.device, threads=threads)
-    scorer = RowScorerSpec(model, fitted.fingerprint, str(cohort.train), cohort.train_sha256, threads=threads)
+    shared = int((~told(cohort.rows("train"))).sum())
+    scorer = RowScorerSpec(model, fitted.fingerprint, str(cohort.train), cohort.train_sha256, shared, threads=threads)
     return Making(
         groups, sampler, scorer, lambda group, shard, number: shard_rows(groups, sampler, group, shard, number),
         (SampleRows(sampler), ScoreRows(scorer)), lambda pool: None,
@@ -154,7 +186,7 @@ def _calibration_sets(recipe: EhrRecipe, cohort: CohortResult, fitted: FitResult
         measured[RATIO] = model.ratios(rows, np.random.default_rng(recipe.seed))
     if asked & {NEAREST, DISTANCE_RATIO}:
         space = RecordSpace(model.encoding)
-        near = other_neighbours(space.points(rows), space.columns, NEIGHBOURS)
+        near = other_neighbours(space.points(rows), space.columns, NEIGHBOURS, told(rows))
         measured |= {NEAREST: near[:, 0], DISTANCE_RATIO: distance_ratio(near)}
     found: dict[str, dict[str, list[float | None]]] = {}
     for score in sorted(asked):

@@ -13,6 +13,7 @@ from rich.table import Table
 from pipeline.cohort_stage import read_and_check
 from pipeline.ehr_planning import row_quotas
 from pipeline.ehr_recipe import EhrRecipe, RowGroups
+from pipeline.owner import own_files
 from pipeline.planning import first_round
 from trainers.joint_shares import constrained_joint, information
 
@@ -23,7 +24,8 @@ SECONDS_A_STEP = 0.02
 def print_ehr_plan(recipe: EhrRecipe, console: Console | None = None) -> None:
     """Print how many rows each sub-group has and gets, and how long a training takes."""
     out, settings = console or Console(), recipe.settings
-    checked, classes, values, counts = read_and_check(recipe.cohort)
+    with own_files():  # DuckDB may write temporary ones
+        checked, classes, values, counts = read_and_check(recipe.cohort)
     schema = checked.schema
     groups = RowGroups(recipe, schema, recipe.cohort.attribute, classes, values, sorted(counts))
     real = np.zeros((len(classes), len(values)))

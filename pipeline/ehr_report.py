@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from catalogs.manifest import write_local
+from catalogs.manifest import OWNER_ONLY, write_local
 from pipeline.ehr_recipe import EhrRecipe
 from pipeline.evaluation import REAL, REWEIGHED, SYNTHETIC, metric_of
 from pipeline.report import REPORT, environment
@@ -25,7 +25,7 @@ def write_ehr_report(folder: RunFolder, recipe: EhrRecipe) -> Path:
     with open_reader(folder.root) as reader:
         facts = _facts(reader, folder, recipe)
     path = folder.root / REPORT
-    write_local(path, environment().get_template("ehr_report.html.jinja").render(facts).encode())
+    write_local(path, environment().get_template("ehr_report.html.jinja").render(facts).encode(), OWNER_ONLY)
     return path
 
 

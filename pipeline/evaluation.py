@@ -28,8 +28,7 @@ from generators.record_space import RecordSpace
 from generators.table_encoding import MISSING, TableEncoding
 from pipeline.cohort_stage import CohortResult
 from pipeline.curating import Curated
-from pipeline.ehr_recipe import EhrRecipe, Evaluation
-from pipeline.planted_bias import PROXY
+from pipeline.ehr_recipe import EhrRecipe, Evaluation, PlantedBias
 from pipeline.progress import Reporter
 from pipeline.runfolder import RunFolder
 from trainers.cohort_learners import LEARNERS, Learner, features, labels, predict, reweighing, train
@@ -106,7 +105,7 @@ def evaluation_stage(
     if found is None:
         synthetic = curated_rows(folder, curated, cohort.schema)
         tables = Tables(cohort.schema, cohort.attribute, cohort.rows("train"), cohort.rows("test"), synthetic,
-                        visible_columns(cohort.schema, cohort.attribute))  # fmt: skip
+                        visible_columns(cohort.schema, cohort.attribute, recipe.cohort.plant))  # fmt: skip
         report.say(f"evaluating {len(tables.synthetic)} synthetic rows on {len(tables.test)} test rows")
         started, parts = time.time(), [0]
         with report.watch("evaluating", len(ASPECTS), lambda: parts[0]):
@@ -129,9 +128,9 @@ def curated_rows(folder: RunFolder, curated: Curated, schema: Schema) -> pd.Data
     return pd.concat([read_frame((home / shard).read_bytes(), schema) for shard in shards], ignore_index=True)
 
 
-def visible_columns(schema: Schema, attribute: str) -> tuple[str, ...]:
+def visible_columns(schema: Schema, attribute: str, plant: PlantedBias | None) -> tuple[str, ...]:
     """Return the columns that learners see: all features; without S itself where a planted proxy stands in for it."""
-    hidden = attribute if PROXY in schema.names else None
+    hidden = attribute if plant and plant.proxy is not None else None
     return tuple(name for name in schema.features if name != hidden)
 
 

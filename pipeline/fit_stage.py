@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalogs.identity import TASK_DIGITS, task_hash
-from catalogs.manifest import Head, encode, write_local
+from catalogs.manifest import OWNER_ONLY, Head, encode, write_local
 from generators.ehr import BtGan, fingerprint
 from pipeline.cohort_stage import CohortResult
 from pipeline.ehr_recipe import EhrRecipe
@@ -63,7 +63,7 @@ def fit_stage(recipe: EhrRecipe, cohort: CohortResult, folder: RunFolder, report
     head = Head("fit", task[:TASK_DIGITS], task, VERSION, tuple(inputs), None, said)
     seconds = time.time() - started
     data, sealed = encode(head, log, {"started": started, "seconds": seconds, "device": settings.device})
-    write_local(home / LOG, data)
+    write_local(home / LOG, data, OWNER_ONLY)
     (home / CHECKPOINT).unlink(missing_ok=True)
     steps = settings.steps + settings.stage2_steps
     report.say(f"Bt-GAN: {steps} steps of {settings.batch} rows in {seconds:.0f} s, "

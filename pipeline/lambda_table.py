@@ -17,6 +17,7 @@ from generators.ehr import BtGan
 from pipeline.cohort_stage import read_and_check
 from pipeline.ehr_recipe import EhrRecipe
 from pipeline.evaluation import visible_columns
+from pipeline.owner import own_folder
 from pipeline.progress import Reporter
 from pipeline.recipe import RecipeError
 from trainers.bt_gan import fit
@@ -38,10 +39,18 @@ def choose_lambda(
     settings = recipe.settings
     if settings.constraint == "none":
         raise RecipeError("model.constraint is none: set model.constraint=odds or parity, so that there is a lambda")
+    with own_folder(checkpoints(recipe)):
+        return _chosen(recipe, settings, lams, given_y, loss, report, seeds)
+
+
+def _chosen(
+    recipe: EhrRecipe, settings: BtGanSettings, lams: Sequence[float], given_y: bool, loss: float, report: Reporter,
+    seeds: int,
+) -> tuple[list[Candidate], Candidate]:
     checked = read_and_check(recipe.cohort)[0]
     schema, attribute = checked.schema, recipe.cohort.attribute
     train, held_out = hold_out(checked.train, recipe.seed)
-    columns, found = visible_columns(schema, attribute), []
+    columns, found = visible_columns(schema, attribute, recipe.cohort.plant), []
     for lam in sorted({0.0, *lams}):
         own = []
         for seed in range(settings.seed, settings.seed + seeds):

@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from catalogs.cohorts.schema import Schema
 from catalogs.identity import digest
+from catalogs.manifest import OWNER_ONLY
 from generators.bt_gan_networks import Discriminator, Generator, PooledDropout, Shape, one_hot, shape_of
 from generators.ehr import BtGan, networks_of
 from generators.rejection import Rejection
@@ -412,7 +413,8 @@ class _Training:
         more = {"mean": self.record.mean, "square": self.record.square}
         if self.weights is not None:
             more["weights"] = self.weights
-        save_parts(path, task, [self.step, self.record.count, list(map(astuple, self.log))], self._parts, more)
+        history = [self.step, self.record.count, list(map(astuple, self.log))]
+        save_parts(path, task, history, self._parts, more, OWNER_ONLY)
 
     def resume(self, path: Path | None, task: str) -> None:
         """Go on from a checkpoint of the same task, if there is one."""

@@ -84,13 +84,16 @@ def load_steps(path: Path, task: str, model: nn.Module, optimiser: torch.optim.O
 
 def save_parts(
     path: Path, task: str, history: Sequence[Any], parts: Mapping[str, tuple[nn.Module, torch.optim.Optimizer | None]],
-    more: State,
+    more: State, mode: int,
 ) -> None:
-    """Write a training of several networks: each with its Adam's moments, where it has one, and further tensors."""
+    """Write a training of several networks: each with its Adam's moments, where it has one, and further tensors.
+
+    The file has the permissions ``mode``.
+    """
     tensors = {f"more.{name}": tensor for name, tensor in more.items()}
     for part, (model, optimiser) in parts.items():
         tensors |= {f"{part}:{name}": tensor for name, tensor in _state(model, optimiser).items()}
-    _write(path, task, json.dumps(list(history)), tensors)
+    _write(path, task, json.dumps(list(history)), tensors, mode)
 
 
 def load_parts(
@@ -140,8 +143,8 @@ def _restore(tensors: Mapping[str, Tensor], model: nn.Module, optimiser: torch.o
     optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
 
 
-def _write(path: Path, task: str, history: str, tensors: State) -> None:
-    write_local(path, save(contiguous(tensors), metadata={"task": task, "history": history}))
+def _write(path: Path, task: str, history: str, tensors: State, mode: int = 0o666) -> None:
+    write_local(path, save(contiguous(tensors), metadata={"task": task, "history": history}), mode)
 
 
 def _read(path: Path, task: str) -> tuple[list[Any], State] | None:

@@ -41,13 +41,11 @@ def missing_differences(schema: Schema, real: pd.DataFrame, synthetic: pd.DataFr
 def correlations(schema: Schema, rows: pd.DataFrame) -> NDArray[np.float64]:
     """Return Pearson correlations of numbers and of every category's indicator; a constant's are NaN."""
     table = features(schema, rows, schema.names)
-    for column in schema.columns:
-        if column.kind == "category":
-            for number, value in enumerate(column.categories):
-                table[f"{column.name}={value}"] = (table[column.name] == number).astype(float)
-            table = table.drop(columns=column.name)
+    numbers = [table[column.name] for column in schema.columns if column.kind != "category"]
+    indicators = [(table[column.name] == number).astype(float) for column in schema.columns
+                  for number in range(len(column.categories))]  # fmt: skip
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: NDArray[np.float64] = table.corr().to_numpy()
+        found: NDArray[np.float64] = pd.concat([*numbers, *indicators], axis=1).corr().to_numpy()
     return found
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from catalogs import manifest
 from catalogs.cohorts.checked import broken_rules, invalid
-from catalogs.cohorts.cohort import parquet_bytes
+from catalogs.cohorts.cohort import own_column, parquet_bytes
 from catalogs.cohorts.schema import Schema
 from catalogs.identity import canonical_json, digest
 from catalogs.manifest import ManifestError
@@ -27,7 +27,7 @@ from filters.distance_ratio import SCORE as DISTANCE_RATIO
 from filters.nearest_record import SCORE as NEAREST
 from filters.valid_row import SCORE as VIOLATIONS
 from generators.ehr import BtGan, row_seeds
-from generators.record_space import NEIGHBOURS, RecordSpace, distance_ratio, neighbours
+from generators.record_space import NEIGHBOURS, RecordSpace, distance_ratio, neighbours, told
 from transforms import commit, storage
 from transforms.curate import TWIN
 from transforms.model_stage import LazyModels, StageHandler, use_threads
@@ -38,6 +38,7 @@ from transforms.task import ShardTask, TaskRecord
 
 SAMPLE_VERSION, ROW_SCORE_VERSION, ROW_CURATE_VERSION = "sample-rows/1", "score-rows/2", "curate-rows/1"
 ID = "sample_id"
+"""Of ours in a shard, as is RATIO; where the cohort has a column of that name, ours has another (``own_column``)."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,16 @@ class RowSpec(HasHints):
 
 @dataclass(frozen=True)
 class RowScorerSpec(HasHints):
-    """What a worker needs to score rows: the model, and the training rows that they are held against."""
+    """What a worker needs to score rows: the model, and the training rows that they are held against.
+
+    ``shared`` is how many of these have a record that is nobody's (``record_space.told``), which no distance counts.
+    """
 
     model: str
     fingerprint: str
     train: str
     train_sha256: str
+    shared: int = 0
     device: str = "cpu"
     accelerator: str | None = None
     min_ram: str | None = None
@@ -73,7 +78,8 @@ class RowScorerSpec(HasHints):
     @property
     def stage_fingerprint(self) -> str:
         """What decides a task's scores."""
-        return digest({"version": ROW_SCORE_VERSION, "model": self.fingerprint, "train": self.train_sha256})
+        shared = {"shared": self.shared} if self.shared else {}
+        return digest({"version": ROW_SCORE_VERSION, "model": self.fingerprint, "train": self.train_sha256, **shared})
 
 
 class LazyRows(LazyModels[RowSpec]):
@@ -101,8 +107,9 @@ class LazyRowScorer(LazyModels[RowScorerSpec]):
 
     @cached_property
     def train(self) -> NDArray[np.float32]:
-        """The training rows' points."""
-        return self.space.points(read_frame(storage.read(self.spec.train), self.model.encoding.schema))
+        """The points of the training rows that tell of somebody."""
+        rows = read_frame(storage.read(self.spec.train), self.model.encoding.schema)
+        return self.space.points(rows[told(rows)])
 
 
 def sample_task(task: ShardTask, lazy: LazyRows) -> TaskRecord:
@@ -114,11 +121,11 @@ def sample_task(task: ShardTask, lazy: LazyRows) -> TaskRecord:
         plan = commit.read_task_rows(task)
         y, s = (np.array([row[name] for row in plan], dtype=np.int64) for name in ("y", "b"))
         drawn = lazy.model.draw(y, s, row_seeds([row["noise_seed"] for row in plan]))
-        rows = drawn.rows.assign(**{RATIO: drawn.ratios.astype(np.float64)})
+        rows, schema = drawn.rows, lazy.model.encoding.schema
         ids = [row["sample_id"] for row in plan]
-        data = row_shard(ids, rows, lazy.model.encoding.schema)
+        data = row_shard(ids, rows.assign(**{own_column(schema, RATIO): drawn.ratios.astype(np.float64)}), schema)
         shard = commit.publish_shard(task, data, len(ids), name=f"{task.stem}-{sha256(data)[:12]}.rows.parquet")
-        checksums = row_digests(rows, lazy.model.encoding.schema)
+        checksums = row_digests(rows, schema)
         made = [{"sample_id": name, **place(shard.name, number), "image_sha256": checksum, "status": "ok"}
                 for number, (name, checksum) in enumerate(zip(ids, checksums, strict=True))]  # fmt: skip
         return commit.commit(
@@ -137,9 +144,9 @@ def score_task(made: TaskRecord, lazy: LazyRowScorer) -> TaskRecord:
         head, _ = manifest.read_rows(storage.read(storage.join(task.run, made.manifest)))
         assert head.shard is not None
         table = pq.read_table(io.BytesIO(storage.read(storage.join(task.run, made.task.folder, head.shard.name))))
-        ids = table[ID].to_pylist()
-        ratios = table[RATIO].to_numpy().astype(np.float32)
         schema = lazy.model.encoding.schema
+        ids = table[own_column(schema, ID)].to_pylist()
+        ratios = table[own_column(schema, RATIO)].to_numpy().astype(np.float32)
         rows = frame_of(table, schema)
         counts, first = violations(schema, rows)
         near = neighbours(lazy.space.points(rows), lazy.train, lazy.space.columns, NEIGHBOURS)
@@ -205,7 +212,7 @@ def _collected(run: str, wanted: Sequence[Mapping[str, Any]], schema: Schema) ->
     parts = []
     for name in sorted({str(row["shard"]) for row in wanted}):
         table = pq.read_table(io.BytesIO(storage.read(storage.join(run, "raw", name))))
-        parts.append(frame_of(table, schema).set_axis(table[ID].to_pylist()))
+        parts.append(frame_of(table, schema).set_axis(table[own_column(schema, ID)].to_pylist()))
     together = pd.concat(parts)
     missing = [row["sample_id"] for row in wanted if row["sample_id"] not in together.index]
     if missing:
@@ -231,8 +238,9 @@ def _twin(task: ShardTask, wanted: Sequence[Mapping[str, Any]], rows: pd.DataFra
 
 
 def row_shard(ids: Sequence[str], rows: pd.DataFrame, schema: Schema) -> bytes:
-    """Return a Parquet shard's bytes: ``sample_id``, then the columns; the schema is in its metadata."""
-    table = pa.Table.from_pandas(rows, preserve_index=False).add_column(0, ID, pa.array(ids, pa.string()))
+    """Return a Parquet shard's bytes: the ids, then the columns; the schema is in its metadata."""
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    table = table.add_column(0, own_column(schema, ID), pa.array(ids, pa.string()))
     return parquet_bytes(table, schema)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import duckdb
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from catalogs.cohorts.cohort import SPLIT, Cohort, Problem
+from catalogs.cohorts.rare import Joined
 from catalogs.cohorts.schema import CohortError, Column, Schema
 
 TRAIN, TEST = "train", "test"
@@ -27,6 +28,7 @@ class Checked:
         train, test: The schema's columns: categories as str, integers as Int64, numerics as float64; nulls are missing.
         rejects: Rows that were left out, with the reason.
         cleared: Values outside their valid range that were made missing, by column.
+        joined: Rare categories that were joined, by column (``rare.py``).
     """
 
     schema: Schema
@@ -34,6 +36,7 @@ class Checked:
     test: pd.DataFrame
     rejects: tuple[Problem, ...]
     cleared: Mapping[str, int]
+    joined: Mapping[str, Joined] = field(default_factory=dict)
 
 
 def check_cohort(cohort: Cohort, attribute: str, test_share: float, seed: int) -> Checked:

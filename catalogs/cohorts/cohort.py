@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalogs.cohorts.schema import CohortError, Schema
+from catalogs.manifest import OWNER_ONLY, write_local
 
 SCHEMA_KEY = b"fairshards.cohort"
 SPLIT = "split"
@@ -43,8 +44,19 @@ class Cohort:
     counts: Mapping[str, int] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
-        """Write the rows as Parquet with the schema in the file's metadata."""
-        path.write_bytes(parquet_bytes(self.rows, self.schema))
+        """Write the rows as Parquet with the schema in the file's metadata, for their owner alone."""
+        write_local(path, parquet_bytes(self.rows, self.schema), OWNER_ONLY)
+
+
+def own_column(schema: Schema, name: str) -> str:
+    """Return what a column of ours is called beside the schema's: ``name``, or ``name_`` where they have that, ...
+
+    Case makes no difference, since DuckDB sees none.
+    """
+    taken = {one.casefold() for one in schema.names}
+    while name.casefold() in taken:
+        name += "_"
+    return name
 
 
 def parquet_bytes(rows: pa.Table, schema: Schema) -> bytes:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 Kind = Literal["numeric", "integer", "category"]
+LEAST = 5
+"""People who must share a value, or a run's mean, for anything made from a cohort to hold on to it."""
 
 
 class CohortError(ValueError):

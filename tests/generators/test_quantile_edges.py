@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from generators.quantiles import LEAST, Quantiles
+from catalogs.cohorts.schema import LEAST
+from generators.quantiles import Quantiles
 
 GIVEN_AWAY = "quantiles._items: a run of fewer than LEAST rows at an end is its own mean, a patient's value"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from generators.quantiles import LEAST, Quantiles
+from catalogs.cohorts.schema import LEAST
+from generators.quantiles import Quantiles
 
 
 def spiky(n: int = 4000) -> np.ndarray:

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from catalogs.cohorts.schema import CohortError, Column, Schema
-from generators.quantiles import LEAST
+from catalogs.cohorts.schema import LEAST, CohortError, Column, Schema
 from generators.table_encoding import Encoded, TableEncoding
 from tests.generators.test_table_encoding import SCHEMA, rows
 
