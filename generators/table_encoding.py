@@ -240,7 +240,7 @@ def _check_categories(column: Column, known: pd.Series) -> None:
     unknown = set(known.unique()) - set(column.categories) if column.kind == "category" else ()
     if unknown:
         raise CohortError(f"column {column.name!r} has {len(unknown)} values that its schema lacks; it knows "
-                          f"{list(column.categories)}")
+                          f"{len(column.categories)} others")
 
 
 def _states(column: Column, values: pd.Series) -> tuple[str | None, ...]:
@@ -260,9 +260,8 @@ def _codes(name: str, states: Sequence[str | None], values: pd.Series) -> NDArra
     if None in states:
         codes[missing], unknown = states.index(None), unknown & ~missing
     if unknown.any():
-        shown = [MISSING if state is None else state for state in states]
         raise CohortError(f"column {name!r} has a value in {int(unknown.sum())} rows that no training row has; "
-                          f"training knows {shown}")
+                          f"training knows {len(named)} values{' and missing ones' * (None in states)}")
     return codes
 
 

@@ -22,6 +22,7 @@ from catalogs.cohorts.inferred import read_table
 from catalogs.cohorts.rare import join_rare, said
 from catalogs.cohorts.readers import READERS
 from catalogs.cohorts.schema import CohortError, Schema
+from catalogs.cohorts.unquoted import unquoted
 from catalogs.identity import TASK_DIGITS, task_hash
 from catalogs.manifest import OWNER_ONLY, write_local
 from pipeline.ehr_recipe import CohortSource, EhrRecipe
@@ -88,6 +89,7 @@ def cohort_stage(recipe: EhrRecipe, folder: RunFolder, report: Reporter) -> Coho
     return result
 
 
+@unquoted("reading the cohort")
 def read_and_check(
     source: CohortSource,
 ) -> tuple[Checked, tuple[str, ...], tuple[str, ...], dict[Group, int]]:
@@ -139,7 +141,7 @@ def without_values(cohort: Cohort, attribute: str, values: Sequence[str]) -> Coh
     """
     known = cohort.schema[attribute].categories
     if unknown := [value for value in values if value not in known]:
-        raise CohortError(f"cohort.leave_values has {unknown}; {attribute} has {list(known)}")
+        raise CohortError(f"cohort.leave_values has {unknown}; {attribute} has {len(known)} values, none of them these")
     columns = tuple(replace(column, categories=tuple(v for v in known if v not in values)) if column.name == attribute
                     else column for column in cohort.schema.columns)  # fmt: skip
     gone = pc.fill_null(pc.is_in(cohort.rows[attribute], pa.array(values, pa.string())), False)

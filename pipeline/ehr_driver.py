@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.markup import escape
 
+from catalogs.cohorts.unquoted import unquoted
 from catalogs.identity import digest
 from filters.discriminator import RATIO
 from filters.distance_ratio import SCORE as DISTANCE_RATIO
@@ -172,6 +173,7 @@ def _making(groups: RowGroups, cohort: CohortResult, fitted: FitResult, threads:
     )  # fmt: skip
 
 
+@unquoted("scoring training rows")
 def _calibration_sets(recipe: EhrRecipe, cohort: CohortResult, fitted: FitResult) -> CalibrationSets:
     """Score the training rows that filters with ``retain`` are limited by: their ratios, and nearest other rows."""
     filters = [FILTERS[name](**options) for name, options in recipe.filters.items()]

@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from catalogs import manifest
+from catalogs.cohorts.unquoted import unquoted
 from catalogs.identity import digest
 from catalogs.manifest import Head
 from generators.ehr import BtGan, fingerprint, row_seeds
@@ -26,6 +27,7 @@ def check_model(path: Path, head: Head) -> Iterator[str]:
                "run the recipe again")
 
 
+@unquoted("drawing rows again")
 def redrawn(folder: RunFolder, samples: int, console: Console) -> list[str]:
     """Draw ``samples`` rows again, chosen by hash, and return which of them differ from what was committed."""
     plans = [row for name in folder.current() if name.startswith("plan/")

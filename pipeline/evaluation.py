@@ -23,6 +23,7 @@ from sklearn.metrics import average_precision_score, f1_score, mutual_info_score
 
 from catalogs import manifest
 from catalogs.cohorts.schema import Schema
+from catalogs.cohorts.unquoted import unquoted
 from catalogs.identity import TASK_DIGITS, task_hash
 from generators.record_space import RecordSpace
 from generators.table_encoding import MISSING, TableEncoding
@@ -92,6 +93,7 @@ class Tables:
         return found
 
 
+@unquoted("evaluating")
 def evaluation_stage(
     recipe: EhrRecipe, folder: RunFolder, cohort: CohortResult, curated: Curated, report: Reporter
 ) -> tuple[Path, dict[str, str]]:

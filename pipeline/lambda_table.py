@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from catalogs.cohorts.schema import Schema
+from catalogs.cohorts.unquoted import unquoted
 from catalogs.identity import TASK_DIGITS, digest
 from generators.ehr import BtGan
 from pipeline.cohort_stage import read_and_check
@@ -43,6 +44,7 @@ def choose_lambda(
         return _chosen(recipe, settings, lams, given_y, loss, report, seeds)
 
 
+@unquoted("weighing lambda")
 def _chosen(
     recipe: EhrRecipe, settings: BtGanSettings, lams: Sequence[float], given_y: bool, loss: float, report: Reporter,
     seeds: int,

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from catalogs.cohorts.schema import Schema
+from catalogs.cohorts.unquoted import unquoted
 from catalogs.identity import digest
 from catalogs.manifest import OWNER_ONLY
 from generators.bt_gan_networks import Discriminator, Generator, PooledDropout, Shape, one_hot, shape_of
@@ -77,6 +78,7 @@ class Fitted:
     proxies: dict[str, float] = field(default_factory=dict)
 
 
+@unquoted("training")
 def fit(
     schema: Schema,
     rows: pd.DataFrame,

@@ -20,6 +20,7 @@ from catalogs import manifest
 from catalogs.cohorts.checked import broken_rules, invalid
 from catalogs.cohorts.cohort import own_column, parquet_bytes
 from catalogs.cohorts.schema import Schema
+from catalogs.cohorts.unquoted import unquoted
 from catalogs.identity import canonical_json, digest
 from catalogs.manifest import ManifestError
 from filters.discriminator import ACCEPTANCE, RATIO
@@ -112,6 +113,7 @@ class LazyRowScorer(LazyModels[RowScorerSpec]):
         return self.space.points(rows[told(rows)])
 
 
+@unquoted("drawing rows")
 def sample_task(task: ShardTask, lazy: LazyRows) -> TaskRecord:
     """Draw and commit the rows of one task; a finished task is only looked up."""
     if found := commit.find(task):
@@ -134,6 +136,7 @@ def sample_task(task: ShardTask, lazy: LazyRows) -> TaskRecord:
         )  # fmt: skip
 
 
+@unquoted("scoring rows")
 def score_task(made: TaskRecord, lazy: LazyRowScorer) -> TaskRecord:
     """Score and commit the rows of one raw shard; a finished task is only looked up."""
     task = score_task_of(made, lazy.spec)
@@ -185,6 +188,7 @@ def violations(schema: Schema, rows: pd.DataFrame) -> tuple[list[int], list[str 
     return counts.tolist(), first.tolist()
 
 
+@unquoted("copying rows")
 def write_rows_task(task: ShardTask, schema: Schema, twin: bool) -> TaskRecord:
     """Copy one curated shard's rows out of their raw shards and commit it, with a WebDataset tar beside it if asked.
 

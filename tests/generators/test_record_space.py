@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from catalogs.cohorts.schema import LEAST
 from generators import record_space
-from generators.record_space import RecordSpace, distance_ratio, nearest, neighbours, other_neighbours
+from generators.record_space import RecordSpace, distance_ratio, nearest, neighbours, other_neighbours, told
 from generators.table_encoding import TableEncoding
 from tests.generators.test_table_encoding import SCHEMA, rows
 
@@ -140,3 +141,35 @@ def test_shadows_of_training_rows_are_told_from_rows_of_their_kind(space: Record
     kept = {name: (distance_ratio(neighbours(points, train, 8, 6)) >= limit).mean()
             for name, points in (("fresh", fresh), ("shadows", shadows))}  # fmt: skip
     assert kept["fresh"] > 0.9 and kept["shadows"] < 0.05
+
+
+@pytest.mark.parametrize("sharing", [1, LEAST - 1, LEAST, 3 * LEAST])
+def test_a_record_is_nobodys_when_enough_people_share_all_of_it(sharing: int, known: pd.DataFrame) -> None:
+    one = known.head(1)
+    people = pd.concat([*[one] * sharing, one.assign(sex="f" if one["sex"].iloc[0] == "m" else "m"),
+                        one.assign(dose=np.nan)])  # fmt: skip
+    assert told(people).tolist() == [sharing < LEAST] * sharing + [True, True]
+    missing = pd.concat([one.assign(dose=np.nan, ward=None)] * LEAST)
+    assert not told(missing).any() and told(people.head(0)).shape == (0,)
+
+
+def test_distances_to_other_rows_count_those_of_somebody_alone(space: RecordSpace, known: pd.DataFrame) -> None:
+    points = space.points(known.head(30))
+    among = np.random.default_rng(0).random(30) < 0.5
+    every = np.abs(points[:, None] - points[None]).sum(-1) / space.columns
+    np.fill_diagonal(every, np.inf)
+    found = other_neighbours(points, space.columns, 3, among)
+    assert found == pytest.approx(np.sort(every[:, among], axis=1)[:, :3], abs=1e-6)
+    everybody = other_neighbours(points, space.columns, 3, np.ones(30, bool))
+    assert np.array_equal(everybody, other_neighbours(points, space.columns, 3))
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_where_nobody_else_is_told_the_distance_is_the_largest(
+    others: int, space: RecordSpace, known: pd.DataFrame
+) -> None:
+    points = space.points(known.head(9))
+    alone = np.arange(9) < others
+    assert other_neighbours(points[:1], space.columns, 6, alone[:1]).tolist() == [[1.0]]
+    near = neighbours(points, points[:0], space.columns, 6)
+    assert near.tolist() == [[1.0]] * 9 and distance_ratio(near).tolist() == [1.0] * 9

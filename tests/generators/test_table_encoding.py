@@ -94,7 +94,7 @@ def test_a_category_unseen_in_training_is_refused_by_its_column() -> None:
     encoding = TableEncoding.fit(SCHEMA, "sex", rows())
     with pytest.raises(CohortError, match="'ward' has a value in 600 rows") as found:
         encoding.encode(rows().assign(ward="west"))
-    assert "west" not in str(found.value).partition("training knows")[0]
+    assert not any(value in str(found.value) for value in ("west", "north", "south"))
     with pytest.raises(CohortError, match="no protected attribute"):
         TableEncoding.fit(SCHEMA, "ward", rows())
 

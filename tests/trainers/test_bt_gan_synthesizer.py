@@ -51,6 +51,17 @@ def test_an_untrained_one_says_so() -> None:
         BtGanSynthesizer("died", "sex").sample(3)
 
 
+@pytest.mark.parametrize("columns", [["dose"], ["dose", "visits"], ["ward"], ["dose", "ward"]])
+def test_any_kind_of_columns_alone_is_learned(columns: list[str]) -> None:
+    """Numbers that are never missing have no one-hot block at all, categories no scores."""
+    rows = table()[[*columns, "sex", "died"]].dropna()
+    if columns == ["dose", "ward"]:
+        rows = rows.assign(always=7.0, never=np.nan)
+    found = BtGanSynthesizer("died", "sex", **QUICK).fit(rows).sample(50, seed=1)
+    assert len(found) == 50 and found[columns].notna().all().all()
+    assert set(rows.columns) >= set(found.columns) >= {*columns, "sex", "died"}
+
+
 @pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
 def test_a_file_is_read_with_its_nulls(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

@@ -1,0 +1,168 @@
+"""Patients stay in the cohort folder: a run over a table, killed or not, tells no value of a few; names never clash."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from catalogs.explain import life_story
+from catalogs.query import run_query
+from catalogs.story import show_command
+from pipeline.ehr_driver import EhrResult, run_ehr
+from pipeline.ehr_messages import print_ehr_result
+from pipeline.ehr_recipe import EhrRecipe, load_any
+from pipeline.jobs import Launcher
+from pipeline.progress import Reporter
+from pipeline.recipe import RecipeError
+from tests.pipeline.leaks import NUMBER, PLANTED, leaks, open_to_others
+from tests.pipeline.test_ehr import SMALL
+
+
+def table(rows: int = 400) -> pd.DataFrame:
+    """Return people of whom one has a word and a number of his own, with columns that are called as ours."""
+    draw = np.random.default_rng(0)
+    died = draw.random(rows) < 0.4
+    people = pd.DataFrame({
+        "dose": np.round(30 + 20 * died + 8 * draw.standard_normal(rows), 1),
+        "ward": draw.choice(["north", "south"], rows), "physician": draw.choice(["A", "B", "C"], rows),
+        "sex": draw.choice(["female", "male"], rows), "died": np.where(died, "yes", "no"),
+        "sample_id": draw.choice(["a", "b"], rows), "log_density_ratio": np.round(draw.normal(100, 5, rows), 1),
+        "site": draw.choice(["x", "y"], rows),
+    })  # fmt: skip
+    people.loc[0, ["physician", "dose"]] = PLANTED, NUMBER
+    people.loc[1, "died"] = None
+    return people
+
+
+def recipe_file(folder: Path, people: pd.DataFrame | None = None) -> Path:
+    """Write a table and its recipe."""
+    (table() if people is None else people).to_csv(folder / "people.csv", index=False)
+    path = folder / "tiny.yaml"
+    path.write_text(json.dumps({
+        "kind": "ehr", "name": "tiny", "output": str(folder / "runs"),
+        "cohort": {"reader": "table", "path": str(folder / "people.csv"), "attribute": "sex", "label": "died"},
+        "model": {"constraint": "odds", "lam": 1.0, "settings": SMALL},
+        "quota": {"rows": 101, "shard_size": 20, "curated_shard_size": 60}, "webdataset": True,
+        "filters": {"valid_row": {}, "discriminator_rejection": {}, "nearest_record": {"min": 0.0001}},
+        "evaluation": {"bootstrap": 5, "fewest": 3}, "runner": {"threads": 1},
+    }))  # fmt: skip
+    return path
+
+
+def run(path: Path, *sets: str, until: str = "report") -> tuple[EhrResult, str]:
+    """Run a recipe; return its result and all that it said."""
+    recipe, said = load_any(str(path), sets), io.StringIO()
+    assert isinstance(recipe, EhrRecipe)
+    with redirect_stdout(said), redirect_stderr(said):
+        result = run_ehr(recipe, Launcher(), Reporter(Console(file=said, width=200)), until)
+        print_ehr_result(recipe, result, Console(file=said, width=200))
+    return result, said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[EhrResult, str]:
+    """A finished run of the table, and what it said."""
+    before = os.umask(0o022)
+    try:
+        return run(recipe_file(tmp_path_factory.mktemp("patients")))
+    finally:
+        assert os.umask(before) == 0o022
+
+
+def test_no_value_of_a_few_is_in_any_file_or_said(finished: tuple[EhrResult, str]) -> None:
+    result, said = finished
+    root = result.folder.root
+    assert leaks(root, (result.cohort.train, result.cohort.test)) == []
+    assert PLANTED not in said and "physician: 1 category of 1 row made missing" in said
+    assert leaks(root, values=["987654321"]) or result.cohort.rows("train")["dose"].max() == NUMBER  # it was there
+
+
+def test_all_that_is_made_from_patients_is_the_owners_alone(finished: tuple[EhrResult, str]) -> None:
+    assert open_to_others(finished[0].folder.root) == []
+
+
+def test_columns_that_are_called_as_ours_are_read_as_any_other(finished: tuple[EhrResult, str]) -> None:
+    result, _ = finished
+    root = result.folder.root
+    shards = [path for path in root.glob("curated/*/*.parquet") if "dose" in pq.read_schema(path).names]
+    rows = pd.concat([pq.read_table(path).to_pandas() for path in shards])
+    assert list(rows.columns) == ["sample_id_", *result.cohort.schema.names] and len(rows) == 101
+    assert set(rows["sample_id"]) == {"a", "b"}
+    assert rows["log_density_ratio"].between(80, 120).all()  # not the discriminator's ratio, which is near 0
+    assert rows["sample_id_"].is_unique
+    raw = pq.read_schema(next(root.glob("raw/**/*.rows.parquet"))).names
+    assert raw[0] == "sample_id_" and raw[-1] == "log_density_ratio_"
+    story = life_story(root, rows["sample_id_"].iloc[0])
+    command = show_command(story, next(facts for facts in story.of("indexed")))
+    printed = subprocess.run(command.replace("python", sys.executable, 1), shell=True, capture_output=True, text=True)
+    assert story.sample_id in printed.stdout, printed.stderr
+    said = json.loads((root / "croissant.json").read_text())
+    assert said["recordSet"][0]["key"] == {"@id": "records/sample_id_"}
+
+
+def test_a_column_called_site_hides_nothing_from_learners(finished: tuple[EhrResult, str]) -> None:
+    metrics = [row[0] for row in run_query(finished[0].folder.root, "SELECT metric FROM evaluations")[1]]
+    assert "auroc_drop:sex" in metrics and "ks:log_density_ratio" in metrics
+
+
+KILLED = """
+import os, signal, sys
+left, replace = int(sys.argv[1]), os.replace
+def last(*given):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(*given)
+os.replace = last
+from pipeline.cli import app
+app(["run", sys.argv[2]])
+"""
+
+
+@pytest.mark.parametrize("files", [3, 12])
+def test_a_killed_run_leaves_nothing_that_tells(tmp_path: Path, files: int) -> None:
+    """The process dies between the writing of a temporary file and its renaming, after a number of files."""
+    path = recipe_file(tmp_path)
+    before = os.umask(0o022)
+    try:
+        done = subprocess.run([sys.executable, "-c", KILLED, str(files), str(path)], capture_output=True, text=True,
+                              cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.getcwd()})  # fmt: skip
+    finally:
+        os.umask(before)
+    root = tmp_path / "runs" / "tiny"
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert [path.name for path in root.rglob(".*.tmp")], "no temporary file was left"
+    inside = [path for path in root.rglob("*") if path.parent.name == "cohort" and "groups" not in path.name]
+    assert leaks(root, inside) == [] and open_to_others(root) == []
+    assert PLANTED not in done.stdout + done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"people.csv", "tiny.yaml", "runs"}
+
+
+def test_records_that_many_share_are_kept_and_a_run_without_rows_fails(tmp_path: Path) -> None:
+    """Of yes/no columns alone: who has none is nobody; a limit that drops all ends the run, with the filter's name."""
+    draw = np.random.default_rng(0)
+    people = pd.DataFrame({f"dx{number}": np.where(draw.random(600) < 0.05, "y", "n") for number in range(6)})
+    people = people.assign(sex=draw.choice(["f", "m"], 600), died=draw.choice(["no", "yes"], 600))
+    path = recipe_file(tmp_path, people)
+    result, _ = run(path, "quota.rows=400", until="curate")
+    shards = [path for path in result.folder.root.glob("curated/*/*.parquet") if "dx0" in pq.read_schema(path).names]
+    rows = pd.concat([pq.read_table(path).to_pandas() for path in shards])
+    without = (rows.filter(like="dx") == "n").all(axis=1).mean()
+    assert len(rows) == 400 and without > 0  # not one passed while a distance to them counted
+    with pytest.raises(RecipeError, match=r"only \d+ of the 400 rows asked for .*nearest_record drops"):
+        run(path, "quota.rows=400", "filters.nearest_record.min=0.9", "quota.max_rounds=1", until="curate")
+    told = run_query(result.folder.root, "SELECT count(*) FROM decisions WHERE reason = 'too near a patient'")[1]
+    assert told[0][0] > 360
