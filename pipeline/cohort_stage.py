@@ -7,14 +7,16 @@ counts, reasons and the schema; never a patient's value.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from rich.markup import escape
 
 from catalogs.cohorts.checked import Checked, check_cohort
 from catalogs.cohorts.cohort import Cohort, parquet_bytes
@@ -25,6 +27,7 @@ from catalogs.cohorts.schema import CohortError, Schema
 from catalogs.cohorts.unquoted import unquoted
 from catalogs.identity import TASK_DIGITS, task_hash
 from catalogs.manifest import OWNER_ONLY, write_local
+from pipeline.column_table import column_lines
 from pipeline.ehr_recipe import CohortSource, EhrRecipe
 from pipeline.planted_bias import planted
 from pipeline.progress import Reporter
@@ -75,7 +78,7 @@ def cohort_stage(recipe: EhrRecipe, folder: RunFolder, report: Reporter) -> Coho
     checked, classes, values, counts = read_and_check(source)
     schema = checked.schema
     parts = {"train": checked.train, "test": checked.test}
-    data = {name: parquet_bytes(pa.Table.from_pandas(rows, preserve_index=False), schema)
+    data = {name: parquet_bytes(_with_patients(rows, checked, name, source.patient), schema)
             for name, rows in parts.items()}  # fmt: skip
     sums = {name: sha256(content) for name, content in data.items()}
     files = {name: folder.root / "cohort" / f"{name}-{sums[name][:TASK_DIGITS]}.parquet" for name in parts}
@@ -85,8 +88,17 @@ def cohort_stage(recipe: EhrRecipe, folder: RunFolder, report: Reporter) -> Coho
     name, content = _commit(recipe, folder, checked, classes, values, sums)
     result = CohortResult(schema, source.attribute, files["train"], files["test"], sums["train"], {name: content},
                           classes, values, counts, len(checked.rejects))  # fmt: skip
-    _say(result, checked, report)
+    for line in reading_lines(checked, source.attribute, values, counts):
+        report.say(escape(line))
     return result
+
+
+def _with_patients(rows: pd.DataFrame, checked: Checked, part: str, patient: str | None) -> pa.Table:
+    """Return rows as a table; where it is known whose they are, that column stands last."""
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    if patient is None or part not in checked.patients:
+        return table
+    return table.append_column(patient, pa.array(checked.patients[part], from_pandas=True))
 
 
 @unquoted("reading the cohort")
@@ -121,16 +133,28 @@ def read_and_check(
 def _read(source: CohortSource) -> Cohort:
     path = Path(source.path) if source.path else None
     if source.reader == "table":
-        cohort = read_table(path or Path(), source.label or "", [source.attribute], source.categories)
+        cohort = read_table(path or Path(), source.table)
     else:
-        cohort = READERS[source.reader](path)
+        cohort = without_columns(READERS[source.reader](path), source.leave_out, source.patient)
     if source.leave_values:
         cohort = without_values(cohort, source.attribute, source.leave_values)
-    if not source.leave_out:
+    return cohort
+
+
+def without_columns(cohort: Cohort, names: Sequence[str], patient: str | None) -> Cohort:
+    """Return the cohort without some columns, and with ``patient`` as the one that says whose row it is.
+
+    Raises:
+        CohortError: it has no such column.
+    """
+    asked = {"leave_out": list(names), "patient": [patient] if patient else []}
+    for setting, columns in asked.items():
+        if unknown := [name for name in columns if name not in cohort.rows.column_names]:
+            raise CohortError(f"cohort.{setting} names {unknown}; {cohort.schema.name} has {cohort.rows.column_names}")
+    if not names and not patient:
         return cohort
-    schema = cohort.schema.without(source.leave_out)
-    there = [name for name in source.leave_out if name in cohort.rows.column_names]
-    return Cohort(schema, cohort.rows.drop_columns(there), cohort.rejects, cohort.counts)
+    schema = cohort.schema.without([*names, *asked["patient"]])
+    return replace(cohort, schema=schema, rows=cohort.rows.drop_columns(list(names)), patient=patient)
 
 
 def without_values(cohort: Cohort, attribute: str, values: Sequence[str]) -> Cohort:
@@ -145,7 +169,9 @@ def without_values(cohort: Cohort, attribute: str, values: Sequence[str]) -> Coh
     columns = tuple(replace(column, categories=tuple(v for v in known if v not in values)) if column.name == attribute
                     else column for column in cohort.schema.columns)  # fmt: skip
     gone = pc.fill_null(pc.is_in(cohort.rows[attribute], pa.array(values, pa.string())), False)
-    return replace(cohort, schema=replace(cohort.schema, columns=columns), rows=cohort.rows.filter(pc.invert(gone)))
+    numbers = cohort.numbers and tuple(compress(cohort.numbers, pc.invert(gone).to_pylist()))
+    return replace(cohort, schema=replace(cohort.schema, columns=columns), rows=cohort.rows.filter(pc.invert(gone)),
+                   numbers=numbers)  # fmt: skip
 
 
 def _counts(
@@ -176,6 +202,8 @@ def _commit(
     settings = {"schema": schema.to_json(), "attribute": attribute, "rows": sums, "cleared": dict(checked.cleared)}
     if checked.joined:
         settings["joined"] = {name: asdict(one) for name, one in checked.joined.items()}
+    if malformed := _malformed(checked):
+        settings["malformed"] = malformed
     ids = [f"{row.get('split')}/{row.get('group_name')}/{row.get('row')}" for row in rows]
     hashed = task_hash("cohort", VERSION, ids, [], settings)
     name = f"cohort/groups-{hashed[:TASK_DIGITS]}.parquet"
@@ -183,15 +211,30 @@ def _commit(
     return name, head.content_sha256
 
 
-def _say(result: CohortResult, checked: Checked, report: Reporter) -> None:
-    label, attribute = result.schema.label, result.attribute
-    positive = np.mean(checked.train[label] == result.classes[1])
-    shown = ", ".join(f"{value} {sum(n for (_, s), n in result.counts.items() if s == number)}"
-                      for number, value in enumerate(result.values))  # fmt: skip
-    report.say(f"cohort {result.schema.name}: {len(checked.train)} training rows, {len(checked.test)} test rows "
-               f"({result.rejects} rejected); {label} {100 * positive:.1f}%; {attribute}: {shown}")
+def _malformed(checked: Checked) -> dict[str, int]:
+    """Return how many rows of each file of the cohort couldn't be read, where some couldn't."""
+    return {name: n for name, n in checked.counts.items() if name.startswith("malformed_") and n}
+
+
+def reading_lines(
+    checked: Checked, attribute: str, values: tuple[str, ...], counts: dict[Group, int]
+) -> Iterator[str]:
+    """Yield what is to be said of a cohort and of how it was read: `run` and `plan` say the same."""
+    schema, name = checked.schema, f"cohort {checked.schema.name}:"
+    event = schema[schema.label].categories[-1]
+    share = f"{schema.class_name(event)} {100 * np.mean(checked.train[schema.label] == event):.1f}%"
+    shown = ", ".join(f"{value} {sum(n for (_, s), n in counts.items() if s == number)}"
+                      for number, value in enumerate(values))  # fmt: skip
+    yield (f"{name} {len(checked.train)} training rows, {len(checked.test)} test rows ({len(checked.rejects)} rejected); "
+           f"{share}; {attribute}: {shown}")
+    yield from (f"{name} {remark}" for remark in checked.remarks)
+    if malformed := _malformed(checked):
+        yield f"{name} rows that can't be read and were left out: " + ", ".join(f"{k} {n}" for k, n in malformed.items())
     if checked.cleared:
-        report.say("outside their valid range and made missing: "
-                   + ", ".join(f"{name} {count}" for name, count in checked.cleared.items()))
+        yield "outside their valid range and made missing: " + ", ".join(
+            f"{column} {count}" for column, count in checked.cleared.items())  # fmt: skip
     if checked.joined:
-        report.say(said(checked.joined))
+        yield said(checked.joined)
+    if lines := [*column_lines(checked, attribute)]:
+        yield f"{name} its columns are taken for the following; cohort.columns corrects them:"
+        yield from lines

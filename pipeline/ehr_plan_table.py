@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.cohort_stage import read_and_check
+from pipeline.cohort_stage import read_and_check, reading_lines
 from pipeline.ehr_planning import row_quotas
 from pipeline.ehr_recipe import EhrRecipe, RowGroups
 from pipeline.owner import own_files
@@ -43,6 +43,8 @@ def print_ehr_plan(recipe: EhrRecipe, console: Console | None = None) -> None:
         y, s = group
         numbers = (counts[group], test[classes[y], values[s]], quota.total, shards[group] * recipe.quota.shard_size)
         table.add_row(escape(groups.group_name(*group)), *map(str, numbers))
+    for line in reading_lines(checked, recipe.cohort.attribute, values, counts):
+        out.print(escape(line), highlight=False, soft_wrap=True)
     out.print(table)
     steps = settings.steps + settings.stage2_steps
     out.print(f"training: {steps:,} steps of {settings.batch} rows, about {steps * SECONDS_A_STEP / 60:.0f} min on two "

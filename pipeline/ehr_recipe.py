@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from catalogs.cohorts.schema import Schema
+from catalogs.cohorts.table_settings import ColumnSetting, TableSettings, Word
 from filters.registry import ROW_FILTERS
 from pipeline.recipe import Recipe, Runner, filter_problems, read_recipe, validated
 from pipeline.strict import Strict, field_problems
@@ -17,6 +18,9 @@ from trainers.index import Group
 
 IN_MODEL = ("attribute", "constraint", "lam", "device")
 """Fields of BtGanSettings that have keys of their own."""
+
+
+TABLE_ONLY = ("event", "categories", "columns", "missing", "censored", "encoding")
 
 
 class PlantedBias(Strict):
@@ -39,7 +43,17 @@ class CohortSource(Strict):
     path: str | None = Field(None, description="The dataset's folder or file; support2 ships with fairshards.")
     attribute: str = Field(description="The protected attribute S, e.g. race.")
     label: str | None = Field(None, description="Reader table: the label's column, of two values.")
+    event: Word | None = Field(None, description="Reader table: the label's value that is the event, e.g. Died.")
     categories: tuple[str, ...] = Field((), description="Reader table: columns of numbers that are categories.")
+    columns: Mapping[str, ColumnSetting] = Field(
+        default_factory=dict, description="Reader table: what single columns are, where it takes them for another."
+    )
+    missing: tuple[Word, ...] = Field((), description="Reader table: further spellings of missing, e.g. -9.")
+    censored: Literal["bound", "missing"] = Field("bound", description="Reader table: what <0.1 among numbers becomes.")
+    encoding: str | None = Field(None, description="Reader table: of a CSV that is neither UTF-8 nor UTF-16.")
+    patient: str | None = Field(
+        None, description="The column that says whose row it is: no patient is in both train and test; no feature."
+    )
     leave_out: tuple[str, ...] = Field((), description="Columns that are not used.")
     leave_values: tuple[str, ...] = Field((), description="Values of S whose people are left out.")
     smallest_group: int = Field(5, ge=1, description="Training rows that each (y, s) must have.")
@@ -53,7 +67,18 @@ class CohortSource(Strict):
             raise ValueError(f"cohort.path is missing: name the folder or file of {self.reader}")
         if (self.reader == "table") != (self.label is not None):
             raise ValueError("cohort.label names the label's column of reader table, and of no other")
+        given = [name for name in TABLE_ONLY if name in self.model_fields_set and getattr(self, name)]
+        if given and self.reader != "table":
+            raise ValueError(f"cohort.{given[0]} is of reader table; {self.reader} has a schema of its own")
         return self
+
+    @property
+    def table(self) -> TableSettings:
+        """How reader table reads."""
+        return TableSettings(
+            self.label or "", (self.attribute,), self.categories, self.leave_out, self.event, self.patient, self.missing,
+            self.censored, self.encoding, self.columns,
+        )  # fmt: skip
 
 
 class Model(Strict):

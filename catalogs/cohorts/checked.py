@@ -29,6 +29,8 @@ class Checked:
         rejects: Rows that were left out, with the reason.
         cleared: Values outside their valid range that were made missing, by column.
         joined: Rare categories that were joined, by column (``rare.py``).
+        patients: By part, whose row each is, where the cohort says it.
+        counts, notes, remarks: The cohort's.
     """
 
     schema: Schema
@@ -37,6 +39,10 @@ class Checked:
     rejects: tuple[Problem, ...]
     cleared: Mapping[str, int]
     joined: Mapping[str, Joined] = field(default_factory=dict)
+    patients: Mapping[str, pd.Series] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 def check_cohort(cohort: Cohort, attribute: str, test_share: float, seed: int) -> Checked:
@@ -44,7 +50,7 @@ def check_cohort(cohort: Cohort, attribute: str, test_share: float, seed: int) -
 
     A row is left out where label or protected attribute is missing, where a category is none of the schema's, or where
     a rule is broken. A number outside its valid range is made missing. Without a column ``split`` every (y, s) group
-    gives ``test_share`` of its rows to test, drawn by ``seed``.
+    gives ``test_share`` of its rows to test, drawn by ``seed``; where the cohort says whose row each is, whole patients.
 
     Raises:
         CohortError: a column is missing or of another type, or nothing usable is left. No message holds a value.
@@ -54,23 +60,30 @@ def check_cohort(cohort: Cohort, attribute: str, test_share: float, seed: int) -
         raise CohortError(f"{attribute!r} is no protected attribute of {schema.name!r}, which has {schema.protected}")
     table = cohort.rows
     if missing := [name for name in schema.names if name not in table.column_names]:
-        raise CohortError(f"cohort {schema.name!r} lacks the columns {missing}; it has {table.column_names}. Is the "
-                          "delimiter right?")
+        raise CohortError(f"cohort {schema.name!r} lacks the columns {missing} among its {len(table.column_names)}")
     frame = pd.DataFrame({column.name: _typed(column, table) for column in schema.columns})
     frame, cleared = _in_range(schema, frame)
+    patients = table[cohort.patient].to_pandas() if cohort.patient else None
     wrong = _wrong_rows(schema, attribute, frame)
-    rejects = [*cohort.rejects, *(Problem(row, *why) for row, why in sorted(wrong.items()))]
+    if patients is not None:
+        for row in np.flatnonzero(patients.isna().to_numpy(bool)):
+            wrong.setdefault(int(row), ("missing", f"{cohort.patient} is missing"))
+    numbers = cohort.numbers or range(len(frame))
+    rejects = [*cohort.rejects, *(Problem(numbers[row], *why) for row, why in sorted(wrong.items()))]
     usable = frame.drop(index=list(wrong))
     if usable.empty:
         reasons = Counter(problem.reason for problem in rejects).most_common(3)
         raise CohortError(f"cohort {schema.name!r} has no usable row; {len(frame)} were read, rejected for {reasons}")
-    split = _split(schema, attribute, usable, table, test_share, seed)
+    split = _split(schema, attribute, usable, table, test_share, seed, patients)
     parts = {part: usable[split == part].reset_index(drop=True) for part in (TRAIN, TEST)}
     for part, rows in parts.items():
         if rows.empty:
             raise CohortError(f"cohort {schema.name!r} has no {part} row of {len(usable)}; check the column split, or "
                               f"test_share (it is {test_share})")
-    return Checked(schema, parts[TRAIN], parts[TEST], tuple(rejects), cleared)
+    whose = {} if patients is None else {
+        part: patients.loc[usable.index][split == part].reset_index(drop=True) for part in (TRAIN, TEST)}  # fmt: skip
+    return Checked(schema, parts[TRAIN], parts[TEST], tuple(rejects), cleared, whose, cohort.counts, cohort.notes,
+                   cohort.remarks)  # fmt: skip
 
 
 def _typed(column: Column, table: pa.Table) -> pd.Series:
@@ -151,17 +164,46 @@ def broken_rules(schema: Schema, frame: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def _split(
-    schema: Schema, attribute: str, usable: pd.DataFrame, table: pa.Table, test_share: float, seed: int
+    schema: Schema, attribute: str, usable: pd.DataFrame, table: pa.Table, test_share: float, seed: int,
+    patients: pd.Series | None,
 ) -> pd.Series:
     """Return "train" or "test" of every usable row, with their index."""
     if SPLIT in table.column_names:
         given = table[SPLIT].to_pandas().reindex(usable.index)
         if unknown := int((~given.isin([TRAIN, TEST])).sum()):
-            raise CohortError(f"column {SPLIT!r} is neither train nor test in {unknown} rows")
+            raise CohortError(f"column {SPLIT!r} is neither train nor test in {unknown} rows; where it means something "
+                              f"else, rename it, or leave it out: cohort.leave_out=[{SPLIT}]")
+        if patients is not None and (both := _in_both(given, patients)):
+            raise CohortError(f"column {SPLIT!r} has {both} patients in both train and test; leave it out, and rows are "
+                              "split by patient")
         return given
+    if patients is not None:
+        return _split_patients(schema, attribute, usable, test_share, seed, patients.loc[usable.index])
     generator = np.random.default_rng(seed)
     split = pd.Series(TRAIN, index=usable.index)
     for _, rows in usable.groupby([schema.label, attribute], sort=True):
         chosen = generator.permutation(rows.index.to_numpy())[: round(test_share * len(rows))]
         split.loc[chosen] = TEST
     return split
+
+
+def _in_both(split: pd.Series, patients: pd.Series) -> int:
+    """Return how many patients have rows in both parts."""
+    whose = patients.loc[split.index]
+    return len(set(whose[split == TRAIN]) & set(whose[split == TEST]))
+
+
+def _split_patients(
+    schema: Schema, attribute: str, usable: pd.DataFrame, test_share: float, seed: int, patients: pd.Series
+) -> pd.Series:
+    """Return the part of every usable row, by patient: of those whose first row is in a (y, s) group, as many go to
+    test as have ``test_share`` of their rows."""
+    generator = np.random.default_rng(seed)
+    rows = patients.value_counts(sort=False)
+    first = usable[~patients.duplicated()].assign(_patient=patients[~patients.duplicated()])
+    test: set[object] = set()
+    for _, group in first.groupby([schema.label, attribute], sort=True):
+        drawn = generator.permutation(group["_patient"].to_numpy())
+        taken = np.cumsum(rows[drawn].to_numpy())
+        test.update(drawn[: int(np.searchsorted(taken, test_share * taken[-1], side="right"))])
+    return pd.Series(np.where(patients.isin(test), TEST, TRAIN), index=usable.index)

@@ -36,12 +36,20 @@ class Cohort:
         rows: Categories as strings, integers as int64, numerics as float64; null is missing.
         rejects: Rows that were left out.
         counts: What the cohort's making counted, e.g. admissions left out by each rule; never a value of a person.
+        patient: The column of ``rows`` that says whose row it is; it is no feature, and no patient is split.
+        numbers: The number of each row in its file, from 0, where rows of it are missing here.
+        notes: What each column was taken for beside its kind, by name, for people; never a value.
+        remarks: Sentences that a run says of the reading; never a value.
     """
 
     schema: Schema
     rows: pa.Table
     rejects: tuple[Problem, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    patient: str | None = None
+    numbers: tuple[int, ...] | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
         """Write the rows as Parquet with the schema in the file's metadata, for their owner alone."""

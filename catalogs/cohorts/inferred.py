@@ -1,107 +1,190 @@
-"""A schema from the rows themselves, for tables without one: kinds, precision, categories. No ranges and no rules."""
+"""A cohort from a table without a schema: what each column is, by its cells and by what the recipe says of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import duckdb
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
+from catalogs.cohorts.cells import Numbers
 from catalogs.cohorts.cohort import SPLIT, Cohort
-from catalogs.cohorts.schema import CohortError, Column, Schema
+from catalogs.cohorts.columns import Taken, Texts, missing_words, taken_text
+from catalogs.cohorts.event import event_of
+from catalogs.cohorts.identifiers import FEWEST, UNIQUE, counts_up, is_id, patients_in
+from catalogs.cohorts.raw_table import RawTable, missing_columns
+from catalogs.cohorts.schema import CohortError, Schema
+from catalogs.cohorts.table_file import read_raw
+from catalogs.cohorts.table_settings import ColumnSetting, TableSettings, Word
+from catalogs.cohorts.typed_columns import plain, raw_of_frame, taken_numbers, words_of_numbers
 
-MOST_DECIMALS = 6
-MOST_CATEGORIES = 100
-NULLS = ("", "NA", "NaN", "nan", "null", "NULL", "?")
+
+def read_table(path: Path, settings: TableSettings) -> Cohort:
+    """Return the cohort of a file; a column ``split`` says train or test.
+
+    Raises:
+        CohortError: it can't be read, or a column can't be taken; all such columns are named, with what to do.
+    """
+    raw = read_raw(path, settings.asked, settings.encoding)
+    return cohort_of(raw, settings, path.name.partition(".")[0] or "table")
 
 
 def infer_schema(
-    rows: pd.DataFrame, label: str, protected: Sequence[str], categories: Sequence[str] = (), name: str = "table"
+    rows: pd.DataFrame, label: str, protected: Sequence[str], categories: Sequence[str] = (), name: str = "table",
+    event: Word | None = None,
 ) -> Schema:
     """Return the schema of a table.
 
     Args:
         rows: One person a row.
-        label: A column of two values; the one that sorts last is "yes".
+        label: A column of two values.
         protected: Columns that are protected attributes.
         categories: Columns of numbers that are categories all the same.
+        event: The label's value that is "yes"; None: ``catalogs.cohorts.event`` says which.
 
     Raises:
-        CohortError: a column is missing, label or attribute isn't a category, or a text column has over 100 values.
+        CohortError: a column is missing, or can't be taken.
     """
-    if missing := [one for one in (label, *protected, *categories) if one not in rows]:
-        raise CohortError(f"table {name!r} lacks the columns {missing}; it has {list(rows.columns)}. Is the delimiter "
-                          "right?")
-    named = {label, *protected, *categories}
-    columns = tuple(_column(str(one), rows[one], one in named) for one in rows.columns if one != SPLIT)
-    return Schema(name, columns, label, tuple(protected))
+    settings = TableSettings(str(label), tuple(map(str, protected)), tuple(map(str, categories)), event=event)
+    return cohort_of(raw_of_frame(rows), settings, name).schema
 
 
 def as_text(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Return the rows with the schema's categories as strings; missing stays missing."""
-    found = rows.copy()
-    for column in schema.columns:
-        if column.kind == "category":
-            found[column.name] = _named(rows[column.name])
-    return found
+    """Return the schema's columns of a table: categories as strings, integers as Int64, numerics as float64.
+
+    What is no value of its column is missing.
+    """
+    raw = raw_of_frame(rows)
+    said = {column.name: ColumnSetting(kind="category" if column.kind == "category" else "numeric",
+                                       decimals=None if column.kind == "category" else column.decimals)
+            for column in schema.columns}  # fmt: skip
+    settings = TableSettings(schema.label, schema.protected, columns=said)
+    found = {}
+    for name in schema.names:
+        taken = _taken(name, raw.columns[raw.names.index(name)], settings, ".")
+        kind = {"category": "object", "integer": "Int64", "numeric": "float64"}[schema[name].kind]
+        found[name] = taken.values.to_pandas(integer_object_nulls=True).astype(kind)
+    return pd.DataFrame(found, index=rows.index)
 
 
-def read_table(path: Path, label: str, protected: Sequence[str], categories: Sequence[str] = ()) -> Cohort:
-    """Return the cohort of a CSV or Parquet file, with an inferred schema; a column ``split`` says train or test.
+def cohort_of(raw: RawTable, settings: TableSettings, name: str) -> Cohort:
+    """Return the cohort of a table's columns.
 
     Raises:
-        CohortError: it can't be read, or has no such columns.
+        CohortError: a column is missing, or can't be taken; all are named.
     """
-    if not path.is_file():
-        raise CohortError(f"no table at {path}: expected a CSV (.csv, .csv.gz, .tsv) or Parquet (.parquet) file")
-    failed, rows = "", None
-    try:
-        if path.suffix == ".parquet":
-            rows = pq.read_table(path).to_pandas()
-        else:
-            rows = duckdb.connect().sql("SELECT * FROM read_csv($path, nullstr = $nulls)",
-                                        params={"path": str(path), "nulls": list(NULLS)}).df()  # fmt: skip
-    except (duckdb.Error, pa.ArrowException, OSError) as error:  # its message may quote a row, so it doesn't travel
-        failed = type(error).__name__
-    if rows is None:
-        raise CohortError(f"{path} can't be read ({failed}); expected a CSV with a header, or Parquet")
-    if rows.empty:
-        raise CohortError(f"{path} has no rows")
-    schema = infer_schema(rows, label, protected, categories, path.name.partition(".")[0])
-    return Cohort(schema, pa.Table.from_pandas(as_text(rows, schema), preserve_index=False))
+    _check_settings(raw, settings, name)
+    beside = {SPLIT, settings.patient}
+    used = [one for one in raw.names if one not in settings.unused and one not in beside]
+    cells = {one: raw.columns[raw.names.index(one)] for one in raw.names if one not in settings.unused}
+    usual = _usual(cells, used, settings)
+    taken: dict[str, Taken] = {}
+    wrong: list[str] = []
+    for one in used:
+        problem = ""
+        try:
+            taken[one] = _taken(one, cells[one], settings, usual)
+            _check_id(one, taken[one], settings)
+        except CohortError as error:
+            problem = str(error)
+        if problem:
+            wrong.append(problem)
+    if wrong:
+        raise CohortError("\n".join(wrong))
+    columns = tuple(taken[one].column for one in used)
+    schema = Schema(name, columns, settings.label, settings.protected)
+    schema, why = _with_event(schema, taken[settings.label].values, settings)
+    bad = [f"{len(raw.rejects)} line{'s' * (len(raw.rejects) > 1)} left out, the first: {raw.rejects[0].detail}"
+           ] if raw.rejects else []  # fmt: skip
+    remarks = [*raw.remarks, *bad, *why, *(said for one in used for said in taken[one].remarks),
+               *_repeated(taken, settings, SPLIT in cells)]  # fmt: skip
+    rows = {one: taken[one].values for one in used} | {
+        one: plain(one, cells[one]).combine_chunks() for one in beside if one and one in cells}  # fmt: skip
+    notes = {one: "; ".join(taken[one].notes) for one in used}
+    return Cohort(schema, pa.table(rows), raw.rejects, patient=settings.patient, numbers=raw.numbers, notes=notes,
+                  remarks=tuple(remarks))  # fmt: skip
 
 
-def _column(name: str, values: pd.Series, named: bool) -> Column:
-    known = values.dropna()
-    numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-    if numeric and not named:
-        decimals = _decimals(known.to_numpy(np.float64))
-        return Column(name, "numeric" if decimals else "integer", decimals)
-    found = tuple(sorted(_named(known).unique()))
-    if len(found) > MOST_CATEGORIES:
-        raise CohortError(f"column {name!r} has {len(found)} values in {len(known)} rows: is it an id or free text? "
-                          "Leave it out of the table")
-    return Column(name, "category", categories=found)
+def _check_settings(raw: RawTable, settings: TableSettings, name: str) -> None:
+    if set(settings.asked) - set(raw.names):
+        raise missing_columns(f"table {name!r}", settings.asked, raw.names)
+    named = {"categories": settings.categories, "leave_out": settings.leave_out, "columns": tuple(settings.columns)}
+    for setting, names in named.items():
+        if unknown := [one for one in names if one not in raw.names]:
+            raise CohortError(f"cohort.{setting} names {unknown}, which table {name!r} has no columns of")
+    if gone := [one for one in settings.asked if one in settings.unused]:
+        raise CohortError(f"cohort leaves out {gone}, which it needs as label, attribute or patient")
+    if settings.patient in (settings.label, *settings.protected):
+        raise CohortError(f"cohort.patient is {settings.patient!r}, which is the label or the attribute")
 
 
-def _named(values: pd.Series) -> pd.Series:
-    """Return values as strings; whole numbers without ".0"."""
-    def text(value: object) -> object:
-        if value is None or value is pd.NA or value != value:
-            return None
-        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def _taken(name: str, values: pa.ChunkedArray, settings: TableSettings, usual: str) -> Taken:
+    said = settings.of(name)
+    missing = missing_words((*settings.missing, *said.missing))
+    cells = plain(name, values)
+    if cells.type == pa.float64():
+        if said.kind != "category":
+            return taken_numbers(name, cells, said, missing)
+        cells = words_of_numbers(cells)
+    texts = Texts.of(name, cells)
+    return taken_text(texts, texts.numbers(said, missing, usual), said, missing, settings.censored)
 
-    return values.astype(object).map(text)
+
+def _usual(cells: dict[str, pa.ChunkedArray], used: Sequence[str], settings: TableSettings) -> str:
+    """Return the sign before decimals in this table: a comma where columns have it, and none has a point."""
+    signs = set()
+    for name in used:
+        if pa.types.is_string(cells[name].type) and settings.of(name).kind != "category":
+            some = Texts.of(name, cells[name])
+            read: Numbers = some.numbers(settings.of(name), missing_words(settings.missing))
+            if read.sure and read.fractions:
+                signs.add(read.decimal)
+    return "," if signs == {","} else "."
 
 
-def _decimals(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> int:
-    """Return the fewest decimals, at most six, that hold every value."""
-    finite = values[np.isfinite(values)]
-    for decimals in range(MOST_DECIMALS):
-        if np.allclose(finite, np.round(finite, decimals), rtol=0, atol=10.0 ** -(decimals + 4)):
-            return decimals
-    return MOST_DECIMALS
+def _with_event(schema: Schema, labels: pa.Array, settings: TableSettings) -> tuple[Schema, list[str]]:
+    """Return the schema whose label has the event last, and a sentence where it wasn't clear."""
+    counts = {one["values"]: one["counts"] for one in pc.value_counts(labels.drop_null()).to_pylist()}
+    event, how = event_of(schema.label, counts, settings.event)
+    order = (*(one for one in sorted(counts) if one != event), event)
+    columns = tuple(replace(column, categories=order) if column.name == schema.label else column
+                    for column in schema.columns)  # fmt: skip
+    said = [f"the rarer value of {schema.label} is taken for the event; cohort.event names another"]
+    return replace(schema, columns=columns), said if how == "rarer" else []
+
+
+def _check_id(name: str, taken: Taken, settings: TableSettings) -> None:
+    """Refuse whole numbers that are another one in each row and are called an id."""
+    if taken.column.kind != "integer" or settings.columns.get(name, ColumnSetting()).kind or not is_id(name):
+        return
+    known = taken.values.drop_null()
+    distinct = pc.count_distinct(known).as_py()
+    if len(known) >= FEWEST and distinct >= UNIQUE * len(known):
+        raise CohortError(f"column {name!r} has {distinct} values in {len(known)} rows, as an id has: leave it out: "
+                          f"cohort.leave_out=[{name}], or say cohort.columns={{{name}: {{kind: numeric}}}}")
+
+
+def _repeated(taken: dict[str, Taken], settings: TableSettings, split: bool) -> list[str]:
+    """Return a sentence for each column that looks like a patient's id with several rows, and for row numbers."""
+    if settings.patient:
+        return []
+    found = []
+    for name, one in taken.items():
+        named = {settings.label, *settings.protected}
+        if name in named or settings.columns.get(name, ColumnSetting()).kind or one.column.decimals:
+            continue
+        numbers = one.values
+        if one.column.kind == "category":
+            numbers = pc.dictionary_encode(numbers).indices
+        values = numbers.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        if one.column.kind == "integer" and counts_up(values):
+            found.append(f"{name} counts rows up: is it a row's number? cohort.leave_out=[{name}]")
+            continue
+        if people := patients_in(name, values, one.column.kind == "integer"):
+            now = "" if split else ", and rows of one patient may be in both train and test"
+            found.append(f"{name} looks like a patient's id, with {people} values in {len(values)} rows. It is used as a "
+                         f"feature{now}: cohort.patient={name} splits by patient, and leaves it out")  # fmt: skip
+    return found

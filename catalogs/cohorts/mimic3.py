@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from catalogs.cohorts.cohort import Cohort, Problem
 from catalogs.cohorts.mimic3_schema import CHANNELS, ROWS, SCHEMA
-from catalogs.cohorts.mimic3_tables import COLUMNS, find_tables, header
+from catalogs.cohorts.mimic3_tables import COLUMNS, find_tables, found_twice, header
 from catalogs.cohorts.schema import CohortError
 from catalogs.cohorts.statements import cohort_sql
 
@@ -126,7 +126,8 @@ class _Reading:
                               "48 hours or longer, with measurements in CHARTEVENTS or LABEVENTS")  # fmt: skip
         rejects = tuple(Problem(row, reason, DETAILS[reason]) for row, reason in self.ask(con, "rejects"))
         rows = self.table(con, "rows").select(ROWS.names).cast(ROWS)
-        return Mimic3(Cohort(SCHEMA, rows, rejects, counts), outcomes)
+        remarks = tuple(found_twice(self.folder, files))
+        return Mimic3(Cohort(SCHEMA, rows, rejects, counts, remarks=remarks), outcomes)
 
     def declare(self, con: duckdb.DuckDBPyConnection, files: dict[str, Path], names: dict[str, list[str]]) -> None:
         channels = [(one.name, one.decimals, 10**one.decimals, one.low, one.high) for one in CHANNELS]

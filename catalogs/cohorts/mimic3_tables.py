@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from catalogs.cohorts.schema import CohortError
@@ -39,6 +40,30 @@ def find_tables(folder: Path, tables: Sequence[str]) -> dict[str, Path]:
         raise CohortError(f"{folder} lacks {len(missing)} of the {len(tables)} tables of MIMIC-III that are read: "
                           f"{', '.join(missing)}. Expected e.g. {missing[0]}.csv or {missing[0]}.csv.gz; {GET}")
     return {name: path for name, path in found.items() if path is not None}
+
+
+def found_twice(folder: Path, read: Mapping[str, Path]) -> list[str]:
+    """Return a sentence for each table that has a further file in the folder: which one is read."""
+    said = []
+    for table, path in read.items():
+        others = [one for one in sorted(folder.iterdir()) if one != path
+                  and one.name.lower() in (f"{table}.csv", f"{table}.csv.gz")]  # fmt: skip
+        if others:
+            sizes = {_size(one) for one in (path, *others)}
+            differ = "; they differ in size, so one of them may be cut short: remove it" if len(sizes) > 1 else ""
+            said.append(f"{path.name} is read, and {', '.join(one.name for one in others)} beside it is not{differ}")
+    return said
+
+
+def _size(path: Path) -> int:
+    """Return how many bytes the file holds, unpacked, modulo 2^32; -1 where that can't be told."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        size = file.seek(0, 2)
+        if path.name.lower().endswith(".gz"):
+            file.seek(max(0, size - 4))
+            size = int.from_bytes(file.read(4), "little")
+        return size % 2**32
+    return -1
 
 
 def _refuse_mimic4(folder: Path, files: dict[str, Path]) -> None:

@@ -1,0 +1,208 @@
+"""One column of a table: what it is taken for, by its cells and by what the recipe says of it; never what stands there.
+
+A column that can't be taken is refused by its name, a count, and the setting that mends it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from catalogs.cohorts.cells import Floats, Numbers, as_numbers, dates, missing_texts, trimmed, with_units
+from catalogs.cohorts.decimals import decimals_of
+from catalogs.cohorts.schema import CohortError, Column
+from catalogs.cohorts.table_settings import ColumnSetting, Word, words_of
+
+ODD_SHARE = 0.05
+"""Cells of a column of numbers that may be none: they are made missing, and counted."""
+FEW_NUMBERS = 12
+"""Distinct whole numbers beside words that are codes, e.g. stages 1, 2, 3A; more were measured."""
+LEAST_PLAIN = 3
+"""Distinct numbers that a column of bounds has; fewer, and "<65" is a group of ages."""
+MOST_CATEGORIES = 100
+FEW_CATEGORIES, MOSTLY = 10, 0.5
+"""A category has at most so many values, or fewer than this share of its cells: others are mostly unique."""
+MOST_INTEGER = 2**53
+"""The largest whole number that a float64 can't miss."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A column as it is used: what it is, its cells, and notes without a value for people."""
+
+    column: Column
+    values: pa.Array
+    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A column of text: its distinct trimmed texts, how many cells have each, and which one a cell has (-1: none)."""
+
+    name: str
+    words: pa.Array
+    counts: NDArray[np.int64]
+    codes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, name: str, values: pa.ChunkedArray) -> Texts:
+        """Return the texts of a column."""
+        cells = trimmed(pa.chunked_array(values).cast(pa.string()).combine_chunks() if values.num_chunks else pa.array([], pa.string()))
+        found = cells.dictionary_encode()
+        codes = pc.fill_null(found.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
+        return cls(name, found.dictionary, np.bincount(codes[codes >= 0], minlength=len(found.dictionary)), codes)
+
+    def cells(self, of_words: Floats) -> Floats:
+        """Return float64[n], each cell's number."""
+        return np.append(of_words, np.nan)[self.codes]
+
+    def numbers(self, said: ColumnSetting, missing: set[str], usual: str = ".") -> Numbers:
+        """Return the distinct texts as numbers."""
+        kept = np.where(missing_texts(self.words, missing), 0, self.counts)
+        return as_numbers(self.words, kept, said.decimal, usual)
+
+
+def taken_text(texts: Texts, read: Numbers, said: ColumnSetting, missing: set[str], censored: str) -> Taken:
+    """Return what a column of text is taken for.
+
+    Raises:
+        CohortError: it is partly numbers, dates, ids or free text.
+    """
+    gone = missing_texts(texts.words, missing)
+    odd = ~(gone | read.plain | read.censored | read.infinite | read.missing)
+    counts = {name: int(texts.counts[flags & ~gone].sum()) for name, flags in (
+        ("plain", read.plain), ("censored", read.censored), ("infinite", read.infinite), ("odd", odd),
+        ("missing", read.missing))}  # fmt: skip
+    numbers = counts["plain"] + counts["censored"] + counts["infinite"]
+    distinct = int((read.plain & ~gone).sum())
+    if numbers + counts["odd"] + counts["missing"] == 0:
+        return empty(texts.name, len(texts.codes))
+    if said.kind == "category" or (said.kind is None and not numbers):
+        return _category(texts, gone, said.kind == "category")
+    if said.kind is None:
+        if read.codes:
+            return _category(texts, gone, False, "codes: some begin with 0")
+        groups = counts["censored"] and distinct < LEAST_PLAIN
+        if groups or counts["odd"] > ODD_SHARE * (numbers + counts["odd"]):
+            if not groups and numbers >= counts["odd"] and (read.fractions or distinct > FEW_NUMBERS):
+                raise _partly(texts, counts["odd"], numbers, odd, gone)
+            return _category(texts, gone, False, f"{numbers} of {numbers + counts['odd']} cells are numbers")
+    if not numbers:
+        raise CohortError(f"column {texts.name!r} is to be numeric, but none of its cells is a number")
+    return _numbers_of(texts, read, gone, counts, said, censored, odd)
+
+
+def _numbers_of(
+    texts: Texts, read: Numbers, gone: NDArray[np.bool_], counts: dict[str, int], said: ColumnSetting, censored: str,
+    odd: NDArray[np.bool_],
+) -> Taken:
+    name, cells = texts.name, len(texts.codes)
+    used = (read.plain | (read.censored & (censored == "bound"))) & ~gone
+    notes, remarks = [], []
+    if counts["odd"]:
+        first = int(np.flatnonzero(np.append(odd & ~gone, False)[texts.codes])[0]) + 1
+        remarks.append(f"{_cells(name, counts['odd'], cells)} no number (made missing; the first is in row {first})")
+        notes.append(f"{counts['odd']} no number")
+    if counts["infinite"]:
+        remarks.append(f"{_cells(name, counts['infinite'], cells)} infinite (made missing)")
+        notes.append(f"{counts['infinite']} infinite")
+    if counts["censored"]:
+        done = "the bound is taken" if censored == "bound" else "made missing"
+        remarks.append(f"{_cells(name, counts['censored'], cells)} a bound, with a sign such as < or > ({done}; "
+                       "cohort.censored says which)")  # fmt: skip
+        notes.append(f"{counts['censored']} bounds")
+    if read.percent:
+        notes.append("percent signs dropped")
+    if read.decimal == "," and read.fractions:
+        notes.append("decimal commas")
+    if read.grouped:
+        sign, other = ((",", "."), (".", ","))[read.decimal == ","]
+        notes.append(f"thousands grouped by {'commas' if sign == ',' else 'points'}, spaces or apostrophes")
+        if not read.sure and said.decimal is None:
+            remarks.append(f"{name}: a sign before three digits is read as one that groups thousands; where it is "
+                           f"before decimals, say cohort.columns={{{name}: {{decimal: '{sign}'}}}}")  # fmt: skip
+    found = numeric(name, texts.cells(np.where(used, read.values, np.nan)), said)
+    return Taken(found.column, found.values, (*notes, *found.notes), tuple(remarks))
+
+
+def _partly(texts: Texts, odd: int, numbers: int, flags: NDArray[np.bool_], gone: NDArray[np.bool_]) -> CohortError:
+    first = int(np.flatnonzero(np.append(flags & ~gone, False)[texts.codes])[0]) + 1
+    return CohortError(
+        f"column {texts.name!r} has {numbers} cells that are numbers and {odd} that are neither number nor missing (the "
+        f"first in row {first}). Name spellings of missing in cohort.missing, or say cohort.columns={{{texts.name}: "
+        "{kind: numeric}} to make them missing, or {kind: category}"
+    )
+
+
+def numeric(name: str, values: Floats, said: ColumnSetting) -> Taken:
+    """Return a column of numbers (float64[n], NaN is missing) at the precision that it has."""
+    infinite = np.isinf(values)
+    values = np.where(infinite, np.nan, values)
+    known = values[~np.isnan(values)]
+    remarks = [f"{_cells(name, int(infinite.sum()), len(values))} infinite (made missing)"] if infinite.any() else []
+    if not len(known):
+        return replace(empty(name, len(values)), remarks=tuple(remarks))
+    decimals = decimals_of(known) if said.decimals is None else said.decimals
+    values = np.round(values, decimals) + 0.0
+    whole = decimals == 0 and np.abs(known).max() <= MOST_INTEGER
+    column = Column(name, "integer" if whole else "numeric", decimals, said.low, said.high, unit=said.unit)
+    cells = pa.array(values, pa.float64(), from_pandas=True)
+    notes = ("constant",) if len(np.unique(known)) == 1 else ()
+    return Taken(column, cells.cast(pa.int64()) if whole else cells, notes, tuple(remarks))
+
+
+def _cells(name: str, some: int, cells: int) -> str:
+    return f"{name}: {some} of {cells} cells {'is' if some == 1 else 'are'}"
+
+
+def empty(name: str, rows: int) -> Taken:
+    """Return a column that nobody has; it is given back so."""
+    return Taken(Column(name, "numeric"), pa.nulls(rows, pa.float64()), ("empty",))
+
+
+def _category(texts: Texts, gone: NDArray[np.bool_], asked: bool, *notes: str) -> Taken:
+    """Return a column of words, refused where they are mostly unique; whole numbers are so without their ".0"."""
+    words = texts.words
+    there = words.filter(pa.array(~gone))
+    if pc.all(pc.match_substring_regex(there, r"^[+-]?\d+(\.0*)?$")).as_py():
+        words = pc.replace_substring_regex(words, r"\.0*$", "")
+    found = tuple(sorted(set(words.filter(pa.array(~gone)).to_pylist())))
+    known = int(texts.counts[~gone].sum())
+    _check_unique(texts, there, len(found), known, asked)
+    cells = np.append(np.where(gone, None, words.to_numpy(zero_copy_only=False)), None)[texts.codes]
+    remarks = []
+    if len({word.casefold() for word in found}) < len(found):
+        remarks.append(f"{texts.name}: some of its {len(found)} values differ in case alone")
+    notes = (*notes, *(("constant",) if len(found) == 1 else ()))
+    return Taken(Column(texts.name, "category", categories=found), pa.array(cells, pa.string()), notes, tuple(remarks))
+
+
+def _check_unique(texts: Texts, there: pa.Array, distinct: int, known: int, asked: bool) -> None:
+    name = texts.name
+    mostly = distinct > FEW_CATEGORIES and distinct > MOSTLY * known
+    if not asked and dates(there).all() and distinct > 2:
+        raise dated(name)
+    if not mostly and (asked or distinct <= MOST_CATEGORIES):
+        return
+    if with_units(there).mean() > MOSTLY:
+        raise CohortError(f"column {name!r} has numbers with a unit or other signs in {distinct} spellings: write the "
+                          f"numbers alone, or leave it out: cohort.leave_out=[{name}]")
+    more = "" if mostly else f"; a category of so many is cohort.columns={{{name}: {{kind: category}}}}"
+    raise CohortError(f"column {name!r} has {distinct} values in {known} rows: is it an id or free text? Leave it out: "
+                      f"cohort.leave_out=[{name}]; where it says whose row it is: cohort.patient={name}{more}")
+
+
+def dated(name: str) -> CohortError:
+    """Return the refusal of a column of dates."""
+    return CohortError(f"column {name!r} holds dates or times, which aren't modelled: turn it into a number, e.g. days "
+                       f"since admission, or leave it out: cohort.leave_out=[{name}]")
+
+
+def missing_words(said: tuple[Word, ...]) -> set[str]:
+    """Return the casefolded texts that settings call missing."""
+    return set().union(*(words_of(word) if not isinstance(word, bool) else {str(word).casefold()} for word in said))
