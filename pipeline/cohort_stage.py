@@ -225,11 +225,12 @@ def reading_lines(
     share = f"{schema.class_name(event)} {100 * np.mean(checked.train[schema.label] == event):.1f}%"
     shown = ", ".join(f"{value} {sum(n for (_, s), n in counts.items() if s == number)}"
                       for number, value in enumerate(values))  # fmt: skip
-    yield (f"{name} {len(checked.train)} training rows, {len(checked.test)} test rows ({len(checked.rejects)} rejected); "
-           f"{share}; {attribute}: {shown}")
+    yield (f"{name} {len(checked.train)} training rows, {len(checked.test)} test rows ({len(checked.rejects)} "
+           f"rejected); {share}; {attribute}: {shown}")
     yield from (f"{name} {remark}" for remark in checked.remarks)
     if malformed := _malformed(checked):
-        yield f"{name} rows that can't be read and were left out: " + ", ".join(f"{k} {n}" for k, n in malformed.items())
+        counted = ", ".join(f"{of} {n}" for of, n in malformed.items())
+        yield f"{name} rows that can't be read and were left out: {counted}"
     if checked.cleared:
         yield "outside their valid range and made missing: " + ", ".join(
             f"{column} {count}" for column, count in checked.cleared.items())  # fmt: skip

@@ -29,7 +29,8 @@ def column_lines(checked: Checked, attribute: str) -> Iterator[str]:
 def _cells(checked: Checked, column: Column, values: pd.Series, attribute: str) -> tuple[str, ...]:
     label = checked.schema.label
     kind = {label: "label", attribute: "attribute"}.get(column.name, column.kind)
-    return (column.name, kind, _precision(column), f"{100 * values.isna().mean():.1f}%", checked.notes.get(column.name, ""))
+    missing = f"{100 * values.isna().mean():.1f}%"
+    return (column.name, kind, _precision(column), missing, checked.notes.get(column.name, ""))
 
 
 def _precision(column: Column) -> str:

@@ -18,9 +18,8 @@ from trainers.index import Group
 
 IN_MODEL = ("attribute", "constraint", "lam", "device")
 """Fields of BtGanSettings that have keys of their own."""
-
-
 TABLE_ONLY = ("event", "categories", "columns", "missing", "censored", "encoding")
+"""Fields of the cohort that no reader with a schema of its own has a use for."""
 
 
 class PlantedBias(Strict):
@@ -67,7 +66,7 @@ class CohortSource(Strict):
             raise ValueError(f"cohort.path is missing: name the folder or file of {self.reader}")
         if (self.reader == "table") != (self.label is not None):
             raise ValueError("cohort.label names the label's column of reader table, and of no other")
-        given = [name for name in TABLE_ONLY if name in self.model_fields_set and getattr(self, name)]
+        given = [name for name in TABLE_ONLY if getattr(self, name) not in (None, (), {}, "bound")]
         if given and self.reader != "table":
             raise ValueError(f"cohort.{given[0]} is of reader table; {self.reader} has a schema of its own")
         return self
@@ -76,8 +75,8 @@ class CohortSource(Strict):
     def table(self) -> TableSettings:
         """How reader table reads."""
         return TableSettings(
-            self.label or "", (self.attribute,), self.categories, self.leave_out, self.event, self.patient, self.missing,
-            self.censored, self.encoding, self.columns,
+            self.label or "", (self.attribute,), self.categories, self.leave_out, self.event, self.patient,
+            self.missing, self.censored, self.encoding, self.columns,
         )  # fmt: skip
 
 

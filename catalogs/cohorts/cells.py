@@ -1,4 +1,4 @@
-"""Cells of text as numbers, by a rule of our own: what is missing, decimal commas, groups of thousands, bounds, percent.
+"""Cells of text as numbers, by a rule of our own: missing, decimal commas, groups of thousands, bounds, percent.
 
 All is decided by the whole column, over its distinct texts. No text goes further than this: callers count.
 """
@@ -41,9 +41,9 @@ _BOUND = r"^(?:<=|>=|=<|=>|<|>|≤|≥|≦|≧|＜|＞)\s*"
 _AND_MORE = r"\s*\+$"
 _PERCENT = r"\s*[%％]$"
 _ZEROS = r"^0\d+$"
-_FRACTION = r"[.,]"
-_DATE = (r"^(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})|\d{1,2}[- ]?[A-Za-z]{3,9}[- ,]*\d{2,4}"
-         r"|[A-Za-z]{3,9} \d{1,2},? \d{4})(?:[ T:].*)?$|^\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?$")  # fmt: skip
+_DATE = (r"^(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})"
+         r"|\d{1,2}[- ]?[A-Za-z]{3,9}[- ,]*\d{2,4}|[A-Za-z]{3,9} \d{1,2},? \d{4})(?:[ T:].*)?$"
+         r"|^\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?$")  # fmt: skip
 _WITH_UNIT = r"^[$€£¥]?\s*[+-]?\d[\d.,]*\s*(?:[A-Za-zµμ°/%^²³*]{1,12}(?:/\S{1,12})?)?$"
 
 

@@ -50,7 +50,7 @@ def check_cohort(cohort: Cohort, attribute: str, test_share: float, seed: int) -
 
     A row is left out where label or protected attribute is missing, where a category is none of the schema's, or where
     a rule is broken. A number outside its valid range is made missing. Without a column ``split`` every (y, s) group
-    gives ``test_share`` of its rows to test, drawn by ``seed``; where the cohort says whose row each is, whole patients.
+    gives ``test_share`` of its rows to test, drawn by ``seed``; whole patients, where it is known whose row each is.
 
     Raises:
         CohortError: a column is missing or of another type, or nothing usable is left. No message holds a value.
@@ -174,8 +174,8 @@ def _split(
             raise CohortError(f"column {SPLIT!r} is neither train nor test in {unknown} rows; where it means something "
                               f"else, rename it, or leave it out: cohort.leave_out=[{SPLIT}]")
         if patients is not None and (both := _in_both(given, patients)):
-            raise CohortError(f"column {SPLIT!r} has {both} patients in both train and test; leave it out, and rows are "
-                              "split by patient")
+            raise CohortError(f"column {SPLIT!r} has {both} patients in both train and test; leave it out, and rows "
+                              "are split by patient")
         return given
     if patients is not None:
         return _split_patients(schema, attribute, usable, test_share, seed, patients.loc[usable.index])

@@ -52,8 +52,7 @@ class Texts:
     @classmethod
     def of(cls, name: str, values: pa.ChunkedArray) -> Texts:
         """Return the texts of a column."""
-        cells = trimmed(pa.chunked_array(values).cast(pa.string()).combine_chunks() if values.num_chunks else pa.array([], pa.string()))
-        found = cells.dictionary_encode()
+        found = trimmed(values.combine_chunks()).dictionary_encode()
         codes = pc.fill_null(found.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
         return cls(name, found.dictionary, np.bincount(codes[codes >= 0], minlength=len(found.dictionary)), codes)
 
@@ -121,7 +120,7 @@ def _numbers_of(
     if read.decimal == "," and read.fractions:
         notes.append("decimal commas")
     if read.grouped:
-        sign, other = ((",", "."), (".", ","))[read.decimal == ","]
+        sign = "." if read.decimal == "," else ","
         notes.append(f"thousands grouped by {'commas' if sign == ',' else 'points'}, spaces or apostrophes")
         if not read.sure and said.decimal is None:
             remarks.append(f"{name}: a sign before three digits is read as one that groups thousands; where it is "
@@ -133,9 +132,10 @@ def _numbers_of(
 def _partly(texts: Texts, odd: int, numbers: int, flags: NDArray[np.bool_], gone: NDArray[np.bool_]) -> CohortError:
     first = int(np.flatnonzero(np.append(flags & ~gone, False)[texts.codes])[0]) + 1
     return CohortError(
-        f"column {texts.name!r} has {numbers} cells that are numbers and {odd} that are neither number nor missing (the "
-        f"first in row {first}). Name spellings of missing in cohort.missing, or say cohort.columns={{{texts.name}: "
-        "{kind: numeric}} to make them missing, or {kind: category}"
+        f"column {texts.name!r} has {numbers} cells that are numbers and {odd} that are neither number nor missing "
+        f"(the first in row {first}). Name spellings of missing in cohort.missing, or say cohort.columns="
+        f"{{{texts.name}: {{kind: numeric}}}} to make them missing, or "
+        "{kind: category}"
     )
 
 
@@ -174,12 +174,13 @@ def _category(texts: Texts, gone: NDArray[np.bool_], asked: bool, *notes: str) -
     found = tuple(sorted(set(words.filter(pa.array(~gone)).to_pylist())))
     known = int(texts.counts[~gone].sum())
     _check_unique(texts, there, len(found), known, asked)
-    cells = np.append(np.where(gone, None, words.to_numpy(zero_copy_only=False)), None)[texts.codes]
+    codes = np.where(np.append(gone, True)[texts.codes], -1, texts.codes)
+    cells = words.take(pa.array(np.where(codes < 0, None, codes), pa.int64()))
     remarks = []
     if len({word.casefold() for word in found}) < len(found):
         remarks.append(f"{texts.name}: some of its {len(found)} values differ in case alone")
     notes = (*notes, *(("constant",) if len(found) == 1 else ()))
-    return Taken(Column(texts.name, "category", categories=found), pa.array(cells, pa.string()), notes, tuple(remarks))
+    return Taken(Column(texts.name, "category", categories=found), cells, notes, tuple(remarks))
 
 
 def _check_unique(texts: Texts, there: pa.Array, distinct: int, known: int, asked: bool) -> None:

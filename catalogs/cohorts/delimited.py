@@ -1,6 +1,6 @@
-"""A CSV file as columns of text: its encoding, delimiter and header, and each line that is no row, by number and reason.
+"""A CSV file as columns of text: its encoding, delimiter and header, and each line that is no row, with a reason.
 
-Python's own parser reads it, strictly. What it finds wrong is told by line number and count, never by what stands there.
+Python's own parser reads it, strictly. What it finds wrong is told by line number and count, never by what is there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which of a label's two values is the event: what the recipe says, else the one whose word says yes, else the rarer."""
+"""Which of a label's two values is the event: what the recipe says, else the one whose word says yes, or the rarer."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ YES = frozenset((
     "oui", "décédé", "mort", "si", "sí", "muerto", "fallecido", "sim", "óbito", "morto",
 ))  # fmt: skip
 NO = frozenset((
-    "no", "n", "false", "f", "0", "-1", "off", "negative", "neg", "-", "absent", "none", "control", "controls", "unaffected",
-    "healthy", "well", "alive", "living", "lived", "survived", "survivor", "survival", "censored", "discharged", "home",
+    "no", "n", "false", "f", "0", "-1", "off", "negative", "neg", "-", "absent", "none", "control", "controls",
+    "unaffected", "healthy", "well", "alive", "living", "lived", "survived", "survivor", "survival", "censored",
+    "discharged", "home",
     "normal", "benign", "low", "nein", "lebend", "lebt", "überlebt", "gesund", "non", "vivant", "vivo", "não", "nao",
 ))  # fmt: skip
 
@@ -52,4 +53,4 @@ def _is(value: str, words: frozenset[str]) -> bool:
 
 
 def _negated(value: str) -> bool:
-    return re.match(r"(?:no|not|non|without|never|kein|keine|nicht|ohne|pas|sans|sin)[\s_-]+\S", value.casefold()) is not None
+    return bool(re.match(r"(?:no|not|non|without|never|kein|keine|nicht|ohne|pas|sans|sin)[\s_-]+\S", value.casefold()))

@@ -12,7 +12,7 @@ FEWEST, FEWEST_PEOPLE = 20, 5
 UNIQUE = 0.95
 """Share of rows with a value of their own, from which an id is one of rows."""
 ROWS_EACH = 50
-_KEYS = {"id", "ids", "identifier", "mrn", "ssn", "nhs", "nhi", "chi", "empi", "mpi", "uid", "uuid", "guid", "pid", "pseudonym"}
+_KEYS = {"id", "ids", "identifier", "mrn", "ssn", "nhs", "nhi", "chi", "empi", "uid", "uuid", "guid", "pid"}
 _PEOPLE = {"patient", "patients", "pat", "subject", "subj", "person", "participant", "member", "individual", "proband"}
 _NUMBERS = {"no", "nr", "num", "number", "nummer", "key", "code", "hash", "ref", *_KEYS}
 
@@ -24,7 +24,7 @@ def is_id(name: str) -> bool:
         return False
     return (words[-1] in _KEYS or (len(words) == 1 and words[0] in _PEOPLE) or name.casefold() in _KEYS
             or (len(words) == 2 and words[0] in _PEOPLE and words[1] in _NUMBERS)
-            or bool(re.fullmatch(r"(?:patient|pat|subject|person|hadm|stay|encounter|case)(?:id|nr|no)", "".join(words))))
+            or bool(re.fullmatch(r"(?:patient|pat|subject|person|hadm|stay|encounter|case)(?:id|nr|no)", words[0])))
 
 
 def patients_in(name: str, values: NDArray[np.float64], whole: bool) -> int:

@@ -185,6 +185,6 @@ def _repeated(taken: dict[str, Taken], settings: TableSettings, split: bool) -> 
             continue
         if people := patients_in(name, values, one.column.kind == "integer"):
             now = "" if split else ", and rows of one patient may be in both train and test"
-            found.append(f"{name} looks like a patient's id, with {people} values in {len(values)} rows. It is used as a "
-                         f"feature{now}: cohort.patient={name} splits by patient, and leaves it out")  # fmt: skip
+            found.append(f"{name} looks like a patient's id, with {people} values in {len(values)} rows. It is used as "
+                         f"a feature{now}: cohort.patient={name} splits by patient, and leaves it out")  # fmt: skip
     return found

@@ -1,4 +1,4 @@
-"""A table as it stands in a file: columns by name, texts not read as anything yet, and the lines that are none of it."""
+"""A table as it stands in a file: columns by name, texts not read as anything yet, and the lines that are no row."""
 
 from __future__ import annotations
 

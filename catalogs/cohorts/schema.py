@@ -85,10 +85,11 @@ class Schema:
                 raise CohortError(f"column {name!r} is {self[name].kind}; label and protected attributes are "
                                   "categories")
             if (found := len(self[name].categories)) < 2:
-                raise CohortError(f"column {name!r} has {found} value; as label or protected attribute it tells nothing")
+                raise CohortError(f"column {name!r} has {found} value; as label or protected attribute it tells "
+                                  "nothing")
         if (found := len(self[self.label].categories)) != 2:
-            raise CohortError(f"label {self.label!r} has {found} values, expected two: leave out the rows of others, or "
-                              "make these missing")
+            raise CohortError(f"label {self.label!r} has {found} values, expected two: leave out the rows of others, "
+                              "or make these missing")
         if self.label in self.protected:
             raise CohortError(f"the label {self.label!r} is also protected: then fairness has nothing to compare. "
                               "Name another column in protected")

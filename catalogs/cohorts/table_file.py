@@ -11,6 +11,7 @@ import io
 import lzma
 import zipfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -61,8 +62,8 @@ def read_raw(path: Path, asked: Sequence[str], encoding: str | None = None) -> R
         CohortError: it can't be read, or has no such columns. No message holds a value.
     """
     if path.is_dir():
-        raise CohortError(f"{path} is a folder; {EXPECTED}. One table of many Parquet files is made one by "
-                          f"python -c \"import pandas; pandas.read_parquet('{path.name}').to_parquet('table.parquet')\"")
+        raise CohortError(f"{path} is a folder; {EXPECTED}. Many Parquet files are made one by python -c "
+                          f"\"import pandas; pandas.read_parquet('{path.name}').to_parquet('table.parquet')\"")
     if not path.is_file():
         raise CohortError(f"no table at {path}: {EXPECTED}")
     failed, data = "", b""
@@ -85,9 +86,13 @@ def _read(data: bytes, path: Path, name: str, asked: Sequence[str], encoding: st
         return _read(_tried(lambda given: _only_member(given, path, name), data, path), path, "", asked, encoding)
     for sign, read in COLUMNAR.items():
         if data.startswith(sign):
-            return _columns(_tried(lambda given, read=read: read(io.BytesIO(given)), data, path), path, asked)
+            return _columns(_tried(partial(_arrow, read), data, path), path, asked)
     _refuse_others(data, path, name)
     return read_delimited(data, str(path), asked, encoding)
+
+
+def _arrow(read: Callable[[io.BytesIO], pa.Table], data: bytes) -> pa.Table:
+    return read(io.BytesIO(data))
 
 
 def _tried(work: Callable[[bytes], _Got], data: bytes, path: Path) -> _Got:

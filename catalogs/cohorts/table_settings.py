@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,15 +17,15 @@ class ColumnSetting(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["numeric", "category", "leave_out"] | None = Field(
-        None, description="numeric: cells that are no number are made missing; leave_out: the column isn't used."
-    )
-    decimals: int | None = Field(None, ge=0, le=15, description="Numbers are rounded to it; 0: whole numbers.")
-    decimal: Literal[".", ","] | None = Field(None, description="What stands before decimals; the other one groups.")
-    missing: tuple[Word, ...] = Field((), description="Further spellings of missing in this column.")
-    low: float | None = Field(None, description="The least valid number; lesser ones are made missing.")
-    high: float | None = Field(None, description="The largest valid number.")
-    unit: str = Field("", description="The numbers' unit, for the dataset card.")
+    kind: Annotated[Literal["numeric", "category", "leave_out"] | None, Field(
+        description="numeric: cells that are no number are made missing; leave_out: the column isn't used."
+    )] = None
+    decimals: Annotated[int | None, Field(ge=0, le=15, description="Numbers are rounded to it; 0: whole ones.")] = None
+    decimal: Annotated[Literal[".", ","] | None, Field(description="What stands before decimals.")] = None
+    missing: Annotated[tuple[Word, ...], Field(description="Further spellings of missing in this column.")] = ()
+    low: Annotated[float | None, Field(description="The least valid number; lesser ones are made missing.")] = None
+    high: Annotated[float | None, Field(description="The largest valid number.")] = None
+    unit: Annotated[str, Field(description="The numbers' unit, for the dataset card.")] = ""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,8 @@ from catalogs.cohorts.raw_table import RawTable
 from catalogs.cohorts.schema import CohortError
 from catalogs.cohorts.table_settings import ColumnSetting
 
-Values = pa.ChunkedArray
 
-
-def plain(name: str, values: Values) -> Values:
+def plain(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column's cells as text, or as float64.
 
     Raises:
@@ -28,7 +26,8 @@ def plain(name: str, values: Values) -> Values:
     if types.is_null(kind):
         return values.cast(pa.string())
     if types.is_boolean(kind):
-        return pa.chunked_array([pa.array([None if one is None else str(one) for one in values.to_pylist()], pa.string())])
+        words = [None if one is None else str(one) for one in values.to_pylist()]
+        return pa.chunked_array([pa.array(words, pa.string())])
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return values.cast(pa.string())
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
@@ -39,11 +38,11 @@ def plain(name: str, values: Values) -> Values:
                  ("lists", types.is_fixed_size_list), ("structs", types.is_struct), ("maps", types.is_map),
                  ("bytes", types.is_binary), ("bytes", types.is_large_binary), ("bytes", types.is_fixed_size_binary))
                  if of(kind)), f"values of type {kind.id if kind.num_fields else kind}")  # fmt: skip
-    raise CohortError(f"column {name!r} holds {what}; a column has one number or one word a row. Make columns of it, or "
-                      f"leave it out: cohort.leave_out=[{name}]")
+    raise CohortError(f"column {name!r} holds {what}; a column has one number or one word a row. Make columns of it, "
+                      f"or leave it out: cohort.leave_out=[{name}]")
 
 
-def _floats(values: Values) -> NDArray[np.float64]:
+def _floats(values: pa.ChunkedArray) -> NDArray[np.float64]:
     """Return float64[n]; short floats as the decimal numbers that they were written as."""
     kind = values.type
     found = values.to_numpy() if not pa.types.is_decimal(kind) else np.array(
@@ -54,7 +53,7 @@ def _floats(values: Values) -> NDArray[np.float64]:
     return distinct.astype(str).astype(np.float64)[where]
 
 
-def words_of_numbers(values: Values) -> Values:
+def words_of_numbers(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return numbers as texts, whole ones without ".0"."""
     def text(value: float | None) -> str | None:
         return None if value is None else str(int(value)) if float(value).is_integer() else str(value)
@@ -64,7 +63,7 @@ def words_of_numbers(values: Values) -> Values:
     return pa.chunked_array([named.take(distinct.indices)])
 
 
-def taken_numbers(name: str, values: Values, said: ColumnSetting, missing: set[str]) -> Taken:
+def taken_numbers(name: str, values: pa.ChunkedArray, said: ColumnSetting, missing: set[str]) -> Taken:
     """Return a column of numbers as it is used."""
     found = values.to_numpy().astype(np.float64)
     for word in missing:
@@ -84,7 +83,7 @@ def raw_of_frame(rows: pd.DataFrame) -> RawTable:
     return RawTable(tuple(names), tuple(_arrow(rows.iloc[:, number]) for number in range(len(names))))
 
 
-def _arrow(values: pd.Series) -> Values:
+def _arrow(values: pd.Series) -> pa.ChunkedArray:
     found = None
     try:
         found = pa.array(values, from_pandas=True)
