@@ -82,8 +82,8 @@ def check_cohort(cohort: Cohort, attribute: str, test_share: float, seed: int) -
                               f"test_share (it is {test_share})")
     whose = {} if patients is None else {
         part: patients.loc[usable.index][split == part].reset_index(drop=True) for part in (TRAIN, TEST)}  # fmt: skip
-    return Checked(schema, parts[TRAIN], parts[TEST], tuple(rejects), cleared, whose, cohort.counts, cohort.notes,
-                   cohort.remarks)  # fmt: skip
+    return Checked(schema, parts[TRAIN], parts[TEST], tuple(rejects), cleared, patients=whose, counts=cohort.counts,
+                   notes=cohort.notes, remarks=cohort.remarks)  # fmt: skip
 
 
 def _typed(column: Column, table: pa.Table) -> pd.Series:

@@ -134,8 +134,7 @@ def _partly(texts: Texts, odd: int, numbers: int, flags: NDArray[np.bool_], gone
     return CohortError(
         f"column {texts.name!r} has {numbers} cells that are numbers and {odd} that are neither number nor missing "
         f"(the first in row {first}). Name spellings of missing in cohort.missing, or say cohort.columns="
-        f"{{{texts.name}: {{kind: numeric}}}} to make them missing, or "
-        "{kind: category}"
+        f"{{{texts.name}: {{kind: numeric}}}} to make them missing, or {{kind: category}}"
     )
 
 
@@ -175,7 +174,7 @@ def _category(texts: Texts, gone: NDArray[np.bool_], asked: bool, *notes: str) -
     known = int(texts.counts[~gone].sum())
     _check_unique(texts, there, len(found), known, asked)
     codes = np.where(np.append(gone, True)[texts.codes], -1, texts.codes)
-    cells = words.take(pa.array(np.where(codes < 0, None, codes), pa.int64()))
+    cells = words.take(pa.array(codes, pa.int64(), mask=codes < 0))
     remarks = []
     if len({word.casefold() for word in found}) < len(found):
         remarks.append(f"{texts.name}: some of its {len(found)} values differ in case alone")
