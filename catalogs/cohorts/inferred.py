@@ -67,7 +67,7 @@ def as_text(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
         taken = _taken(name, raw.columns[raw.names.index(name)], settings, ".")
         kind = {"category": "object", "integer": "Int64", "numeric": "float64"}[schema[name].kind]
         found[name] = taken.values.to_pandas(integer_object_nulls=True).astype(kind)
-    return pd.DataFrame(found, index=rows.index)
+    return pd.DataFrame(found).set_axis(rows.index)
 
 
 def cohort_of(raw: RawTable, settings: TableSettings, name: str) -> Cohort:

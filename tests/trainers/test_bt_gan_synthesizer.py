@@ -10,6 +10,7 @@ import pytest
 
 from catalogs.cohorts.inferred import infer_schema, read_table
 from catalogs.cohorts.schema import CohortError
+from catalogs.cohorts.table_settings import TableSettings
 from trainers.bt_gan_synthesizer import BtGanSynthesizer
 from trainers.errors import TrainerError
 
@@ -66,7 +67,7 @@ def test_any_kind_of_columns_alone_is_learned(columns: list[str]) -> None:
 def test_a_file_is_read_with_its_nulls(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     table().to_csv(path, index=False) if path.suffix == ".csv" else table().to_parquet(path)
-    cohort = read_table(path, "died", ["sex"], ["site"])
+    cohort = read_table(path, TableSettings("died", ("sex",), ("site",)))
     assert cohort.rows["visits"].null_count == table()["visits"].isna().sum()
     assert cohort.schema["died"].categories == ("0", "1") and cohort.rows.num_rows == 300
 
@@ -74,7 +75,7 @@ def test_a_file_is_read_with_its_nulls(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda rows: rows.drop(columns="sex"), "lacks the columns"),
+        (lambda rows: rows.drop(columns="sex"), "has no column 'sex' among its 5 columns"),
         (lambda rows: rows.assign(name=[f"ZZPLANTED{i}" for i in range(len(rows))]), "300 values in 300 rows"),
         (lambda rows: rows.assign(died=1), "tells nothing"),
         (lambda rows: rows.head(0), "no rows"),
@@ -86,7 +87,7 @@ def test_tables_that_cannot_be_used_are_refused_without_their_values(
     path = tmp_path / "table.parquet"
     change(table()).to_parquet(path)  # type: ignore[operator]
     with pytest.raises(CohortError, match=words) as found:
-        read_table(path, "died", ["sex"])
+        read_table(path, TableSettings("died", ("sex",)))
     assert "ZZPLANTED" not in str(found.value)
 
 
@@ -94,8 +95,8 @@ def test_a_wrong_delimiter_and_rubbish_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("dose|died|sex\nZZPLANTED|1|f\n" * 3)
     with pytest.raises(CohortError, match=r"died|categor") as found:
-        read_table(path, "died,x", ["sex"])
+        read_table(path, TableSettings("died,x", ("sex",)))
     assert "ZZPLANTED" not in str(found.value)
     (tmp_path / "x.parquet").write_bytes(b"ZZPLANTED")
     with pytest.raises(CohortError, match="can't be read"):
-        read_table(tmp_path / "x.parquet", "died", ["sex"])
+        read_table(tmp_path / "x.parquet", TableSettings("died", ("sex",)))
