@@ -30,6 +30,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         [("caption", _S), ("metadata", _S)],
         _STATUS,
     ),
+    # one row per rule by which files of the dataset, or members of its tars, are neither sources nor rejects
+    "ignore": _schema([("rule", _S), ("n", _I), ("example", _S)]),
     # kind ehr: one row per split and (y, s) group of a cohort with how many people it has, and one per row that was
     # left out: its number in the file, never its values
     "cohort": _schema([("dataset", _S), ("split", _S)], _GROUP, [("n", _I), ("row", _I)], _STATUS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 import warnings
@@ -14,6 +15,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """Formats that are read. Others have decoders that run programs (EPS) or were never hardened."""
+USUAL = ("png", "jpg", "jpeg", "webp")
+"""Extensions in the order in which one is chosen where a sample has several pictures; the rarer ones follow."""
+UNREAD = (
+    *("arw", "avif", "avifs", "cr2", "cr3", "dds", "dng", "emf", "eps", "exr", "hdr", "heic", "heif", "icns", "ico"),
+    *("j2c", "j2k", "jp2", "jpc", "jpf", "jpx", "jxl", "jxr", "nef", "orf", "pcx", "psd", "qoi", "raf", "ras", "rw2"),
+    *("sgi", "svg", "svgz", "tga", "wmf", "xbm", "xcf", "xpm"),
+)
+"""Extensions of pictures that aren't read: each is a reject by name, never left out without a word."""
 MAX_PIXELS = 8192 * 8192
 COMPRESS_LEVEL = 6
 ORIENTATION = 0x0112
@@ -31,6 +40,15 @@ class BadImage(ValueError):
         super().__init__(f"{reason}: {detail}")
         self.reason: BadReason = reason
         self.detail = detail
+
+
+@functools.cache
+def picture_extensions() -> tuple[str, ...]:
+    """Return the lower-case extensions, without a dot, of all pictures that ``decode_image`` reads."""
+    Image.init()
+    known = {extension[1:] for extension, form in Image.EXTENSION.items() if form in FORMATS}
+    known.add("mpo")  # a JPEG with more pictures behind the first one
+    return (*USUAL, *sorted(known - set(USUAL)))
 
 
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:

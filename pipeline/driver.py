@@ -27,7 +27,8 @@ from pipeline.quota import Group, Quota, quotas
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.recipe_yaml import write_recipe_text
 from pipeline.runfolder import RunFolder, run_folder
-from pipeline.sourcing import SourceResult, source_stage
+from pipeline.source_account import said_of
+from pipeline.sourcing import SourceRefused, SourceResult, source_stage
 from pipeline.synthesis import synthesis_stage
 from transforms.specs import GeneratorSpec, ScorerSpec
 
@@ -113,7 +114,7 @@ def _run(
         folder.set_current(previous, finished=False)
     current = commit_run(recipe, folder, PACKAGES)
     this = _Run(recipe, folder, launcher, report, until, generate, previous, current, CatalogSync(folder, report))
-    source = source_stage(recipe, folder, launcher, report)
+    source = _source(this)
     current.update(source.manifests)
     result = RunResult(folder, source)
     _say_source(recipe, source, report)
@@ -161,6 +162,17 @@ def _run(
     result.generated = pool.generated if pool else 0
     result.seconds = time.monotonic() - begin
     return result
+
+
+def _source(this: _Run) -> SourceResult:
+    """Read the source; where that is refused, the catalog can be asked why."""
+    try:
+        return source_stage(this.recipe, this.folder, this.launcher, this.report)
+    except SourceRefused as refused:
+        this.current.update(refused.manifests)
+        keep_earlier(this.previous, this.current, this.folder, DISCOVERY + SAMPLES + RESULTS)
+        this.catalog.sync(this.current)
+        raise
 
 
 def _specs(recipe: Recipe, launcher: Launcher) -> tuple[GeneratorSpec, ScorerSpec]:
@@ -324,5 +336,6 @@ def keep_earlier(
 
 def _say_source(recipe: Recipe, source: SourceResult, report: Reporter) -> None:
     counts = ", ".join(f"{escape(recipe.group_name(*group))} {count}" for group, count in source.counts.items())
-    report.say(f"source: {source.samples} images ({source.rejects} rejected); training groups: {counts}")
+    said = escape(said_of(source.rejected, source.ignored))
+    report.say(f"source: {source.samples} images ({said}); training groups: {counts}")
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.strict import Strict
 
+Folder = Annotated[
+    str, AfterValidator(os.path.expanduser), Field(description="The dataset's folder; ~ is the home folder.")
+]
+SplitWords = Mapping[str, Literal["train", "val", "test"]]
 
-class _Source(Strict):
+
+class DatasetSource(Strict):
+    """What every source has: the bias ratio, its majorities and its groups."""
+
     bias_ratio: float | None = Field(
         None,
         ge=0.5,
@@ -28,9 +36,14 @@ class _Source(Strict):
         default_factory=dict,
         description="Training counts per group (class-major order) by bias ratio, for `plan` without the dataset.",
     )
+    empty_groups: tuple[str, ...] = Field(
+        (),
+        description='Groups, e.g. "waterbird|land", that have no training image on purpose; any other such group is '
+        "refused.",
+    )
 
 
-class PocketSource(_Source):
+class PocketSource(DatasetSource):
     """Pocket Waterbirds, rendered into the run folder."""
 
     reader: Literal["pocket"]
@@ -52,37 +65,58 @@ class PocketSource(_Source):
         return self
 
 
-class WebDatasetSource(_Source):
+class WebDatasetSource(DatasetSource):
     """WebDataset tars in a folder."""
 
     reader: Literal["webdataset"]
-    path: str
-    splits: Mapping[str, str] = Field(
-        default_factory=lambda: {"train": "train-*.tar", "val": "val-*.tar", "test": "test-*.tar"}
+    path: Folder
+    splits: Mapping[str, str | tuple[str, ...]] = Field(
+        default_factory=lambda: {"train": "train-*.tar", "val": "val-*.tar", "test": "test-*.tar"},
+        description="The tars of each split: a glob pattern, WebDataset's braces ({00000..00009}.tar), or a list of "
+        "them. Each must match; no tar may be in two splits.",
     )
-    class_field: str = "class"
+    class_field: str | None = Field(
+        None,
+        description="The json field with the class. One that is named here goes before .cls; by default the class is "
+        "in .cls, else in the field class.",
+    )
     bias_field: str = "background"
 
 
-class MetadataCsvSource(_Source):
+class MetadataCsvSource(DatasetSource):
     """A folder with metadata.csv, as the official Waterbirds release."""
 
     reader: Literal["metadata_csv"]
-    path: str
+    path: Folder
     file_field: str = "img_filename"
     class_field: str = "y"
     split_field: str = "split"
     bias_field: str = "place"
+    splits: SplitWords = Field(
+        default_factory=dict,
+        description="What values of the split column mean, beside 0, 1, 2 (train, val, test) and the usual words.",
+    )
 
 
-class ImageFolderSource(_Source):
+class ImageFolderSource(DatasetSource):
     """A tree <split>/<class>/<bias>/*.jpg, or <split>/<class>/*.jpg where no bias label is known."""
 
     reader: Literal["image_folder"]
-    path: str
+    path: Folder
     layout: str | None = Field(
         None, description="The levels in their order. Default: split/class/bias; split/class without bias."
     )
+    splits: SplitWords = Field(
+        default_factory=dict, description="What folders of the level split mean, beside the usual words."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_class(self) -> ImageFolderSource:
+        levels = (self.layout or "class").split("/")
+        if levels.count("class") != 1 or levels.count("split") > 1 or levels.count("bias") > 1:
+            raise ValueError(f"layout is {self.layout!r}; it names the levels of folders, among them class once, and "
+                             "split and bias at most once, e.g. split/class/bias")
+        return self
 
 
 Source = Annotated[

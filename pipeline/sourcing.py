@@ -16,10 +16,20 @@ from pipeline.progress import Reporter
 from pipeline.quota import Group, biased_counts
 from pipeline.recipe import LabelValue, Recipe, RecipeError
 from pipeline.runfolder import RunFolder
-from pipeline.source_settings import ImageFolderSource, PocketSource
+from pipeline.source_account import check_training_groups, commit_ignored, stated_empty
+from pipeline.source_settings import (
+    DatasetSource,
+    ImageFolderSource,
+    MetadataCsvSource,
+    PocketSource,
+    WebDatasetSource,
+)
 from transforms import commit
-from transforms.source import GroupLabels, IngestSource, Labels, plan_source
+from transforms.labels import GroupLabels, Labels
+from transforms.source import IngestSource, listing_file, plan_source, write_listing
 from transforms.sources import READERS, SourceReader, WebDatasetReader
+from transforms.sources.metadata_csv import NUMBERED
+from transforms.sources.webdataset import USUAL_FIELD
 
 Row = dict[str, Any]
 SMALL_JOB = 16
@@ -29,44 +39,74 @@ SMALL_JOB = 16
 class SourceResult:
     """The source's manifests by name with their content hashes, its index's name, and its training group counts.
 
-    The index is named by its hash, so that another bias ratio stands beside it and replaces nothing.
+    The index is named by its hash, so that another bias ratio stands beside it and replaces nothing. ``rejected`` has
+    the keys of rejects by reason, and ``ignored`` counts by rule what is neither a source nor a reject.
     """
 
     manifests: dict[str, str]
     index: str
     counts: dict[Group, int]
     samples: int
-    rejects: int
+    rejected: Mapping[str, Sequence[str]]
+    ignored: Mapping[str, int]
+
+    @property
+    def rejects(self) -> int:
+        """How many were rejected."""
+        return sum(map(len, self.rejected.values()))
+
+
+class SourceRefused(RecipeError):
+    """The dataset was read, and the run can't go on with what is in it; ``manifests`` tell the catalog why."""
+
+    def __init__(self, message: str, manifests: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.manifests = dict(manifests)
 
 
 def source_stage(recipe: Recipe, folder: RunFolder, launcher: Launcher, report: Reporter) -> SourceResult:
     """Read and check the dataset, once; a unit that is done is not read again.
 
     Raises:
-        RecipeError: no training image is usable, or the recipe leaves open which groups are the majority.
+        SourceError, LabelError: the dataset isn't there, isn't what the recipe says, or its labels are numbers of which
+            each would be a guess.
+        RecipeError: the recipe names a group that it lacks.
+        SourceRefused: the dataset was read, and a class or group has no usable training image, or the recipe leaves
+            open which groups are the majority.
     """
     stated_aligned(recipe)  # a mistake there is said before anything is read
-    reader, labels = reader_of(recipe, folder, report), labels_of(recipe)
-    works = plan_source(reader, folder.path, recipe.name, labels)
+    stated_empty(recipe)
+    reader = reader_of(recipe, folder, report)
+    listing = reader.listing()
+    labels = labels_of(recipe).decided(listing.class_labels, listing.bias_labels)
+    works = plan_source(reader, folder.path, recipe.name, labels, listing)
     todo = [work for work in works if commit.find(work.task) is None]
+    if todo:
+        write_listing(listing, folder.path)
     with report.watch("reading the source", len(works), lambda: _done([w.task for w in works])):
         launcher.map(todo, IngestSource(reader, labels), small=SMALL_JOB)
+    if listing.entries:
+        (folder.root / listing_file(listing)).unlink(missing_ok=True)
     heads, rows = {}, []
     for work in works:
         name = commit.manifest_name(work.task)
         head, unit_rows = manifest.read_rows(folder.root / name)
         heads[name] = head.content_sha256
         rows.extend(unit_rows)
-    index = _index_rows(recipe, rows)
-    if not any(row["split"] == "train" for row in index):
-        reasons = Counter(row["reason"] for row in rows if row["status"] == "reject").most_common(3)
-        raise RecipeError(f"the source has no usable training image; {len(rows)} were read, rejected for {reasons}")
-    hashed = task_hash("index", "source-index/1", [row["sample_id"] for row in index], list(heads.values()))
+    good, rejected = _usable(rows)
+    inputs = list(heads.values())
+    heads.update(commit_ignored(folder, listing.ignored))
+    try:
+        check_training_groups(recipe, group_counts(recipe, good), rows, listing)
+        index = to_bias_ratio(recipe, good)
+    except RecipeError as error:
+        raise SourceRefused(str(error), heads) from error
+    hashed = task_hash("index", "source-index/1", [row["sample_id"] for row in index], inputs)
     file = f"source/index-{hashed[:TASK_DIGITS]}.parquet"
-    head = folder.commit(file, "index", "source-index", index, task_hash=hashed, inputs=list(heads.values()))
+    head = folder.commit(file, "index", "source-index", index, task_hash=hashed, inputs=inputs)
     heads[file] = head.content_sha256
-    rejects = sum(row["status"] == "reject" for row in rows)
-    return SourceResult(heads, file, group_counts(recipe, index), len(index), rejects)
+    ignored = {rule: one.count for rule, one in listing.ignored.items()}
+    return SourceResult(heads, file, group_counts(recipe, index), len(index), rejected, ignored)
 
 
 def reader_of(recipe: Recipe, folder: RunFolder, report: Reporter) -> SourceReader:
@@ -75,11 +115,16 @@ def reader_of(recipe: Recipe, folder: RunFolder, report: Reporter) -> SourceRead
     if isinstance(source, PocketSource):
         world = str(_render(recipe, source, folder, report))
         return WebDatasetReader(world) if recipe.bias.known else WebDatasetReader(world, bias_field=None)
-    options = source.model_dump(exclude={"reader", "bias_ratio", "val_min_group", "published_counts", "aligned"})
+    options = source.model_dump(exclude={"reader", *DatasetSource.model_fields})
     if isinstance(source, ImageFolderSource):
         options["layout"] = source.layout or ("split/class/bias" if recipe.bias.known else "split/class")
     elif not recipe.bias.known:
         options["bias_field"] = None
+    if isinstance(source, MetadataCsvSource):
+        options["splits"] = {**NUMBERED, **source.splits}
+    if isinstance(source, WebDatasetSource):
+        named = {"field_first": True} if source.class_field else {"class_field": USUAL_FIELD}
+        options.update(named)
     return READERS[source.reader](**options)
 
 
@@ -125,17 +170,20 @@ def _done(tasks: Sequence[Any]) -> int:
     return sum((Path(task.run) / commit.manifest_name(task)).exists() for task in tasks)
 
 
-def _index_rows(recipe: Recipe, rows: Sequence[Row]) -> list[Row]:
-    """Return the index rows of the usable images: no rejects, one of each id, sub-sampled to the bias ratio."""
+def _usable(rows: Sequence[Row]) -> tuple[list[Row], dict[str, list[str]]]:
+    """Return the index rows of the usable images, one of each id, and the keys of all others by reason."""
     names = set(SCHEMAS["index"].names)
     good: dict[str, Row] = {}
+    rejected = defaultdict[str, list[str]](list)
     for row in rows:
-        if row["status"] == "ok":
-            good.setdefault(
-                row["source_id"],
-                {**{name: row[name] for name in row if name in names}, "sample_id": row["source_id"], "g": 0},
-            )
-    return to_bias_ratio(recipe, list(good.values()))
+        if row["status"] != "ok":
+            rejected[row["reason"]].append(row["key"])
+        elif row["source_id"] in good:
+            rejected["duplicate_key"].append(row["key"])
+        else:
+            kept = {name: row[name] for name in row if name in names}
+            good[row["source_id"]] = {**kept, "sample_id": row["source_id"], "g": 0}
+    return list(good.values()), dict(rejected)
 
 
 def to_bias_ratio(recipe: Recipe, rows: list[Row]) -> list[Row]:

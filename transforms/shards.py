@@ -7,10 +7,11 @@ A sample is ``<key>.cls`` (the class number), ``<key>.json`` (its facts), ``<key
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,6 @@ import webdataset as wds
 
 from catalogs.identity import canonical_json
 
-IMAGE_EXTENSIONS = ("png", "jpg", "jpeg", "webp")
 MASK = "mask.png"
 
 
@@ -74,48 +74,76 @@ def slice_of(tar: bytes, offset: int, size: int) -> bytes:
     return tar[offset : offset + size]
 
 
-def read_samples(tar: bytes) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Yield each key of a WebDataset tar with its members by extension, in the order of the tar.
+def read_samples(
+    tar: bytes, wanted: Callable[[tarfile.TarInfo], bool] = tarfile.TarInfo.isfile
+) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Yield each key of a WebDataset tar with its members by extension (lower case), in the order of the tar.
 
     A key is what stands before the first dot of a file's name (WebDataset's rule), so ``001.emb.npy`` belongs
     to ``001.jpg``. Where no member of a key has a plain extension, the key itself has a dot: it is yielded up
-    to the last one, as it was meant, so that it can be rejected with a reason.
+    to the last one, as it was meant, so that it can be rejected with a reason. Members that aren't ``wanted`` are
+    passed over, and don't end a sample.
 
     Raises:
         tarfile.ReadError: the tar is truncated or no tar; what came before it has been yielded.
     """
-    key, members = "", dict[str, bytes]()
     with tarfile.open(fileobj=io.BytesIO(tar), mode="r:") as archive:
-        for info in archive:
-            if not info.isfile():
-                continue
-            stem, extension = _split_name(info.name)
-            if members and (stem != key or extension in members):
-                yield from _by_key(key, members)
-                members = {}
-            body = archive.extractfile(info)
-            data = body.read() if body is not None else b""
-            if len(data) != info.size:
-                raise tarfile.ReadError("unexpected end of data")
-            key, members[extension] = stem, data
+        for key, members in _samples(archive, wanted):
+            yield key, {extension: _body(archive, info) for extension, info in members.items()}
+
+
+def sample_members(tar: bytes, wanted: Callable[[tarfile.TarInfo], bool]) -> list[tuple[str, list[str]]]:
+    """Return what ``read_samples`` would yield, extensions only, up to where the tar breaks off."""
+    found: list[tuple[str, list[str]]] = []
+    with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=io.BytesIO(tar), mode="r:") as archive:
+        for key, members in _samples(archive, wanted):
+            found.append((key, list(members)))
+    return found
+
+
+def _samples(
+    archive: tarfile.TarFile, wanted: Callable[[tarfile.TarInfo], bool]
+) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
+    key, members = "", dict[str, tarfile.TarInfo]()
+    for info in archive:
+        if not wanted(info):
+            continue
+        stem, extension = _split_name(info.name)
+        if members and (stem != key or extension in members):
+            yield from _by_key(key, members)
+            members = {}
+        key, members[extension] = stem, info
     if members:
         yield from _by_key(key, members)
+
+
+def _body(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    try:
+        body = archive.extractfile(info)
+    except (KeyError, RecursionError):  # a link to what isn't in the tar, or to itself
+        return b""
+    data = body.read() if body is not None else b""
+    if info.isfile() and len(data) != info.size:
+        raise tarfile.ReadError("unexpected end of data")
+    return data
 
 
 def _split_name(name: str) -> tuple[str, str]:
     """Return a member's key and extension, split at the first dot of the file's name."""
     folder, slash, file = name.rpartition("/")
     stem, _, extension = file.partition(".")
-    return folder + slash + stem, extension
+    return folder + slash + stem, extension.lower()
 
 
-def _by_key(key: str, members: dict[str, bytes]) -> Iterator[tuple[str, dict[str, bytes]]]:
+def _by_key(
+    key: str, members: dict[str, tarfile.TarInfo]
+) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
     """Yield the members as one sample or, where every extension has a dot, by all that is before the last dot."""
-    samples: dict[str, dict[str, bytes]] = {}
+    samples: dict[str, dict[str, tarfile.TarInfo]] = {}
     dotted = all("." in extension for extension in members)
-    for extension, data in members.items():
+    for extension, info in members.items():
         more, _, last = extension.rpartition(".") if dotted else ("", "", extension)
-        samples.setdefault(f"{key}.{more}" if dotted else key, {})[last] = data
+        samples.setdefault(f"{key}.{more}" if dotted else key, {})[last] = info
     yield from samples.items()
 
 

@@ -2,61 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from catalogs.identity import ID_DIGITS, UNKNOWN, UNKNOWN_BIAS, canonical_json, digest, task_hash
+from catalogs.identity import ID_DIGITS, TASK_DIGITS, UNKNOWN_BIAS, canonical_json, digest, task_hash
 from generators.images import BadImage, decode_image, encode_png, plain_format
-from transforms import commit
+from transforms import commit, storage
+from transforms.labels import GroupLabels
 from transforms.shards import ShardSample, sha256, write_shard
-from transforms.sources import SourceItem, SourceProblem, SourceReader, SourceUnit, unreadable
+from transforms.sources import Entry, Listing, SourceItem, SourceProblem, SourceReader, SourceUnit, unreadable
+from transforms.sources.base import UNIT_SIZE
+from transforms.sources.files import as_utf8, placed
 from transforms.task import ShardTask, TaskRecord
 
 VERSION = "source/2"
 EXTENSIONS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
-MOST_DIGITS = 9
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The names of one label's values, and what a dataset may write for each of them."""
-
-    names: tuple[str, ...]
-    spellings: tuple[tuple[str, ...], ...] = ()
-
-    def number(self, label: str) -> int | None:
-        """Return the value's number, or None for a label that isn't known."""
-        if label in self.names:
-            return self.names.index(label)
-        found = [index for index, known in enumerate(self.spellings) if label in known]
-        if found:
-            return found[0]
-        plain = not self.spellings and label.isascii() and label.isdecimal() and len(label) <= MOST_DIGITS
-        return int(label) if plain and int(label) < len(self.names) else None
-
-
-@dataclass(frozen=True)
-class GroupLabels:
-    """How classes and bias values are looked up, and the (y, b) pairs that exist; no pairs: all of them.
-
-    Without ``bias`` no bias label is looked at: b is -1, its name "unknown".
-    """
-
-    classes: Labels
-    bias: Labels | None
-    pairs: tuple[tuple[int, int], ...] = ()
-
-    def facts(self, y: int, b: int) -> Row:
-        """Return a group's columns."""
-        names = self.classes.names[y], self.bias.names[b] if self.bias else UNKNOWN
-        return {"y": y, "class_name": names[0], "b": b, "bias_name": names[1], "group_name": "|".join(names)}
 
 
 @dataclass(frozen=True)
@@ -81,18 +51,46 @@ class GoodImage:
     metadata: str
 
 
-def plan_source(reader: SourceReader, run: str, dataset: str, labels: GroupLabels) -> list[SourceTask]:
+def plan_source(
+    reader: SourceReader, run: str, dataset: str, labels: GroupLabels, listing: Listing | None = None
+) -> list[SourceTask]:
     """Return one task a unit; each one's hash covers the unit's bytes, how they are read, and the labels.
 
-    Where the dataset lies isn't covered: a copy elsewhere gives the same tasks.
+    Where the dataset lies isn't covered: a copy elsewhere gives the same tasks. ``listing`` is the reader's, where it
+    has been made. Tasks whose rows stand in a listing need its file (``write_listing``) before they can be done.
     """
-    settings = {"reader": reader.settings(), "dataset": dataset, "labels": asdict(labels)}
+    listing = listing or reader.listing()
+    settings = {"reader": reader.settings(), "dataset": dataset, "labels": labels.identity()}
+    file = listing_file(listing)
     tasks = []
-    for number, unit in enumerate(reader.units()):
-        hashed = task_hash("source", VERSION, [unit.name], [unit.digest], settings)
-        task = ShardTask("source", f"source-{number:05d}", hashed, run, "source", "", unit.start, unit.stop)
+    for number, unit in enumerate(listing.units):
+        newer = {"rules": list(unit.rules)} if unit.rules else {}
+        hashed = task_hash("source", VERSION, [unit.name], [unit.digest], {**settings, **newer})
+        task = ShardTask("source", f"source-{number:05d}", hashed, run, "source", file, unit.start, unit.stop)
         tasks.append(SourceTask(task, unit, dataset))
     return tasks
+
+
+def listing_file(listing: Listing) -> str:
+    """Return where in the run folder the rows of a listing are written for workers; "" where there are none."""
+    if not listing.entries:
+        return ""
+    hashed = task_hash("listing", VERSION, [], [unit.digest for unit in listing.units])
+    return f"source/listing-{hashed[:TASK_DIGITS]}.parquet"
+
+
+def write_listing(listing: Listing, run: str) -> None:
+    """Write the rows of a listing, so that no worker lists the dataset again; a task reads its own 500 of them."""
+    if listing.entries:
+        columns = {one.name: [getattr(entry, one.name) for entry in listing.entries] for one in fields(Entry)}
+        sink = io.BytesIO()
+        # few row groups, for the list of them is read with each task
+        pq.write_table(pa.table(columns), sink, compression="zstd", row_group_size=8 * UNIT_SIZE)
+        storage.publish(storage.join(run, listing_file(listing)), sink.getvalue())
+
+
+def _entries(task: ShardTask) -> list[Entry]:
+    return [Entry(**row) for row in commit.read_task_rows(task)] if task.manifest else []
 
 
 def ingest_unit(work: SourceTask, reader: SourceReader, labels: GroupLabels) -> TaskRecord:
@@ -105,7 +103,7 @@ def ingest_unit(work: SourceTask, reader: SourceReader, labels: GroupLabels) -> 
     if found:
         return found
     started = time.time()
-    checked = list(_checked(reader.read(work.unit), work, labels))
+    checked = list(_checked(reader.read(work.unit, _entries(work.task)), work, labels))
     rows, samples = [row for row, _ in checked], [sample for _, sample in checked if sample]
     tar, places = write_shard(samples)
     shard = commit.publish_shard(work.task, tar, len(samples))
@@ -128,12 +126,12 @@ def _checked(
     """Yield each item's row and, when it is good, its sample for the shard; of one key the first good item."""
     accepted: set[str] = set()
     for number, item in enumerate(items):
-        identity = {"dataset": work.dataset, "split": _utf8(item.split), "key": _utf8(item.key)}
+        identity = {"dataset": work.dataset, "split": as_utf8(item.split), "key": as_utf8(item.key)}
         source_id = digest(identity)[:ID_DIGITS]
         found = _examined(item, labels, source_id in accepted)
         if isinstance(found, SourceProblem):
             marked = digest({**identity, "unit": work.unit.name, "number": number})[:ID_DIGITS]
-            facts = {"status": "reject", "reason": found.reason, "detail": _utf8(found.detail)}
+            facts = {"status": "reject", "reason": found.reason, "detail": as_utf8(found.detail)}
             yield {"source_id": marked, **identity, **facts}, None
         else:
             accepted.add(source_id)
@@ -170,32 +168,35 @@ def _examined(item: SourceItem | SourceProblem, labels: GroupLabels, repeated: b
         if isinstance(group, SourceProblem):
             return group
         image, extension, size = _image(item.data)
-        return GoodImage(*group, image, extension, size, _utf8(item.caption), _json(item.metadata))
+        metadata = as_utf8(canonical_json(dict(item.metadata)))
+        return GoodImage(*group, image, extension, size, as_utf8(item.caption), metadata)
     except BadImage as error:
-        return SourceProblem(item.key, item.split, error.reason, error.detail)
+        return SourceProblem(item.key, item.split, error.reason, placed(item.where) + error.detail)
     except Exception as error:
         return unreadable(item.key, item.split, error)
 
 
 def _group(item: SourceItem, labels: GroupLabels) -> tuple[int, int] | SourceProblem:
     """Return (y, b), or why the item has none."""
-    if item.class_label is None or (labels.bias and item.bias_label is None):
-        which = "class" if item.class_label is None else "bias"
-        return SourceProblem(item.key, item.split, "missing_label", f"the {which} label of {item.key!r} is missing")
-    y = labels.classes.number(item.class_label)
+
+    def problem(reason: str, detail: str) -> SourceProblem:
+        return SourceProblem(item.key, item.split, reason, placed(item.where) + detail)
+
+    class_label, bias_label = ((label or "").strip() for label in (item.class_label, item.bias_label))
+    if not class_label or (labels.bias and not bias_label):
+        which = "bias" if class_label else "class"
+        return problem("missing_label", f"the {which} label of {item.key!r} is missing")
+    y = labels.classes.number(class_label)
     if y is None:
-        detail = f"class {item.class_label!r}; the recipe knows {list(labels.classes.names)}"
-        return SourceProblem(item.key, item.split, "unknown_class", detail)
+        return problem("unknown_class", f"class {labels.classes.unknown(class_label)}")
     if labels.bias is None:
         return y, UNKNOWN_BIAS
-    b = labels.bias.number(str(item.bias_label))
+    b = labels.bias.number(bias_label)
     if b is None:
-        detail = f"bias value {item.bias_label!r}; the recipe knows {list(labels.bias.names)}"
-        return SourceProblem(item.key, item.split, "unknown_bias", detail)
+        return problem("unknown_bias", f"bias value {labels.bias.unknown(bias_label)}")
     if labels.pairs and (y, b) not in labels.pairs:
         known = [labels.facts(*pair)["group_name"] for pair in labels.pairs]
-        detail = f"group {labels.facts(y, b)['group_name']!r}; the recipe's groups are {known}"
-        return SourceProblem(item.key, item.split, "unknown_group", detail)
+        return problem("unknown_group", f"group {labels.facts(y, b)['group_name']!r}; the recipe's groups are {known}")
     return y, b
 
 
@@ -210,18 +211,6 @@ def _image(data: bytes) -> tuple[bytes, str, tuple[int, int]]:
     if extension is None:
         data, extension = encode_png(np.asarray(picture)), "png"
     return data, extension, picture.size
-
-
-def _json(metadata: Mapping[str, Any]) -> str:
-    try:
-        return _utf8(canonical_json(dict(metadata)))
-    except (TypeError, ValueError):
-        return "{}"
-
-
-def _utf8(text: str) -> str:
-    """Return ``text`` with a "?" for every lone surrogate, which UTF-8 can't hold."""
-    return text.encode(errors="replace").decode()
 
 
 @dataclass

@@ -21,6 +21,9 @@ CREATE TABLE sources (
     caption VARCHAR, metadata VARCHAR, manifest VARCHAR NOT NULL
 );
 
+-- What of a dataset is neither a source nor a reject, by the rule that leaves it out; example is the first of them.
+CREATE TABLE ignored (rule VARCHAR, n BIGINT, example VARCHAR, manifest VARCHAR NOT NULL);
+
 -- Kind ehr: how many people of a cohort each split has, by label y and protected attribute (b). No row of theirs is here.
 CREATE TABLE cohort_groups (
     dataset VARCHAR, split VARCHAR, y BIGINT, class_name VARCHAR, b BIGINT, bias_name VARCHAR, group_name VARCHAR,

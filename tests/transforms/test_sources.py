@@ -17,7 +17,8 @@ from PIL import Image
 
 from catalogs import manifest
 from transforms import commit, source
-from transforms.source import GroupLabels, Labels, ingest_unit, plan_source
+from transforms.labels import GroupLabels, Labels
+from transforms.source import ingest_unit, plan_source, write_listing
 from transforms.sources import (
     READERS,
     ImageFolderReader,
@@ -62,7 +63,9 @@ def sample(
 
 def ingest(reader: SourceReader, run: Path, labels: GroupLabels = LABELS) -> list[dict]:
     rows = []
-    for work in plan_source(reader, str(run), "data", labels):
+    listing = reader.listing()
+    write_listing(listing, str(run))
+    for work in plan_source(reader, str(run), "data", labels, listing):
         record = ingest_unit(work, reader, labels)
         rows += manifest.read_rows(run / record.manifest)[1]
     return rows
@@ -278,7 +281,9 @@ def test_a_dataset_that_moved_gives_the_same_tasks_and_manifests(kind: str, tmp_
         (place / "train/landbird/land/1.jpg").write_bytes(picture(form="JPEG"))
         (place / "train/landbird/land/2.jpg").symlink_to("gone.jpg")
         reader, run = READERS[kind](str(place)), tmp_path / f"run-{place.name}"  # type: ignore[call-arg]
-        works = plan_source(reader, str(run), "data", LABELS)
+        listing = reader.listing()
+        write_listing(listing, str(run))
+        works = plan_source(reader, str(run), "data", LABELS, listing)
         hashes.append([(work.task.task_hash, ingest_unit(work, reader, LABELS).content_sha256) for work in works])
     assert hashes[0] == hashes[1]
 
@@ -303,7 +308,7 @@ def test_members_with_further_dots_belong_to_their_sample(tmp_path: Path) -> Non
 
 def test_no_shard_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no shard found .*train-\*\.tar.*source\.path"):
-        WebDatasetReader(str(tmp_path)).units()
+        WebDatasetReader(str(tmp_path)).listing()
 
 
 def waterbirds(folder: Path, rows: list[str]) -> Path:
@@ -345,7 +350,7 @@ def test_waterbirds_layout(tmp_path: Path) -> None:
 def test_metadata_without_a_column_names_it(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("img_filename,y\na.jpg,0\n")
     with pytest.raises(SourceError, match=r"lacks \['place', 'split'\]"):
-        MetadataCsvReader(str(tmp_path)).units()
+        MetadataCsvReader(str(tmp_path)).listing()
 
 
 def test_image_folder(tmp_path: Path) -> None:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from transforms.sources.base import SourceError, SourceItem, SourceProblem, SourceReader, SourceUnit, unreadable
+from transforms.sources.base import (
+    Entry,
+    Ignored,
+    Listing,
+    SourceError,
+    SourceItem,
+    SourceProblem,
+    SourceReader,
+    SourceUnit,
+    unreadable,
+)
 from transforms.sources.image_folder import ImageFolderReader
 from transforms.sources.metadata_csv import MetadataCsvReader
 from transforms.sources.webdataset import WebDatasetReader
@@ -15,7 +25,10 @@ READERS: dict[str, type[SourceReader]] = {
 
 __all__ = [
     "READERS",
+    "Entry",
+    "Ignored",
     "ImageFolderReader",
+    "Listing",
     "MetadataCsvReader",
     "SourceError",
     "SourceItem",

@@ -3,76 +3,113 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from transforms import storage
-from transforms.shards import IMAGE_EXTENSIONS
+from transforms.labels import unplain
 from transforms.sources.base import (
-    UNIT_SIZE,
+    Entry,
+    Listing,
     SourceError,
     SourceItem,
     SourceProblem,
     SourceReader,
     SourceUnit,
-    digest_files,
-    guarded,
+    Tally,
     unsafe_key,
 )
-
-SUFFIXES = tuple(f".{extension}" for extension in (*IMAGE_EXTENSIONS, "bmp", "gif", "tif", "tiff"))
+from transforms.sources.files import (
+    ListedFile,
+    as_utf8,
+    extension,
+    is_picture,
+    listing_of,
+    read_entries,
+    unread_format,
+)
+from transforms.sources.splits import known_words, split_named
+from transforms.sources.walk import Found, walk
 
 
 @dataclass(frozen=True)
 class ImageFolderReader(SourceReader):
-    """Reads ``<path>/<split>/<class>/<bias>/...``; ``layout`` names the levels in their order."""
+    """Reads ``<path>/<split>/<class>/<bias>/...``.
+
+    Attributes:
+        path: The folder.
+        layout: The levels in their order.
+        splits: What a folder of the level "split" means, where its name isn't one of the usual words.
+    """
 
     path: str
     layout: str = "split/class/bias"
+    splits: Mapping[str, str] = field(default_factory=dict)
 
-    def units(self) -> list[SourceUnit]:
+    def listing(self) -> Listing:
         """Return units of at most 500 images, sorted by path."""
-        names = self._names()
-        if not names:
-            raise SourceError(f"no image below {self.path}; expected {self.layout}/<name>.png|jpg|jpeg|webp")
-        return [self._unit(names, start) for start in range(0, len(names), UNIT_SIZE)]
+        found, ignored = walk(self.path), Tally()
+        if "" in found.unlisted:
+            raise SourceError(f"source.path {self.path} can't be listed: {found.unlisted['']}")
+        listed = [self._listed(name, found) for name in [*found.files, *found.unlisted]]
+        rows = sorted((one for one in listed if one), key=lambda one: str(one.salt))
+        if not rows:
+            raise SourceError(f"no image below {self.path}; expected {self.layout}/<name>.png|jpg|jpeg|webp|..."
+                              + _instead(found))
+        left_out = [("hidden", name) for name in sorted(found.hidden)]
+        left_out += [("no_picture", name) for name, one in zip(found.files, listed, strict=False) if one is None]
+        for rule, name in [*left_out, *sorted(found.ignored)]:
+            ignored.add(rule, as_utf8(name))
+        return listing_of("files", self.path, rows, ignored)
 
-    def read(self, unit: SourceUnit) -> Iterator[SourceItem | SourceProblem]:
+    def read(self, unit: SourceUnit, entries: Sequence[Entry]) -> Iterator[SourceItem | SourceProblem]:
         """Yield the unit's images with the labels that their folders give."""
-        for name in self._names()[unit.start : unit.stop]:
-            yield guarded(name, "", self._item, name)
+        return read_entries(self.path, entries)
 
-    def _names(self) -> list[str]:
-        if storage.is_local(self.path):
-            return sorted(_walk(self.path))
-        root = self.path.rstrip("/") + "/"
-        found = storage.matching(root + "**")
-        return sorted(path[len(root) :] for path in found if path.lower().endswith(SUFFIXES))
+    def settings(self) -> dict[str, Any]:
+        """Return what decides how the dataset is read; no ``splits`` is as it was before they could be named."""
+        return {name: value for name, value in super().settings().items() if name != "splits" or value}
 
-    def _unit(self, names: list[str], start: int) -> SourceUnit:
-        chunk = names[start : start + UNIT_SIZE]
-        digest = digest_files([storage.join(self.path, name) for name in chunk], salt=repr(chunk))
-        return SourceUnit(f"files/{start:07d}", self.path, start, start + len(chunk), digest)
+    def _listed(self, name: str, found: Found) -> ListedFile | None:
+        """Return a file's row; None for what is no picture."""
+        if name in found.unlisted:
+            detail = f"the folder {name or '.'} can't be listed: {found.unlisted[name]}"
+            return ListedFile(Entry(as_utf8(name), "", reason="unreadable", detail=detail), name, None)
+        if is_picture(name):
+            entry, rules = self._entry(name)
+            file = found.elsewhere.get(name, name)
+            return ListedFile(replace(entry, file=file if entry.file else ""), name, file, rules)
+        unread = unread_format(name)
+        if unread:
+            return ListedFile(Entry(as_utf8(name), "", reason="unsupported_format", detail=as_utf8(unread)), name, name)
+        if name in found.broken:
+            detail = f"{name} is a link to {os.readlink(os.path.join(self.path, name))}, which can't be reached"
+            return ListedFile(Entry(as_utf8(name), "", reason="missing_image", detail=as_utf8(detail)), name, None)
+        return None
 
-    def _item(self, name: str) -> SourceItem | SourceProblem:
+    def _entry(self, name: str) -> tuple[Entry, frozenset[str]]:
         parts, levels = name.split("/"), self.layout.split("/")
         problem = unsafe_key(name)
         if problem:
-            return SourceProblem(name, "", "bad_key", problem)
+            return Entry(as_utf8(name), "", reason="bad_key", detail=as_utf8(problem)), frozenset()
         if len(parts) <= len(levels):
             detail = f"{name} lies at level {len(parts) - 1}; expected {self.layout}/<name>"
-            return SourceProblem(name, "", "missing_label", detail)
+            return Entry(name, "", reason="missing_label", detail=detail), frozenset()
         labels = dict(zip(levels, parts, strict=False))
-        try:
-            data = storage.read(storage.join(self.path, name))
-        except OSError as error:
-            detail = f"{name} can't be read: {error.strerror or type(error).__name__}"
-            return SourceProblem(name, labels.get("split", ""), "missing_image", detail)
-        return SourceItem(name, labels.get("split", "train"), data, labels.get("class"), labels.get("bias"))
+        word = labels.get("split", "train")
+        split = self.splits.get(word) or split_named(word)
+        if split is None:
+            detail = (f"{name} lies in a folder {word!r}, which is no split; known are {known_words()}; name others in "
+                      f"source.splits, e.g. {{{word}: test}}")  # fmt: skip
+            return Entry(name, "", reason="unknown_split", detail=detail), frozenset({"splits"})
+        entry = Entry(name, split, name, labels.get("class"), labels.get("bias"))
+        rules = {"labels"} if unplain(entry.class_label, entry.bias_label) else set()
+        return entry, frozenset(rules | ({"splits"} if split != word else set()))
 
 
-def _walk(root: str) -> Iterator[str]:
-    for folder, _, files in os.walk(root):
-        for file in files:
-            if file.lower().endswith(SUFFIXES):
-                yield os.path.relpath(os.path.join(folder, file), root).replace(os.sep, "/")
+def _instead(found: Found) -> str:
+    """Return what lies there in place of pictures."""
+    kinds = Counter(extension(name) or "no extension" for name in found.files).most_common(3)
+    there = ", ".join(f"{count} x {kind}" for kind, count in kinds)
+    return f". {len(found.files)} other files lie there: {there}" if there else ""

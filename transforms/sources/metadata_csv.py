@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import json
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from transforms import storage
+from transforms.labels import plain_label, unplain
 from transforms.sources.base import (
-    UNIT_SIZE,
+    Entry,
+    Listing,
     SourceError,
     SourceItem,
     SourceProblem,
     SourceReader,
     SourceUnit,
-    digest_files,
-    guarded,
+    Tally,
     unsafe_key,
 )
+from transforms.sources.csv_table import TableRow, read_table
+from transforms.sources.files import ListedFile, as_utf8, is_picture, listing_of, read_entries
+from transforms.sources.splits import known_words, split_named
+from transforms.sources.walk import walk
+
+TABLE = "metadata.csv"
+NUMBERED = {"0": "train", "1": "val", "2": "test"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,7 @@ class MetadataCsvReader(SourceReader):
         path: The folder.
         file_field, class_field, split_field, bias_field: Column names; the defaults are Waterbirds'. Without a
             ``bias_field`` no bias label is read.
-        splits: What each value of the split column means.
+        splits: What values of the split column mean that aren't the usual words.
     """
 
     path: str
@@ -37,56 +46,107 @@ class MetadataCsvReader(SourceReader):
     class_field: str = "y"
     split_field: str = "split"
     bias_field: str | None = "place"
-    splits: Mapping[str, str] = field(default_factory=lambda: {"0": "train", "1": "val", "2": "test"})
+    splits: Mapping[str, str] = field(default_factory=lambda: dict(NUMBERED))
 
-    def units(self) -> list[SourceUnit]:
+    def listing(self) -> Listing:
         """Return units of at most 500 rows of the table, in its order."""
-        rows = self._rows()
-        return [self._unit(rows, start) for start in range(0, len(rows), UNIT_SIZE)]
-
-    def read(self, unit: SourceUnit) -> Iterator[SourceItem | SourceProblem]:
-        """Yield the images of the unit's rows."""
-        for row in self._rows()[unit.start : unit.stop]:
-            yield guarded(row[self.file_field] or "", "", self._item, row)
-
-    def _rows(self) -> list[dict[str, str]]:
-        table = storage.join(self.path, "metadata.csv")
+        table = storage.join(self.path, TABLE)
         if not storage.exists(table):
-            raise SourceError(f"{table} is not there; source.path must be the folder that holds metadata.csv")
-        reader = csv.DictReader(io.StringIO(storage.read(table).decode("utf-8-sig", "surrogateescape")))
-        fields = (self.file_field, self.class_field, self.split_field, self.bias_field)
-        missing = {name for name in fields if name} - set(reader.fieldnames or [])
-        if missing:
-            raise SourceError(f"{table} has columns {reader.fieldnames}, and lacks {sorted(missing)}")
-        return list(reader)
+            raise SourceError(f"{table} is not there; source.path must be the folder that holds {TABLE}")
+        columns = (self.file_field, self.class_field, self.split_field, self.bias_field)
+        rows = read_table(storage.read(table), TABLE, [name for name in columns if name], self.file_field)
+        listed = _told_apart([self._listed(row) for row in rows])
+        return listing_of("rows", self.path, listed, self._ignored(listed))
 
-    def _unit(self, rows: list[dict[str, str]], start: int) -> SourceUnit:
-        chunk = rows[start : start + UNIT_SIZE]
-        names = [row[self.file_field] or "" for row in chunk]
-        paths = [storage.join(self.path, name) for name in names if not unsafe_key(name)]
-        digest = digest_files(paths, salt=repr([sorted(row.items(), key=str) for row in chunk]))
-        return SourceUnit(f"rows/{start:07d}", self.path, start, start + len(chunk), digest)
+    def read(self, unit: SourceUnit, entries: Sequence[Entry]) -> Iterator[SourceItem | SourceProblem]:
+        """Yield the images of the unit's rows."""
+        return read_entries(self.path, entries)
 
-    def _item(self, row: Mapping[str, str]) -> SourceItem | SourceProblem:
-        key = row[self.file_field] or ""
-        split = self.splits.get((row[self.split_field] or "").strip())
+    def _listed(self, row: TableRow) -> ListedFile:
+        given = row.values[self.file_field]
+        name = given.replace("\\", "/")
+        rules = {"separators"} if name != given else set()
+        if row.problem:
+            rules.add("fields")
+        word = row.values[self.split_field].strip()
+        if self._split(word) and word not in self.splits:
+            rules.add("splits")
+        entry = self._entry(row, name)
+        if unplain(entry.class_label, entry.bias_label):
+            rules.add("labels")
+        file = None if unsafe_key(name) else name
+        return ListedFile(entry, sorted(row.values.items(), key=str), file, frozenset(rules))
+
+    def _entry(self, row: TableRow, name: str) -> Entry:
+        where, word = f"{TABLE}, line {row.line}", row.values[self.split_field].strip()
+        split = self._split(word)
+        if row.problem:
+            return Entry(as_utf8(name or where), split or "", reason="malformed_row", detail=row.problem)
         if split is None:
-            detail = f"split is {row[self.split_field]!r}; expected one of {sorted(self.splits)}"
-            return SourceProblem(key, "", "unknown_split", detail)
-        problem = unsafe_key(key)
+            known = ", ".join(dict.fromkeys([*self.splits, *known_words().split(", ")]))
+            detail = f"{where}: split is {word!r}; expected one of {known}; say what others mean in source.splits"
+            return Entry(as_utf8(name), "", reason="unknown_split", detail=as_utf8(detail))
+        problem = unsafe_key(name)
         if problem:
-            return SourceProblem(key, split, "bad_key", problem)
-        try:
-            data = storage.read(storage.join(self.path, key))
-        except OSError as error:
-            return SourceProblem(
-                key, split, "missing_image", f"{key} can't be read: {error.strerror or type(error).__name__}"
-            )
-        return SourceItem(
-            key,
+            return Entry(as_utf8(name), split, reason="bad_key", detail=as_utf8(f"{where}: {problem}"))
+        return Entry(
+            name,
             split,
-            data,
-            row[self.class_field] or None,
-            (row[self.bias_field] or None) if self.bias_field else None,
-            metadata={name: value for name, value in row.items() if isinstance(name, str)},
+            name,
+            _label(row.values[self.class_field]),
+            _label(row.values[self.bias_field]) if self.bias_field else None,
+            where,
+            json.dumps(row.values),
         )
+
+    def _split(self, word: str) -> str | None:
+        return self.splits.get(word) or self.splits.get(plain_label(word)) or split_named(word)
+
+    def _ignored(self, listed: Sequence[ListedFile]) -> Tally:
+        """Count what lies in the folder and stands in no row."""
+        named = {posixpath.normpath(one.file) for one in listed if one.file is not None}
+        found, ignored = walk(self.path), Tally()
+        rules = list(found.ignored) + [("unreadable_folder", name) for name in found.unlisted]
+        rules += [("hidden", name) for name in sorted(found.hidden) if name not in named]
+        for name in found.files:
+            if name not in named:
+                rules.append(("index" if name == TABLE else "unnamed" if is_picture(name) else "no_picture", name))
+        for rule, name in rules:
+            ignored.add(rule, as_utf8(name))
+        return ignored
+
+
+def _label(value: str) -> str | None:
+    return as_utf8(value) if value.strip() else None
+
+
+def _told_apart(listed: list[ListedFile]) -> list[ListedFile]:
+    """Return the rows with a problem in each that names a file again: repeated, or with another label or split.
+
+    Which of two labels is right can't be known, so that none of such rows is used.
+    """
+    places = defaultdict[str, list[int]](list)
+    for number, one in enumerate(listed):
+        if not one.entry.reason:
+            places[posixpath.normpath(one.entry.file)].append(number)
+    told = list(listed)
+    for numbers in (numbers for numbers in places.values() if len(numbers) > 1):
+        entries = [listed[number].entry for number in numbers]
+        lines = "; ".join(f"{entry.where.rpartition(', ')[2]} says {_said(entry)}" for entry in entries[:4])
+        splits = {entry.split for entry in entries}
+        labels = {(_plain(entry.class_label), _plain(entry.bias_label)) for entry in entries}
+        reason = "conflicting_split" if len(splits) > 1 else "conflicting_label" if len(labels) > 1 else "duplicate_key"
+        for number in numbers[1:] if reason == "duplicate_key" else numbers:
+            entry = listed[number].entry
+            detail = f"{entry.where}: {entry.key} is there {len(numbers)} times: {lines}"
+            problem = Entry(entry.key, entry.split, reason=reason, detail=detail)
+            told[number] = replace(listed[number], entry=problem, rules=listed[number].rules | {"repeated"})
+    return told
+
+
+def _said(entry: Entry) -> str:
+    return f"{entry.split}, class {entry.class_label!r}" + (f", {entry.bias_label!r}" if entry.bias_label else "")
+
+
+def _plain(label: str | None) -> str | None:
+    return None if label is None else plain_label(label)
