@@ -95,7 +95,9 @@ def source_stage(recipe: Recipe, folder: RunFolder, launcher: Launcher, report: 
         rows.extend(unit_rows)
     good, rejected = _usable(rows)
     inputs = list(heads.values())
-    heads.update(commit_ignored(folder, listing.ignored))
+    # the pocket world has a summary beside its tars, and nothing that was somebody's to give
+    ignored = {} if isinstance(recipe.source, PocketSource) else listing.ignored
+    heads.update(commit_ignored(folder, ignored))
     try:
         check_training_groups(recipe, group_counts(recipe, good), rows, listing)
         index = to_bias_ratio(recipe, good)
@@ -105,8 +107,8 @@ def source_stage(recipe: Recipe, folder: RunFolder, launcher: Launcher, report: 
     file = f"source/index-{hashed[:TASK_DIGITS]}.parquet"
     head = folder.commit(file, "index", "source-index", index, task_hash=hashed, inputs=inputs)
     heads[file] = head.content_sha256
-    ignored = {rule: one.count for rule, one in listing.ignored.items()}
-    return SourceResult(heads, file, group_counts(recipe, index), len(index), rejected, ignored)
+    left_out = {rule: one.count for rule, one in ignored.items()}
+    return SourceResult(heads, file, group_counts(recipe, index), len(index), rejected, left_out)
 
 
 def reader_of(recipe: Recipe, folder: RunFolder, report: Reporter) -> SourceReader:

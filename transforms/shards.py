@@ -95,7 +95,8 @@ def read_samples(
 def sample_members(tar: bytes, wanted: Callable[[tarfile.TarInfo], bool]) -> list[tuple[str, list[str]]]:
     """Return what ``read_samples`` would yield, extensions only, up to where the tar breaks off."""
     found: list[tuple[str, list[str]]] = []
-    with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=io.BytesIO(tar), mode="r:") as archive:
+    damage = contextlib.suppress(tarfile.TarError, EOFError, ValueError, OverflowError)
+    with damage, tarfile.open(fileobj=io.BytesIO(tar), mode="r:") as archive:
         for key, members in _samples(archive, wanted):
             found.append((key, list(members)))
     return found

@@ -162,10 +162,10 @@ def unreadable(key: str, split: str, error: Exception) -> SourceProblem:
 
 def digest_files(paths: Iterable[str], *, salt: str = "") -> str:
     """Return 64 hex digits over the bytes of files, in order; a file that can't be read counts as absent."""
-    return _digest(((path, _body(path)) for path in paths), salt)
+    return _digest(((path, read_or_none(path)) for path in paths), salt)
 
 
-def digest_bytes(files: Mapping[str, bytes], *, salt: str = "") -> str:
+def digest_bytes(files: Mapping[str, bytes | None], *, salt: str = "") -> str:
     """Return what ``digest_files`` would, for files whose bytes are at hand."""
     return _digest(files.items(), salt)
 
@@ -179,7 +179,8 @@ def _digest(files: Iterable[tuple[str, bytes | None]], salt: str) -> str:
     return total.hexdigest()
 
 
-def _body(path: str) -> bytes | None:
+def read_or_none(path: str) -> bytes | None:
+    """Return a file's bytes, or None where it can't be read."""
     try:
         return storage.read(path)
     except (OSError, ValueError):  # ValueError: a name that no file can have

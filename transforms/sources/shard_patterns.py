@@ -70,8 +70,8 @@ def _matching(path: str, patterns: Sequence[str]) -> list[str]:
 
 def _glob(path: str, pattern: str) -> list[str]:
     if storage.is_local(path):
-        return [name.replace(os.sep, "/") for name in glob.glob(pattern, root_dir=path, recursive=True)
-                if os.path.isfile(os.path.join(path, name))]  # fmt: skip
+        found = glob.glob(os.path.expanduser(pattern), root_dir=path, recursive=True)
+        return [name.replace(os.sep, "/") for name in found if not os.path.isdir(os.path.join(path, name))]
     prefix = path.rstrip("/") + "/"
     return [name.removeprefix(prefix) for name in storage.matching(prefix + pattern)]
 

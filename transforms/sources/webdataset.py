@@ -24,6 +24,7 @@ from transforms.sources.base import (
     Tally,
     digest_bytes,
     guarded,
+    read_or_none,
     unsafe_key,
 )
 from transforms.sources.files import as_utf8
@@ -77,7 +78,14 @@ class WebDatasetReader(SourceReader):
 
     def read(self, unit: SourceUnit, entries: Sequence[Entry]) -> Iterator[SourceItem | SourceProblem]:
         """Yield the samples of one tar; a truncated tar yields what came before the break, and a problem."""
-        yield from self.samples(unit, storage.read(unit.path), Tally(), set())
+        split, _, name = unit.name.partition("/")
+        try:
+            data = storage.read(unit.path)
+        except OSError as error:
+            detail = f"{name} can't be read: {error.strerror or type(error).__name__}"
+            yield SourceProblem(name, split, "missing_shard", detail)
+        else:
+            yield from self.samples(unit, data, Tally(), set())
 
     def settings(self) -> dict[str, Any]:
         """Return what decides how the dataset is read; where ``field_first`` counts, units say so in their rules."""
@@ -134,18 +142,18 @@ class _Look:
 
     def __init__(self, reader: WebDatasetReader, split: str, name: str, ignored: Tally) -> None:
         path = storage.join(reader.path, name)
-        data, rules = storage.read(path), set[str]()
+        data, rules = read_or_none(path), set[str]()
         self.keys, self.class_labels, self.bias_labels = set[tuple[str, str]](), set[str](), set[str]()
         digest = digest_bytes({path: data}, salt=split)
         self._unit = SourceUnit(f"{split}/{name.rpartition('/')[2]}", path, 0, 0, digest)
-        for item in reader.samples(self._unit, data, ignored, rules):
+        for item in reader.samples(self._unit, data, ignored, rules) if data is not None else ():
             if isinstance(item, SourceItem):
                 self.keys.add((split, item.key))
                 self.class_labels |= {item.class_label} - {None}  # type: ignore[arg-type]
                 self.bias_labels |= {item.bias_label} - {None}  # type: ignore[arg-type]
         if unplain(*self.class_labels, *self.bias_labels):
             rules.add("labels")
-        if is_compressed(data):
+        if data is not None and is_compressed(data):
             rules.add("compressed")
         self._rules = rules
 
