@@ -33,6 +33,7 @@ from tests.catalogs.small_run import (
 )
 
 TABLES = {
+    "ignored",
     "cohort_groups",
     "row_models",
     "row_model_log",

@@ -22,7 +22,7 @@ from transforms.sources.walk import is_hidden
 READ = ("cls", "json", "txt")
 MOST_BYTES = 1 << 36
 """An unpacked tar of more than 64 GiB is refused."""
-_CHUNK = 1 << 22
+_CHUNK = 1 << 20
 
 Sample = tuple[str, dict[str, bytes]]
 
@@ -37,8 +37,9 @@ def unpacked(data: bytes) -> bytes:
     if stream is None:
         return data
     parts, size = [], 0
+    read = getattr(stream, "read1", stream.read)  # read1 hands over all there is before it misses the end
     try:
-        while part := stream.read(_CHUNK):
+        while part := read(_CHUNK):
             parts.append(part)
             size += len(part)
             if size > MOST_BYTES:
