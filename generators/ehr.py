@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ class BtGan:
         rejection: Discriminator rejection sampling, or None.
         joint: float64[classes, groups], the shares of (y, s) that the constraint asks for; sums to 1.
         settings: What it was trained with.
+        types: Of the table that it was trained on, where its rows are to come back so (``trainers/frame_types.py``).
     """
 
     encoding: TableEncoding
@@ -63,6 +64,7 @@ class BtGan:
     rejection: Rejection | None
     joint: NDArray[np.float64]
     settings: Mapping[str, Any]
+    types: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -150,6 +152,7 @@ class BtGan:
             "rejection": self.rejection.to_json() if self.rejection else None,
             "joint": self.joint.tolist(),
             "settings": dict(self.settings),
+            **({"types": dict(self.types)} if self.types else {}),
         }
         data = save(tensors, metadata={"fairshards": canonical_json(said)})
         write_local(path, data, OWNER_ONLY)
@@ -198,7 +201,8 @@ class BtGan:
             network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
             network.eval().to(device)
         rejection = Rejection(**said["rejection"]) if said["rejection"] else None
-        return cls(encoding, shape, *networks, rejection, np.array(said["joint"]), said["settings"])
+        joint, types = np.array(said["joint"]), said.get("types", {})
+        return cls(encoding, shape, *networks, rejection, joint, said["settings"], types)
 
 
 def _metadata(data: bytes) -> dict[str, str]:

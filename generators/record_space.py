@@ -54,14 +54,18 @@ class RecordSpace:
         return len(blocks | set(self.encoding.numerics)) + 2
 
 
-def told(rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which rows tell of somebody, bool[n]: those whose whole record fewer than ``LEAST`` of the rows have.
+def told(rows: pd.DataFrame, people: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
+    """Return which rows tell of somebody, bool[n]: those whose whole record fewer than ``LEAST`` people have.
 
     In a table of a few yes/no columns most people share theirs with hundreds. Such a record is no one's, and the
     commonest rows would be the first to go if a distance to it counted.
+
+    Args:
+        people: int64[n], the number of the person whose row each is, where one has several.
     """
-    records = pd.util.hash_pandas_object(rows, index=False)
-    found: NDArray[np.bool_] = (records.map(records.value_counts()) < LEAST).to_numpy(bool)
+    records = pd.util.hash_pandas_object(rows, index=False).reset_index(drop=True)
+    whose = pd.Series(np.arange(len(rows)) if people is None else people)
+    found: NDArray[np.bool_] = (whose.groupby(records).transform("nunique") < LEAST).to_numpy(bool)
     return found
 
 

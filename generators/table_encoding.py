@@ -95,8 +95,12 @@ class TableEncoding:
         return self.schema[self.schema.label].categories
 
     @classmethod
-    def fit(cls, schema: Schema, attribute: str, rows: pd.DataFrame) -> TableEncoding:
+    def fit(
+        cls, schema: Schema, attribute: str, rows: pd.DataFrame, people: NDArray[np.int64] | None = None
+    ) -> TableEncoding:
         """Learn the encoding of ``rows`` (the schema's columns; nulls are missing).
+
+        ``people`` are int64[n], the number of the person whose row each is, where one has several.
 
         Raises:
             CohortError: label or attribute is missing or constant, no column varies, or a value is none of its column.
@@ -112,13 +116,14 @@ class TableEncoding:
             values = rows[column.name]
             known = values.dropna()
             _check_categories(column, known)
-            if column.kind != "category" and len(known) < LEAST:
+            whose = None if people is None else people[values.notna().to_numpy()]
+            if column.kind != "category" and (len(known) if whose is None else len(np.unique(whose))) < LEAST:
                 constants[column.name] = None  # its few values would be told
             elif known.empty or (known.nunique() == 1 and len(known) == len(values)):
                 constants[column.name] = None if known.empty else _plain(known.iloc[0])
             elif column.kind != "category":
                 numerics.append(column.name)
-                quantiles[column.name] = Quantiles.fit(known.to_numpy(np.float64), column.decimals)
+                quantiles[column.name] = Quantiles.fit(known.to_numpy(np.float64), column.decimals, whose)
         position = len(numerics)
         for column in modelled:
             if column.name in constants:

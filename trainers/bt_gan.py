@@ -85,6 +85,7 @@ def fit(
     settings: BtGanSettings,
     checkpoint: Path | None = None,
     progress: Callable[[int], None] = lambda step: None,
+    people: NDArray[np.int64] | None = None,
 ) -> Fitted:
     """Train a Bt-GAN on a cohort's training rows.
 
@@ -94,6 +95,7 @@ def fit(
         settings: What to train.
         checkpoint: A file that the training goes on from, and writes to every 500 steps.
         progress: Called with the number of finished steps.
+        people: int64[n], the number of the person whose row each is, where one has several.
 
     Raises:
         CohortError: the rows can't be encoded.
@@ -102,7 +104,7 @@ def fit(
     if len(rows) < FEWEST_ROWS:
         raise TrainerError(f"{len(rows)} training rows; a Bt-GAN needs hundreds, and at least {FEWEST_ROWS}. Check the "
                            "cohort's split and rejects")
-    encoding = TableEncoding.fit(schema, settings.attribute, rows)
+    encoding = TableEncoding.fit(schema, settings.attribute, rows, people)
     encoded = encoding.encode(rows)
     training = _Training(encoding, encoded, settings)
     task = digest([VERSION, settings.identity, encoding.to_json(), _rows_digest(encoded)])

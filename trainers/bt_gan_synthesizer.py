@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from catalogs.cohorts.inferred import as_text, infer_schema
+from catalogs.cohorts.inferred import as_text, cohort_of
+from catalogs.cohorts.rare import join_rare, said
+from catalogs.cohorts.table_settings import TableSettings
+from catalogs.cohorts.typed_columns import raw_of_frame
+from catalogs.cohorts.unquoted import unquoted
 from generators.ehr import BtGan
 from trainers.bt_gan import fit
 from trainers.bt_gan_settings import BtGanSettings
 from trainers.errors import TrainerError
+from trainers.frame_types import column_types, from_json, inner, named, restored, to_json
 
 
 class BtGanSynthesizer:
@@ -29,25 +37,60 @@ class BtGanSynthesizer:
         >>> model.sample(1000)                              # doctest: +SKIP
     """
 
-    def __init__(self, label: str, attribute: str, **settings: Any) -> None:
-        self.label, self.settings = label, BtGanSettings(attribute, **settings)
+    def __init__(self, label: str | int, attribute: str | int, **settings: Any) -> None:
+        self.label, self.settings = str(label), BtGanSettings(str(attribute), **settings)
         self.model: BtGan | None = None
 
+    @unquoted("fitting")
     def fit(
-        self, data: pd.DataFrame, discrete_columns: Sequence[str] = (),
+        self, data: pd.DataFrame, discrete_columns: Sequence[str | int] = (),
         progress: Callable[[int], None] = lambda step: None,
     ) -> BtGanSynthesizer:
-        """Train on a table, one person a row; text columns are categories, as are ``discrete_columns`` of numbers."""
-        schema = infer_schema(data, self.label, [self.settings.attribute], discrete_columns)
-        self.model = fit(schema, as_text(data, schema), self.settings, progress=progress).model
+        """Train on a table, one person a row; texts are categories, as are categoricals and ``discrete_columns``.
+
+        A warning says what was made missing or joined, since fewer than five people have it; never a value.
+
+        Raises:
+            CohortError, TrainerError: a column can't be used; its name is in the message, and no value.
+        """
+        if not isinstance(data, pd.DataFrame):
+            raise TrainerError(f"data is a {type(data).__name__}; expected a pandas DataFrame, one person a row")
+        if not len(data):
+            raise TrainerError("data has no rows; expected one a person")
+        types = column_types(data)
+        names = [str(name) for name in data.columns]
+        label, attribute, *discrete = (inner(str(name), names) for name in
+                                       (self.label, self.settings.attribute, *discrete_columns))  # fmt: skip
+        discrete += [name for name, one in types.items() if one.order is not None]
+        rows = data.set_axis(list(types), axis=1).reset_index(drop=True)
+        cohort = cohort_of(raw_of_frame(rows), TableSettings(label, (attribute,), tuple(discrete)), "table")
+        typed = [name for name, one in types.items() if one.typed]
+        schema, (rows,), joined = join_rare(cohort.schema, attribute, as_text(rows, cohort.schema), typed=typed)
+        for sentence in (*cohort.remarks, *([said(joined)] if joined else [])):
+            warnings.warn(sentence, stacklevel=2)
+        self.model = fit(schema, rows, replace(self.settings, attribute=attribute), progress=progress).model
+        self.model.types = to_json(named(types, schema))
         return self
 
+    @unquoted("sampling")
     def sample(self, num_rows: int, seed: int = 0) -> pd.DataFrame:
-        """Return rows; categories are strings."""
-        return self._trained().sample(num_rows, seed)
+        """Return rows, with the columns' names and types as they were fitted; categories of a run's model are strings.
+
+        Raises:
+            TrainerError: it isn't trained, or there can't be so many rows.
+        """
+        model = self._trained()
+        for name, value in (("num_rows", num_rows), ("seed", seed)):
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
+                raise TrainerError(f"{name} is {value!r}; expected a whole number, 0 or more")
+        try:
+            return restored(model.sample(int(num_rows), int(seed)), model.encoding.schema, from_json(model.types))
+        except MemoryError:
+            pass
+        raise TrainerError(f"{num_rows:,} rows don't fit into memory; draw fewer at a time, each part with a seed")
 
     def save(self, path: Path | str) -> None:
-        """Write the model as one safetensors file."""
+        """Write the model as one safetensors file, which its owner alone can read."""
         self._trained().save(Path(path))
 
     @classmethod

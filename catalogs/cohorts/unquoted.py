@@ -7,36 +7,40 @@ ours hold no value and pass, as do those of the machine: of files, memory and in
 
 from __future__ import annotations
 
-import contextlib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from catalogs.cohorts.schema import CohortError
 
+P, R = ParamSpec("P"), TypeVar("R")
 OURS = ("catalogs", "filters", "generators", "pipeline", "trainers", "transforms", "fairshards")
 ROOT = Path(__file__).parents[2]
 
 
-@contextlib.contextmanager
-def unquoted(doing: str) -> Iterator[None]:
-    """Do something with patients' rows; ``doing`` says what in the message of an error that isn't ours.
+def unquoted(doing: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator of what works on patients' rows; ``doing`` says what that is where a library fails.
 
-    Raises:
-        CohortError: a library failed. It has neither cause nor context, which tracebacks would show.
+    Such an error becomes a CohortError with neither cause nor context, which a traceback would show: it is raised after
+    the other one was handled. A context manager can't do that.
     """
-    failed = ""
-    try:
-        yield
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] in OURS:
-            raise
-        failed = f"{type(error).__name__} at {_place(error)}"
-    if failed:
-        raise CohortError(f"{doing} failed ({failed}); what the library says of it may quote a patient's value and "
-                          "isn't shown. Look for a column of an odd type or of extreme values, or report the place")
+    def decorate(work: Callable[P, R]) -> Callable[P, R]:
+        @wraps(work)
+        def done(*given: P.args, **named: P.kwargs) -> R:
+            try:
+                return work(*given, **named)
+            except (OSError, MemoryError):
+                raise
+            except Exception as error:
+                if type(error).__module__.partition(".")[0] in OURS:
+                    raise
+                failed = f"{type(error).__name__} at {_place(error)}"
+            raise CohortError(f"{doing} failed ({failed}); what the library says of it may quote a patient's value and "
+                              "isn't shown. Look for a column of an odd type or of extreme values, or report the place")
+        return done
+    return decorate
 
 
 def _place(error: Exception) -> str:

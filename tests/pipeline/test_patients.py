@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import traceback
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -16,17 +19,20 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from catalogs.cohorts.schema import CohortError
 from catalogs.explain import life_story
 from catalogs.query import run_query
 from catalogs.story import show_command
+from pipeline.cli import app
 from pipeline.ehr_driver import EhrResult, run_ehr
 from pipeline.ehr_messages import print_ehr_result
 from pipeline.ehr_recipe import EhrRecipe, load_any
 from pipeline.jobs import Launcher
 from pipeline.progress import Reporter
 from pipeline.recipe import RecipeError
-from tests.pipeline.leaks import NUMBER, PLANTED, leaks, open_to_others
+from tests.pipeline.leaks import NUMBER, PLANTED, leaks, open_to_others, spoken
 from tests.pipeline.test_ehr import SMALL
 
 
@@ -166,3 +172,78 @@ def test_records_that_many_share_are_kept_and_a_run_without_rows_fails(tmp_path:
         run(path, "quota.rows=400", "filters.nearest_record.min=0.9", "quota.max_rounds=1", until="curate")
     told = run_query(result.folder.root, "SELECT count(*) FROM decisions WHERE reason = 'too near a patient'")[1]
     assert told[0][0] > 360
+
+
+def break_label(people: pd.DataFrame) -> pd.DataFrame:
+    return people.assign(died=[PLANTED, *people["died"][1:]])
+
+
+def break_attribute(people: pd.DataFrame) -> pd.DataFrame:
+    return people.assign(sex=[PLANTED, *people["sex"][1:]])
+
+
+def free_text(people: pd.DataFrame) -> pd.DataFrame:
+    return people.assign(physician=[f"{PLANTED} {number}" for number in range(len(people))])
+
+
+def half_numbers(people: pd.DataFrame) -> pd.DataFrame:
+    return people.assign(dose=[PLANTED] * 150 + people["dose"][150:].astype(str).tolist())
+
+
+def headless(people: pd.DataFrame) -> pd.DataFrame:
+    return people.set_axis([PLANTED, *people.columns[1:-1], "x"], axis=1).drop(columns="sex")
+
+
+def odd_split(people: pd.DataFrame) -> pd.DataFrame:
+    return people.assign(split=PLANTED)
+
+
+def shared_test_value(people: pd.DataFrame) -> pd.DataFrame:
+    split = np.where(np.arange(len(people)) < 300, "train", "test")
+    return people.assign(split=split, sex=[*people["sex"][:-1], PLANTED])
+
+
+@pytest.mark.parametrize(
+    ("change", "sets"),
+    [
+        (break_label, ()), (break_attribute, ()), (free_text, ()), (half_numbers, ()), (odd_split, ()),
+        (shared_test_value, ()), (lambda people: people.head(0), ()), (lambda people: people.head(3), ()),
+        (lambda people: people, ("cohort.leave_values=[nobody]",)), (lambda people: people, ("cohort.label=ward2",)),
+        (break_attribute, ("cohort.leave_values=[nobody]",)), (headless, ()),
+        (lambda people: people, ("cohort.plant={group: nobody, share: 0.5}",)),
+        (lambda people: people, ("cohort.smallest_group=1000",)), (lambda people: people.assign(sex="male"), ()),
+    ],
+)  # fmt: skip
+def test_no_refusal_of_a_table_quotes_it(
+    change: Callable[[pd.DataFrame], pd.DataFrame], sets: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Neither the exception, its causes and contexts, nor what the command line prints, with --debug or without."""
+    path = recipe_file(tmp_path, change(table()))
+    with pytest.raises(CohortError) as found:
+        run(path, *sets, until="source")
+    assert PLANTED not in spoken(found.value) and str(int(NUMBER)) not in spoken(found.value)
+    for command in (["run", str(path), "--until", "source"], ["plan", str(path)]):
+        said = CliRunner().invoke(app, [*command, *(part for one in sets for part in ("--set", one))])
+        assert said.exit_code == 1 and PLANTED not in said.output and "error:" in said.output
+    assert leaks(tmp_path / "runs") == []
+
+
+@pytest.mark.parametrize("place", ["pipeline.evaluation.visible_columns", "trainers.bt_gan._Training.chunk",
+                                   "transforms.ehr.violations", "pipeline.cohort_stage.check_cohort"])  # fmt: skip
+def test_what_a_library_says_of_a_row_ends_in_a_message_of_ours(
+    place: str, finished: tuple[EhrResult, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pandas, Arrow, DuckDB and scikit-learn quote what they can't take."""
+    def fails(*given: object, **named: object) -> None:
+        pd.Series([PLANTED], dtype=object).astype("float64")
+
+    root, path = tmp_path / "copy", finished[0].folder.root.parent.parent / "tiny.yaml"
+    shutil.copytree(finished[0].folder.root, root)
+    for made in (*root.glob("evaluation/*/*"), *root.glob("scores/**/*.parquet"), *root.glob("models/*/*")):
+        made.unlink()
+    monkeypatch.setattr(place, fails)
+    recipe = load_any(str(path))
+    assert isinstance(recipe, EhrRecipe)
+    with pytest.raises(Exception, match=r"failed \(ValueError at \w+/\w+\.py:\d+\)") as found:
+        run_ehr(recipe, Launcher(), Reporter(quiet=True), "report", root)
+    assert PLANTED not in spoken(found.value) and PLANTED not in "".join(traceback.format_exception(found.value))
