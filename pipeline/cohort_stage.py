@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from rich.markup import escape
 
 from catalogs.cohorts.checked import Checked, check_cohort
@@ -33,7 +34,7 @@ from pipeline.planted_bias import planted
 from pipeline.progress import Reporter
 from pipeline.quota import Group
 from pipeline.runfolder import RunFolder
-from transforms.ehr import read_frame
+from transforms.ehr import read_frame, read_people
 from transforms.shards import sha256
 
 VERSION = "cohort/1"
@@ -66,6 +67,10 @@ class CohortResult:
     def rows(self, part: str) -> pd.DataFrame:
         """Return the rows of "train" or "test"."""
         return read_frame(getattr(self, part).read_bytes(), self.schema)
+
+    def people(self, part: str) -> NDArray[np.int64] | None:
+        """Return whose row each of "train" or "test" is, int64[n]; None where everybody has one."""
+        return read_people(getattr(self, part).read_bytes(), self.schema)
 
 
 def cohort_stage(recipe: EhrRecipe, folder: RunFolder, report: Reporter) -> CohortResult:
@@ -112,7 +117,8 @@ def read_and_check(
         CohortError: it can't be read, nothing usable is left, or a sub-group is too small to be learned.
     """
     checked = check_cohort(_read(source), source.attribute, source.test_share, source.split_seed)
-    schema, (train, test), joined = join_rare(checked.schema, source.attribute, checked.train, checked.test)
+    schema, (train, test), joined = join_rare(checked.schema, source.attribute, checked.train, checked.test,
+                                              people=checked.patients.get("train"))  # fmt: skip
     checked = replace(checked, schema=schema, train=train, test=test, joined=joined)
     if source.plant:
         checked = planted(checked, source.attribute, source.plant)

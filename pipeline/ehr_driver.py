@@ -165,7 +165,7 @@ def _require_rows(result: EhrResult) -> None:
 def _making(groups: RowGroups, cohort: CohortResult, fitted: FitResult, threads: int | None) -> Making:
     model = str(fitted.model)
     sampler = RowSpec(model, fitted.fingerprint, groups.recipe.model.device, threads=threads)
-    shared = int((~told(cohort.rows("train"))).sum())
+    shared = int((~told(cohort.rows("train"), cohort.people("train"))).sum())
     scorer = RowScorerSpec(model, fitted.fingerprint, str(cohort.train), cohort.train_sha256, shared, threads=threads)
     return Making(
         groups, sampler, scorer, lambda group, shard, number: shard_rows(groups, sampler, group, shard, number),
@@ -188,7 +188,7 @@ def _calibration_sets(recipe: EhrRecipe, cohort: CohortResult, fitted: FitResult
         measured[RATIO] = model.ratios(rows, np.random.default_rng(recipe.seed))
     if asked & {NEAREST, DISTANCE_RATIO}:
         space = RecordSpace(model.encoding)
-        near = other_neighbours(space.points(rows), space.columns, NEIGHBOURS, told(rows))
+        near = other_neighbours(space.points(rows), space.columns, NEIGHBOURS, told(rows, cohort.people("train")))
         measured |= {NEAREST: near[:, 0], DISTANCE_RATIO: distance_ratio(near)}
     found: dict[str, dict[str, list[float | None]]] = {}
     for score in sorted(asked):

@@ -54,7 +54,8 @@ def fit_stage(recipe: EhrRecipe, cohort: CohortResult, folder: RunFolder, report
     started = time.time()
     with report.watch("training Bt-GAN", settings.steps + settings.stage2_steps, lambda: done[0]):
         rows = cohort.rows("train")
-        fitted = fit(cohort.schema, rows, settings, home / CHECKPOINT, lambda step: done.__setitem__(0, step))
+        fitted = fit(cohort.schema, rows, settings, home / CHECKPOINT, lambda step: done.__setitem__(0, step),
+                     cohort.people("train"))  # fmt: skip
     known = fitted.model.save(home / MODEL)
     log = [{"model_id": task[:TASK_DIGITS], **asdict(one)} for one in fitted.log]
     said = {"settings": settings.identity, "fingerprint": known, "joint": fitted.model.joint.tolist(),

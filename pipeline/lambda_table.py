@@ -51,7 +51,7 @@ def _chosen(
 ) -> tuple[list[Candidate], Candidate]:
     checked = read_and_check(recipe.cohort)[0]
     schema, attribute = checked.schema, recipe.cohort.attribute
-    train, held_out = hold_out(checked.train, recipe.seed)
+    train, held_out = hold_out(checked.train, recipe.seed, checked.patients.get("train"))
     columns, found = visible_columns(schema, attribute, recipe.cohort.plant), []
     for lam in sorted({0.0, *lams}):
         own = []

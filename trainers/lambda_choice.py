@@ -77,8 +77,17 @@ def averaged(candidates: Sequence[Candidate]) -> Candidate:
     return Candidate(candidates[0].lam, mean("auroc"), mean("information"), mean("information_given_y"))
 
 
-def hold_out(rows: pd.DataFrame, seed: int | Sequence[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return four fifths of the rows to train generators on, and the fifth that none sees, drawn by ``seed``."""
+def hold_out(
+    rows: pd.DataFrame, seed: int | Sequence[int], people: pd.Series | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return four fifths of the rows to train generators on, and the fifth that none sees, drawn by ``seed``.
+
+    ``people`` says whose row each is, where one has several: then a fifth of the people is held out.
+    """
+    if people is not None:
+        drawn = np.random.default_rng(seed).permutation(people.unique())
+        out = people.isin(drawn[: round(HELD_OUT * len(drawn))]).to_numpy(bool)
+        return rows[~out].reset_index(drop=True), rows[out].reset_index(drop=True)
     order = np.random.default_rng(seed).permutation(len(rows))
     cut = round(HELD_OUT * len(order))
     kept, held_out = (rows.iloc[part].reset_index(drop=True) for part in (order[cut:], order[:cut]))

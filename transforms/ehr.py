@@ -109,8 +109,9 @@ class LazyRowScorer(LazyModels[RowScorerSpec]):
     @cached_property
     def train(self) -> NDArray[np.float32]:
         """The points of the training rows that tell of somebody."""
-        rows = read_frame(storage.read(self.spec.train), self.model.encoding.schema)
-        return self.space.points(rows[told(rows)])
+        data, schema = storage.read(self.spec.train), self.model.encoding.schema
+        rows = read_frame(data, schema)
+        return self.space.points(rows[told(rows, read_people(data, schema))])
 
 
 @unquoted("drawing rows")
@@ -266,6 +267,16 @@ def plain_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
 def read_frame(data: bytes, schema: Schema) -> pd.DataFrame:
     """Return the rows of a Parquet file as ``frame_of``."""
     return frame_of(pq.read_table(io.BytesIO(data)), schema)
+
+
+def read_people(data: bytes, schema: Schema) -> NDArray[np.int64] | None:
+    """Return whose row each is, int64[n], by the column of a cohort's file that its schema lacks; None without one."""
+    table = pq.read_table(io.BytesIO(data))
+    for name in table.column_names:
+        if name not in schema.names:
+            codes: NDArray[np.int64] = pd.factorize(table[name].to_pandas())[0].astype(np.int64)
+            return codes
+    return None
 
 
 def frame_of(table: pa.Table, schema: Schema) -> pd.DataFrame:

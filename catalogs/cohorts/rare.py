@@ -3,8 +3,8 @@
 A category that one patient alone has, a physician's name for example, would stand in the model, in every shard's schema
 and on the dataset card. The rare ones of a column become one category, ``other``, where together ``LEAST`` training
 people have them, and are made missing where not. Test rows count for nothing: what they alone have is rare too. A
-column that keeps one category is left out. Label and protected attribute are never changed but refused: who is compared
-with whom is for people to say. No message holds a value.
+column that keeps none is left out. Label and protected attribute are never changed but refused: who is compared with
+whom is for people to say. No message holds a value.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Joined:
     Attributes:
         categories, rows: How many there were, and in how many rows of training and test.
         name: The category that they are now; None: missing.
-        left_out: Whether the column is gone, since it has one category without them.
+        left_out: Whether the column is gone, since it has no category without them.
     """
 
     categories: int
@@ -38,13 +38,14 @@ class Joined:
 
     def __str__(self) -> str:
         became = f"joined into {self.name!r}" if self.name else "made missing"
-        became = "left out, for one category would be left" if self.left_out else became
+        became = "left out with the column" if self.left_out else became
         return (f"{self.categories} categor{'y' if self.categories == 1 else 'ies'} of {self.rows} "
                 f"row{'' if self.rows == 1 else 's'} {became}")  # fmt: skip
 
 
 def join_rare(
-    schema: Schema, attribute: str, train: pd.DataFrame, *others: pd.DataFrame, typed: Collection[str] = ()
+    schema: Schema, attribute: str, train: pd.DataFrame, *others: pd.DataFrame, typed: Collection[str] = (),
+    people: pd.Series | None = None,
 ) -> tuple[Schema, list[pd.DataFrame], dict[str, Joined]]:
     """Return schema and tables without rare categories, and what was joined, by column.
 
@@ -53,6 +54,7 @@ def join_rare(
         attribute: The protected attribute.
         train: The rows that something learns from; ``others`` are held against them.
         typed: Categories with a type of their own, numbers for example; ``other`` is none, so these become missing.
+        people: Whose row each of ``train`` is, where one may have several; None: one a row.
 
     Raises:
         CohortError: label or protected attribute has a rare value, or nearly every row of a column has its own.
@@ -62,22 +64,25 @@ def join_rare(
     joined: dict[str, Joined] = {}
     gone: list[str] = []
     for column in schema.columns:
-        counts = _counts(column, train)
+        counts = _counts(column, train, people)
         rare = [value for value, count in counts.items() if count < LEAST]
         rows = sum(int(table[column.name].isin(rare).sum()) for table in tables) if rare else 0
         if column.name in (schema.label, attribute):
-            _require_shared_value(column.name, {value: counts[value] for value in rare}, rows)
+            _require_shared_value(column.name, int(train[column.name].isin(rare).sum()), rows)
         elif rare:
             _require_category(column.name, train[column.name])
-            name = None if column.name in typed else _name(counts, rare)
+            few = train[column.name].isin(rare)
+            together = int(few.sum()) if people is None else people[few].nunique()
+            name = None if together < LEAST or column.name in typed else _name(counts, rare)
             kept = (*(value for value in column.categories if value not in rare), *([name] if name else []))
             here = len({value for table in tables for value in table[column.name].unique()} & {*rare})
+            needed = 2 if column.name in schema.protected else 1
             if here:
-                joined[column.name] = Joined(here, rows, name, len(kept) < 2)
+                joined[column.name] = Joined(here, rows, name, len(kept) < needed)
             for table in tables:
                 table.loc[table[column.name].isin(rare), column.name] = name
             gone += rare
-            if len(kept) < 2:
+            if len(kept) < needed:
                 continue
             column = replace(column, categories=kept)
         columns.append(column)
@@ -93,27 +98,25 @@ def said(joined: Mapping[str, Joined]) -> str:
             + "; ".join(f"{column}: {one}" for column, one in joined.items()))  # fmt: skip
 
 
-def _counts(column: Column, train: pd.DataFrame) -> dict[str, int]:
-    """Return how many training rows have each category; none of a number."""
+def _counts(column: Column, train: pd.DataFrame, people: pd.Series | None) -> dict[str, int]:
+    """Return how many training people have each category; none of a number."""
     if column.kind != "category":
         return {}
-    found = train[column.name].value_counts()
+    values = train[column.name]
+    found = values.value_counts() if people is None else people.groupby(values).nunique()
     return {value: int(found.get(value, 0)) for value in column.categories}
 
 
-def _name(counts: Mapping[str, int], rare: Sequence[str]) -> str | None:
-    """Return what the rare ones are called together: a name that no other category has; None where they stay rare."""
-    if sum(counts[value] for value in rare) < LEAST:
-        return None
+def _name(counts: Mapping[str, int], rare: Sequence[str]) -> str:
+    """Return what the rare ones are called together: a name that no other category has."""
     name = OTHER
     while name in counts and name not in rare:
         name += " (rare)"
     return name
 
 
-def _require_shared_value(name: str, rare: Mapping[str, int], rows: int) -> None:
+def _require_shared_value(name: str, known: int, rows: int) -> None:
     if rows:
-        known = sum(rare.values())
         raise CohortError(
             f"{name!r} has values that fewer than {LEAST} training people have, in {known} training rows and "
             f"{rows - known} test rows: too few to learn from, and each of them could be told. Leave these values of "

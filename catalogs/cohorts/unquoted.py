@@ -15,7 +15,8 @@ from typing import ParamSpec, TypeVar
 
 from catalogs.cohorts.schema import CohortError
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 OURS = ("catalogs", "filters", "generators", "pipeline", "trainers", "transforms", "fairshards")
 ROOT = Path(__file__).parents[2]
 

@@ -70,10 +70,24 @@ def test_a_category_with_a_type_of_its_own_has_no_other() -> None:
     assert narrow["ward"].categories == ("north", "south") and train["ward"].isna().sum() == 6
 
 
-def test_a_column_that_keeps_one_category_is_left_out_and_said() -> None:
-    narrow, (train, test), joined = join_rare(schema("north", PLANTED), "sex", *tables(["north"] * 100 + [PLANTED]))
+def test_a_column_that_keeps_one_category_stays_with_what_is_missing() -> None:
+    narrow, (train, _), joined = join_rare(schema("north", PLANTED), "sex", *tables(["north"] * 100 + [PLANTED]))
+    assert narrow["ward"].categories == ("north",) and train["ward"].isna().sum() == 1 and joined
+
+
+def test_people_are_counted_where_one_has_several_rows() -> None:
+    wards = [*COMMON, *["west"] * 8, *["a"] * 4, *["b"] * 4]
+    whose = pd.Series([*range(100), *[100] * 8, *range(101, 109)])
+    narrow, _, joined = join_rare(schema("a", "b", "north", "south", "west"), "sex", *tables(wards), people=whose)
+    assert narrow["ward"].categories == ("north", "south", "other") and joined == {"ward": Joined(3, 16, "other")}
+    alone, _, joined = join_rare(schema("north", "south", "west"), "sex", *tables(wards[:108]), people=whose[:108])
+    assert alone["ward"].categories == ("north", "south") and joined == {"ward": Joined(1, 8, None)}
+
+
+def test_a_column_that_keeps_no_category_is_left_out_and_said() -> None:
+    narrow, (train, test), joined = join_rare(schema(PLANTED), "sex", *tables([None] * 100 + [PLANTED], [None] * 9))
     assert narrow.names == ["age", "sex", "died"] == list(train.columns) == list(test.columns)
-    assert "left out" in said(joined) and PLANTED not in said(joined)
+    assert said(joined).endswith("ward: 1 category of 1 row left out with the column") and PLANTED not in said(joined)
 
 
 def test_what_nobody_has_is_not_told_from_what_few_have() -> None:

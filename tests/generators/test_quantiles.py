@@ -79,3 +79,16 @@ def test_values_beyond_the_ends_get_the_ends() -> None:
     one = Quantiles.fit(np.arange(100.0), 0)
     low, high = one.encode(np.array([-50.0, 500.0]))
     assert low.tolist() == high.tolist() == [0.0, 1.0]
+
+
+def test_a_value_that_one_person_has_many_times_is_no_value_of_several() -> None:
+    """Of a patient with twenty visits: neither the weight that is always the same, nor a mean of his own weights."""
+    draw = np.random.default_rng(0)
+    others = np.round(draw.normal(70, 5, 200), 1)
+    always, varied = np.full(20, 120.3), np.round(np.linspace(140, 141.9, 20), 1)
+    values, people = np.concatenate([others, always, varied]), np.concatenate([np.arange(200), [200] * 20, [201] * 20])
+    one = Quantiles.fit(values, 1, people.astype(np.int64))
+    assert 120.3 not in one.first[one.first == one.last] and 120.3 in Quantiles.fit(values, 1).first
+    assert one.last[-1] < 130 and Quantiles.fit(values, 1).last[-1] > 140
+    alone = Quantiles.fit(others, 1, np.arange(200))
+    assert np.array_equal(alone.first, Quantiles.fit(others, 1).first)

@@ -173,3 +173,8 @@ def test_where_nobody_else_is_told_the_distance_is_the_largest(
     assert other_neighbours(points[:1], space.columns, 6, alone[:1]).tolist() == [[1.0]]
     near = neighbours(points, points[:0], space.columns, 6)
     assert near.tolist() == [[1.0]] * 9 and distance_ratio(near).tolist() == [1.0] * 9
+
+
+def test_a_record_that_one_person_has_many_times_tells_of_somebody(known: pd.DataFrame) -> None:
+    visits = pd.concat([known.head(1)] * 9)
+    assert told(visits, np.zeros(9, np.int64)).all() and not told(visits, np.arange(9)).any()

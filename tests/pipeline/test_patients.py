@@ -174,6 +174,18 @@ def test_records_that_many_share_are_kept_and_a_run_without_rows_fails(tmp_path:
     assert told[0][0] > 360
 
 
+def test_many_rows_of_one_patient_are_one_person(tmp_path: Path) -> None:
+    """A word and a number that one patient has at twenty visits are no values of several people."""
+    people = table(420).drop(columns=["sample_id", "log_density_ratio", "site"]).drop(index=[0, 1])
+    visits = pd.concat([people.iloc[[0]].assign(physician=PLANTED, dose=NUMBER)] * 20)
+    everybody = pd.concat([people, visits]).assign(patient=[*range(len(people)), *[10**6] * 20])
+    path = recipe_file(tmp_path, everybody)
+    result, said = run(path, "cohort.patient=patient", "cohort.split_seed=0", until="curate")
+    assert (result.cohort.rows("train")["dose"] == NUMBER).sum() == 20, "draw another split: he is a test patient"
+    assert leaks(result.folder.root, (result.cohort.train, result.cohort.test)) == []
+    assert PLANTED not in said and "physician: 1 category of 20 rows made missing" in said
+
+
 def break_label(people: pd.DataFrame) -> pd.DataFrame:
     return people.assign(died=[PLANTED, *people["died"][1:]])
 

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from catalogs.cohorts.schema import CohortError
+from tests.pipeline.leaks import PLANTED, leaks, spoken
+from tests.trainers.test_bt_gan_synthesizer import QUICK
 from trainers.bt_gan_synthesizer import BtGanSynthesizer
 from trainers.errors import TrainerError
 from trainers.frame_types import column_types
-from tests.pipeline.leaks import PLANTED, leaks, spoken
-from tests.trainers.test_bt_gan_synthesizer import QUICK
 
 N = 300
 
@@ -68,7 +68,9 @@ def test_tiny_and_huge_numbers_keep_their_size() -> None:
     assert found["wide"].dtype == np.uint64 and found["wide"].median() > 2**60
 
 
-@pytest.mark.parametrize(("names", "label", "attribute"), [([0, 1, 2, 3], 3, 1), (["age", "sex", "split", 7], 7, "sex")])
+@pytest.mark.parametrize(
+    ("names", "label", "attribute"), [([0, 1, 2, 3], 3, 1), (["age", "sex", "split", 7], 7, "sex")]
+)
 def test_names_come_back_whatever_they_are(names: list[Any], label: Any, attribute: Any) -> None:
     assert list(sampled(people().set_axis(names, axis=1), label, attribute).columns) == names
 
@@ -88,7 +90,8 @@ def test_rare_categories_are_joined_and_said_and_typed_ones_stay_typed(tmp_path:
         model = BtGanSynthesizer("died", "sex", **QUICK).fit(rows, discrete_columns=["code"])
     found = model.sample(200)
     assert set(found["code"].dropna()) <= {1, 2} and found["code"].dtype == "Int64"
-    assert set(found["ward"].dropna()) <= {"north", "south"} and PLANTED not in "".join(str(one.message) for one in said)
+    assert set(found["ward"].dropna()) <= {"north", "south"}
+    assert PLANTED not in "".join(str(one.message) for one in said)
     model.save(tmp_path / "model.safetensors")
     assert leaks(tmp_path) == []
 
@@ -118,8 +121,11 @@ def test_what_cannot_be_fitted_is_refused_by_name_and_never_by_value(change: Any
     assert PLANTED not in spoken(found.value)
 
 
-@pytest.mark.parametrize(("rows", "seed", "words"), [(-1, 0, "num_rows is -1"), (1.5, 0, "num_rows is 1.5"),
-                                                     (3, -1, "seed is -1"), (10**15, 0, "don't fit into memory")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rows", "seed", "words"),
+    [(-1, 0, "num_rows is -1"), (1.5, 0, "num_rows is 1.5"), (3, -1, "seed is -1"),
+     (10**15, 0, "don't fit into memory")],
+)  # fmt: skip
 def test_a_count_that_cannot_be_is_refused_in_words(rows: Any, seed: int, words: str) -> None:
     model = BtGanSynthesizer("died", "sex", **QUICK).fit(people())
     with pytest.raises(TrainerError, match=words):
