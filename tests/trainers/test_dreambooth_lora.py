@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.tolerance import network_error
 from tests.trainers.concepts import WORDS, load, quick, teach_cross
 from trainers.dreambooth_lora import new_lora
 from trainers.errors import TrainerError
@@ -64,7 +65,9 @@ def test_diffusers_computes_what_was_trained(tiny_folder: Path, tmp_path: Path, 
     learner.write(tmp_path, {"task": "t"})
     loaded = load(tiny_folder)
     loaded.load_lora_weights(str(tmp_path))  # as diffusers' own documentation does
-    assert torch.allclose(predicted(loaded), predicted(pipeline), atol=1e-5)
+    expected = predicted(pipeline)
+    close = network_error(layers=30, terms=9 * 32, magnitude=float(expected.abs().max()))  # of the tiny U-Net
+    assert torch.allclose(predicted(loaded), expected, atol=close)
     assert not torch.allclose(predicted(loaded), predicted(load(tiny_folder)), atol=1e-2)
 
 
