@@ -282,7 +282,6 @@ SCHEDULERS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_every_scheduler_is_reproducible_and_followed(tiny_folder: Path, scheduler: str) -> None:
     model = TextToImage.load(tiny_folder, device="cpu", scheduler=scheduler)

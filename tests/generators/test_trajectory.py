@@ -23,10 +23,6 @@ from generators.predicted_x0 import predicted_x0
 from generators.text_to_image import TextToImage
 from generators.trajectory import TrajectoryVariance
 
-pytestmark = [  # of diffusers with NumPy 2, and of DPM-Solver's first form
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.filterwarnings("ignore::FutureWarning")
-]
-
 SHAPE = (3, 4, 8, 8)
 STEPS = 12
 Noise = Callable[[float], tuple[float, float]]
