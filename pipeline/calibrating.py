@@ -216,7 +216,7 @@ def _by_group(scored: Sequence[Row]) -> Values:
 def _borrowed(recipe: Recipe, prints: Mapping[str, str]) -> dict[str, list[Threshold]]:
     """Return the thresholds of another run for every filter that has ``retain``."""
     root = Path(recipe.calibration.run or "")
-    rows = _stored(root, recipe.calibration.curation)
+    rows = stored_calibrations(root, recipe.calibration.curation)
     found: dict[str, list[Threshold]] = {}
     for name, options in recipe.filters.items():
         judge = FILTERS[name](**options)
@@ -227,7 +227,12 @@ def _borrowed(recipe: Recipe, prints: Mapping[str, str]) -> dict[str, list[Thres
     return found
 
 
-def _stored(root: Path, curation: str | None) -> list[Row]:
+def stored_calibrations(root: Path, curation: str | None) -> list[Row]:
+    """Return the calibrations of a run's curation, by default of the last one that has any.
+
+    Raises:
+        RecipeError: there are none, or they can't be read.
+    """
     files = sorted(root.glob(f"curated/{curation or '*'}/calibrations.parquet"), key=lambda file: file.stat().st_mtime)
     if not files:
         raise RecipeError(f"calibration.run is {root}, where no curation{f' {curation}' if curation else ''} has "

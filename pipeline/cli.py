@@ -19,6 +19,7 @@ from pipeline.messages import expected_errors, print_result
 from pipeline.plan_table import print_plan
 from pipeline.progress import Reporter
 from pipeline.recipe import Recipe, RecipeError, load_recipe, shipped_recipes
+from pipeline.stages import STAGES
 
 app = typer.Typer(
     name="fairshards",
@@ -31,7 +32,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 EXTRA = {"allow_extra_args": True, "ignore_unknown_options": False}
-STAGES = ("source", "discover", "generate", "curate", "train", "report")
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name below ./runs.")]
@@ -208,7 +208,9 @@ def plan_command(
     output: Output = None,
     debug: Debug = False,
 ) -> None:
-    """Show what a recipe would make, how much and how long; touches no model.
+    """Show what a recipe would make, how much and how long, and all that is checked before a run; makes nothing.
+
+    Exit code 1 where a check fails.
 
     Example: fairshards plan ffr_celeba_hq --set source.bias_ratio=0.99
     """
@@ -217,9 +219,8 @@ def plan_command(
         if isinstance(chosen, EhrRecipe):
             from pipeline.ehr_plan_table import print_ehr_plan
 
-            print_ehr_plan(chosen)
-            return
-        print_plan(chosen, output)
+            sys.exit(0 if print_ehr_plan(chosen, output=output) else 1)
+        sys.exit(0 if print_plan(chosen, output) else 1)
 
 
 @app.command("query")

@@ -15,20 +15,24 @@ from catalogs import manifest
 from catalogs.identity import TASK_DIGITS, canonical_json, digest, task_hash
 from pipeline.calibrating import CalibrationSets, calibration_sets
 from pipeline.catalog_sync import CatalogSync
+from pipeline.checks import require
 from pipeline.compared import PLACES
+from pipeline.count_checks import after_source
 from pipeline.curating import Curated, curation_stage
 from pipeline.earlier import Round, earlier_samples, existing_pool, planned_rounds
 from pipeline.jobs import Launcher
 from pipeline.making import picture_making
-from pipeline.models import generator_spec, scorer_spec
 from pipeline.pool import Pool
+from pipeline.preflight import Ready, before_source
 from pipeline.progress import Reporter
+from pipeline.prompt_checks import generator_prompts
 from pipeline.quota import Group, Quota, quotas
-from pipeline.recipe import Recipe, RecipeError
+from pipeline.recipe import Recipe
 from pipeline.recipe_yaml import write_recipe_text
 from pipeline.runfolder import RunFolder, run_folder
 from pipeline.source_account import said_of
 from pipeline.sourcing import SourceRefused, SourceResult, source_stage
+from pipeline.stages import reaches
 from pipeline.synthesis import synthesis_stage
 from transforms.specs import GeneratorSpec, ScorerSpec
 
@@ -38,17 +42,11 @@ if TYPE_CHECKING:
     from pipeline.ehr_recipe import EhrRecipe
     from pipeline.spurious_free import SpuriousFreeMaking
 
-STAGES = ("source", "discover", "generate", "curate", "train", "report")
 SAMPLES, RESULTS = ("plan/", "raw/", "scores/"), ("curated/", "training/")
 OF_FILTERS = ("calibration/", *PLACES)
 """Scores that are taken for some filters only: of real pictures, and of samples compared with others."""
 PACKAGES = ("fairshards", "apache-beam", "diffusers", "transformers", "open_clip_torch", "torch", "webdataset")
 DISCOVERY = ("captions/", "phrases/", "edits/", "edit_scores/", "discovery/", "personal/")
-
-
-def reaches(until: str, stage: str) -> bool:
-    """Tell whether a run that stops after ``until`` does ``stage``."""
-    return STAGES.index(until) >= STAGES.index(stage)
 
 
 @dataclass
@@ -79,8 +77,10 @@ def run(
     Without ``generate`` the run decides over the samples that are there: no model is loaded for new ones.
     """
     folder = run_folder(root or f"{recipe.output}/{recipe.name}")
+    ready = before_source(recipe, launcher, folder.root, until, generate)
+    require(ready.checks, report)
     with folder.writing():
-        return _run(recipe, folder, launcher, report, until, generate)
+        return _run(recipe, ready, folder, launcher, report, until, generate)
 
 
 @dataclass(frozen=True)
@@ -99,15 +99,10 @@ class _Run:
 
 
 def _run(
-    recipe: Recipe, folder: RunFolder, launcher: Launcher, report: Reporter, until: str, generate: bool
+    recipe: Recipe, ready: Ready, folder: RunFolder, launcher: Launcher, report: Reporter, until: str, generate: bool
 ) -> RunResult:
-    begin = time.monotonic()
-    if reaches(until, "generate") and not (recipe.bias.known or recipe.spurious_free):
-        raise RecipeError("no bias label is known, so there are no groups to balance: add spurious_free, which makes "
-                          "pictures without what discovery reports; or stop at the table: fairshards discover")
-    previous = folder.current()
-    specs = _specs(recipe, launcher) if reaches(until, "generate") else None
-    looks = _discovery_specs(recipe, launcher) if reaches(until, "discover") else None
+    begin, previous = time.monotonic(), folder.current()
+    specs, looks = ready.specs, ready.looks
     early = specs if not recipe.spurious_free else None
     rounds = planned_rounds(picture_making(recipe, early, folder), folder, previous) if early and not generate else None
     if previous:
@@ -120,6 +115,12 @@ def _run(
     _say_source(recipe, source, report)
     if not previous:
         this.catalog.sync(current)  # from the first minutes on there is a catalog to ask
+    if specs and not recipe.spurious_free:
+        result.quotas = quotas(
+            source.counts, recipe.quota.per_group, recipe.quota.usb_extra, recipe.quota.validation
+        )
+    counts = after_source(recipe, folder.root / source.index, source.counts, result.quotas or {}, folder.root, until)
+    require(counts, report)
     result.discovered = _discover(this, source, looks)
     pool, making, groups = None, recipe, None
     if specs and recipe.spurious_free:
@@ -131,16 +132,9 @@ def _run(
             decides = not generate and making.quota.max_rounds  # edits alone are decided over, and nothing was planned
             rounds = planned_rounds(picture_making(making, specs, folder), folder, previous) if decides else None
             groups = _groups(this, result)
-    elif specs:
-        result.quotas = quotas(
-            source.counts, recipe.quota.per_group, recipe.quota.usb_extra, recipe.quota.validation
-        )
+    if specs and recipe.spurious_free:  # prompts now have the phrases that were found
+        require(generator_prompts(making, specs[0].folder), report)
     if specs:
-        if reaches(until, "train"):
-            from pipeline.training import check_groups, check_quota
-
-            check_groups(recipe, discovered=recipe.discovery is not None)
-            check_quota(recipe, source.counts, result.quotas or {})
         pool = _synthesise(this, making, specs, result, rounds)
         _audit(this, result, looks)
     keep_earlier(previous, current, folder, RESULTS if specs else SAMPLES + RESULTS)
@@ -173,20 +167,6 @@ def _source(this: _Run) -> SourceResult:
         keep_earlier(this.previous, this.current, this.folder, DISCOVERY + SAMPLES + RESULTS)
         this.catalog.sync(this.current)
         raise
-
-
-def _specs(recipe: Recipe, launcher: Launcher) -> tuple[GeneratorSpec, ScorerSpec]:
-    """Return what workers need of both models, which must be there before anything starts."""
-    return generator_spec(recipe, launcher.threads), scorer_spec(recipe, launcher.threads)
-
-
-def _discovery_specs(recipe: Recipe, launcher: Launcher) -> DiscoverySpecs | None:
-    """Return what discovery's workers need, where the recipe has one."""
-    if recipe.discovery is None:
-        return None
-    from pipeline.discovery_models import discovery_specs
-
-    return discovery_specs(recipe, recipe.discovery, launcher.threads)
 
 
 def _discover(this: _Run, source: SourceResult, specs: DiscoverySpecs | None) -> Discovered | None:

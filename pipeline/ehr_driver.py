@@ -21,9 +21,10 @@ from filters.registry import FILTERS
 from generators.record_space import NEIGHBOURS, RecordSpace, distance_ratio, other_neighbours, told
 from pipeline.calibrating import CalibrationSets
 from pipeline.catalog_sync import CatalogSync
+from pipeline.checks import require
 from pipeline.cohort_stage import CohortResult, cohort_stage
 from pipeline.curating import Curated, curation_stage
-from pipeline.driver import commit_run, keep_earlier, reaches
+from pipeline.driver import commit_run, keep_earlier
 from pipeline.earlier import earlier_samples, existing_pool, planned_rounds
 from pipeline.ehr_planning import row_quotas, shard_rows
 from pipeline.ehr_recipe import EhrRecipe, RowGroups
@@ -34,7 +35,9 @@ from pipeline.owner import own_folder
 from pipeline.pool import Pool
 from pipeline.progress import Reporter
 from pipeline.recipe import RecipeError
+from pipeline.row_checks import after_cohort, before_cohort
 from pipeline.runfolder import RunFolder, run_folder, shell_path
+from pipeline.stages import reaches
 from pipeline.synthesis import synthesis_stage
 from transforms.ehr import RowScorerSpec, RowSpec, SampleRows, ScoreRows, WriteCuratedRows
 
@@ -72,6 +75,7 @@ def run_ehr(
     alone.
     """
     folder = run_folder(root or f"{recipe.output}/{recipe.name}")
+    require(before_cohort(recipe, launcher, folder.root), report)
     with own_folder(folder.root) as closed, folder.writing():
         if not closed:
             report.say(f"[yellow]note[/]: others may look into {escape(str(folder.root))}, which isn't yours or whose "
@@ -91,6 +95,8 @@ def _run(
     current.update(cohort.manifests)
     result = EhrResult(folder, cohort)
     if reaches(until, "generate"):
+        groups = _groups(recipe, cohort)
+        require(after_cohort(groups, cohort.counts, cohort.rows("test")[cohort.schema.label], until), report)
         fitted = fit_stage(recipe, cohort, folder, report)
         current.update(fitted.manifests)
         _synthesise(recipe, folder, launcher, report, cohort, fitted, result, current, previous, until, generate,
@@ -121,7 +127,7 @@ def _synthesise(
     catalog: CatalogSync,
 ) -> None:
     """Draw or look up the rows, and curate them."""
-    groups = RowGroups(recipe, cohort.schema, cohort.attribute, cohort.classes, cohort.values, sorted(cohort.counts))
+    groups = _groups(recipe, cohort)
     making = _making(groups, cohort, fitted, launcher.threads)
     quotas = row_quotas(groups, cohort.counts, fitted.joint)
 
@@ -160,6 +166,10 @@ def _require_rows(result: EhrResult) -> None:
             f"for example `fairshards curate {where} --set filters.NAME.KEY=VALUE`; `fairshards query {where} "
             "accept-rate` tells more"
         )
+
+
+def _groups(recipe: EhrRecipe, cohort: CohortResult) -> RowGroups:
+    return RowGroups(recipe, cohort.schema, cohort.attribute, cohort.classes, cohort.values, sorted(cohort.counts))
 
 
 def _making(groups: RowGroups, cohort: CohortResult, fitted: FitResult, threads: int | None) -> Making:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 from rich import box
@@ -10,24 +11,40 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.checks import Check, print_checklist
 from pipeline.cohort_stage import read_and_check, reading_lines
 from pipeline.ehr_planning import row_quotas
 from pipeline.ehr_recipe import EhrRecipe, RowGroups
+from pipeline.jobs import Launcher
 from pipeline.owner import own_files
 from pipeline.planning import first_round
+from pipeline.row_checks import after_cohort, before_cohort
 from trainers.joint_shares import constrained_joint, information
 
 SECONDS_A_STEP = 0.02
 """Of two cores with the default networks and batch; an order of magnitude."""
 
 
-def print_ehr_plan(recipe: EhrRecipe, console: Console | None = None) -> None:
-    """Print how many rows each sub-group has and gets, and how long a training takes."""
-    out, settings = console or Console(), recipe.settings
+def print_ehr_plan(recipe: EhrRecipe, console: Console | None = None, output: Path | None = None) -> bool:
+    """Print how many rows each sub-group has and gets, how long a training takes, and all that is checked before a run;
+    return whether that is right.
+    """
+    out, root = console or Console(), (output or Path(recipe.output) / recipe.name).absolute()
+    checks = list(before_cohort(recipe, Launcher(recipe.runner.name), root, only_planned=True))
+    try:
+        _print_cohort(recipe, out, checks)
+    finally:
+        good = print_checklist(checks, out)
+    return good
+
+
+def _print_cohort(recipe: EhrRecipe, out: Console, checks: list[Check]) -> None:
+    settings = recipe.settings
     with own_files():  # DuckDB may write temporary ones
         checked, classes, values, counts = read_and_check(recipe.cohort)
     schema = checked.schema
     groups = RowGroups(recipe, schema, recipe.cohort.attribute, classes, values, sorted(counts))
+    checks += after_cohort(groups, counts, checked.test[schema.label])
     real = np.zeros((len(classes), len(values)))
     for group, count in counts.items():
         real[group] = count / sum(counts.values())

@@ -3,42 +3,76 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from pipeline.aspire_plan import downloads, print_aspire_plan
+from pipeline.checks import Check, print_checklist
 from pipeline.progress import Reporter
-from pipeline.quota import Group, per_group, quotas, usb_counts
+from pipeline.quota import Group, Quota, per_group, quotas, usb_counts
 from pipeline.recipe import Recipe, RecipeError
 
+if TYPE_CHECKING:
+    from pipeline.sourcing import SourceResult
 
-def print_plan(recipe: Recipe, output: Path | None) -> None:
-    """Print counts per group and what would be made, from the dataset or from the recipe's published counts."""
-    console = Console()
-    if recipe.spurious_free or not recipe.bias.known:
-        print_aspire_plan(recipe, _images(recipe, output), console)
-    else:
-        _print_balanced(recipe, output, console)
+
+def print_plan(recipe: Recipe, output: Path | None) -> bool:
+    """Print counts per group, what would be made, and all that is checked before a run; return whether that is right.
+
+    The counts are the dataset's, or those that the recipe has as published.
+    """
+    from pipeline.jobs import Launcher
+    from pipeline.preflight import before_source
+
+    console, root = Console(), (output or Path(recipe.output) / recipe.name).absolute()
+    launcher = Launcher(recipe.runner.name)
+    checks = list(before_source(recipe, launcher, root, "report", only_planned=True).checks)
+    try:
+        if recipe.spurious_free or not recipe.bias.known:
+            print_aspire_plan(recipe, _images(recipe, output, checks), console)
+        else:
+            _print_balanced(recipe, output, console, checks)
+    finally:
+        good = print_checklist(checks, console)
     for name in downloads(recipe):
         console.print(f"would be downloaded unless it is cached: {escape(name)}", highlight=False, soft_wrap=True)
+    return good
 
 
-def _images(recipe: Recipe, output: Path | None) -> int | None:
+def _images(recipe: Recipe, output: Path | None, checks: list[Check]) -> int | None:
     """Return the number of training images, where the dataset or published counts say it."""
     try:
-        return sum(real_counts(recipe, output)[0].values())
-    except RecipeError:
+        counts, _, source = real_counts(recipe, output)
+    except RecipeError as error:
+        checks.append(Check("dataset", "not checked", str(error)))
         return None
+    checks += _counted(recipe, counts, {}, source, output)
+    return sum(counts.values())
 
 
-def _print_balanced(recipe: Recipe, output: Path | None, console: Console) -> None:
-    counts, where = real_counts(recipe, output)
+def _counted(
+    recipe: Recipe, counts: Mapping[Group, int], planned: Mapping[Group, Quota], source: SourceResult | None,
+    output: Path | None,
+) -> list[Check]:
+    """Return the checks of what was counted: all where the dataset was read, else those of published counts."""
+    from pipeline.count_checks import after_source
+    from pipeline.runfolder import run_folder
+
+    root = run_folder(output or f"{recipe.output}/{recipe.name}").root
+    return after_source(recipe, root / source.index if source else None, counts, planned, root, "report")
+
+
+def _print_balanced(recipe: Recipe, output: Path | None, console: Console, checks: list[Check]) -> None:
+    counts, where, source = real_counts(recipe, output)
     if not any(counts.values()):
         raise RecipeError("no training image in any group")
     planned = quotas(counts, recipe.quota.per_group, recipe.quota.usb_extra, recipe.quota.validation)
+    checks += _counted(recipe, counts, planned, source, output)
     usb = usb_counts(counts)
     table = Table(title=f"{recipe.name}: what would be made")
     for column in (
@@ -72,8 +106,8 @@ def _print_balanced(recipe: Recipe, output: Path | None, console: Console) -> No
     console.print(escape(_estimate(recipe, total, output)), highlight=False, soft_wrap=True)
 
 
-def real_counts(recipe: Recipe, output: Path | None) -> tuple[dict[Group, int], str]:
-    """Return the real training counts per group and where they come from.
+def real_counts(recipe: Recipe, output: Path | None) -> tuple[dict[Group, int], str, SourceResult | None]:
+    """Return the real training counts per group, where they come from, and the source where it was read.
 
     Raises:
         RecipeError: neither the dataset nor published counts for the bias ratio are there.
@@ -89,21 +123,22 @@ def real_counts(recipe: Recipe, output: Path | None) -> tuple[dict[Group, int], 
             raise RecipeError(
                 f"no published counts for bias_ratio {ratio}; there are counts for {sorted(known)}"
             )
-        return dict(zip(recipe.groups, known[ratio], strict=True)), f"the published split at r = {ratio}"
+        return dict(zip(recipe.groups, known[ratio], strict=True)), f"the published split at r = {ratio}", None
     try:
-        return _read_counts(recipe, output), "the dataset"
+        source = _read(recipe, output)
+        return source.counts, "the dataset", source
     except SourceError as error:
         raise RecipeError(f"{error}") from error
 
 
-def _read_counts(recipe: Recipe, output: Path | None) -> dict[Group, int]:
+def _read(recipe: Recipe, output: Path | None) -> SourceResult:
     from pipeline.jobs import Launcher
     from pipeline.runfolder import run_folder
     from pipeline.sourcing import source_stage
 
     folder = run_folder(output or f"{recipe.output}/{recipe.name}")
     with folder.writing():
-        return source_stage(recipe, folder, Launcher(), Reporter()).counts
+        return source_stage(recipe, folder, Launcher(), Reporter())
 
 
 def _first_round(recipe: Recipe, total: int) -> int:

@@ -14,6 +14,8 @@ from transforms.specs import GeneratorSpec
 from transforms.task import ShardTask
 
 Row = dict[str, Any]
+LONGEST_NAME = 120
+"""Bytes of a group's part of a file name: of the 255 that a file system takes, hashes and a suffix need the rest."""
 
 
 def shard_rows(recipe: Recipe, spec: GeneratorSpec, group: Group, shard: int, round_number: int) -> list[Row]:
@@ -26,8 +28,11 @@ def shard_rows(recipe: Recipe, spec: GeneratorSpec, group: Group, shard: int, ro
 
 
 def shard_name(recipe: Planned, group: Group, shard: int) -> str:
-    """Return the readable name of a generate task: "landbird-water-0003"."""
-    return "-".join([*(_slug(part) for part in recipe.group_name(*group).split("|")), f"{shard:04d}"])
+    """Return the readable name of a generate task: "landbird-water-0003"; of a very long group name its beginning."""
+    name = "-".join(_slug(part) for part in recipe.group_name(*group).split("|"))
+    if len(name.encode()) > LONGEST_NAME:
+        name = f"{name.encode()[:LONGEST_NAME].decode(errors='ignore')}-{group[0]}_{group[1]}"
+    return f"{name}-{shard:04d}"
 
 
 def shards_for(samples: int, size: int) -> int:

@@ -25,7 +25,7 @@ from pipeline.runfolder import RunFolder
 from pipeline.spurious_free_settings import SpuriousFree
 from trainers.discovered import discovered_name
 from trainers.index import Sample
-from trainers.personalise_settings import Concept, PersonaliseSettings, personalise_settings_from
+from trainers.personalise_settings import TOKEN, Concept, PersonaliseSettings, personalise_settings_from
 from transforms.specs import GeneratorSpec, ScorerSpec, personalised_fingerprint
 
 Row = Mapping[str, Any]
@@ -123,7 +123,7 @@ def _teach(
     model = model_folder(generator.model, generator.revision, generator.allow_pickle)
     weights = fingerprint(model, library_versions())
     for number in settings.seeds:
-        concept = Concept(name, f"<{slug(name)}-{number}>", recipe.classes[y].wordings[0])
+        concept = Concept(name, f"<{word_for(recipe, y)}-{number}>", recipe.classes[y].wordings[0])
         done = [0]
         with report.watch(f"teaching {name} from {len(samples)} edits", base.steps, lambda done=done: done[0]):  # type: ignore[misc]
             made.append(personalise(folder.root, model, weights, replace(base, seed=number), concept, samples,
@@ -133,6 +133,13 @@ def _teach(
     manifests = {name: manifest.read_head(folder.root / name).content_sha256 for name in names}
     return _Taught(tuple(str(one.folder) for one in made), tuple(one.fingerprint for one in made),
                    tuple(one.token for one in made), manifests)  # fmt: skip
+
+
+def word_for(recipe: Recipe, y: int) -> str:
+    """Return what the new word of a class is made of: its name, or its number where that gives no word of its own."""
+    own = slug(recipe.classes[y].name)
+    alike = sum(slug(value.name) == own for value in recipe.classes)
+    return own if alike == 1 and TOKEN.fullmatch(f"<{own}>") else f"class-{y}"
 
 
 def slug(name: str) -> str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from catalogs import manifest
 from pipeline.curating import Curated
+from pipeline.preflight import check_groups
 from pipeline.progress import Reporter
-from pipeline.quota import Group, Quota
-from pipeline.recipe import Recipe, RecipeError
+from pipeline.recipe import Recipe
 from pipeline.runfolder import RunFolder
 from pipeline.sourcing import SourceResult
 from pipeline.training_settings import train_settings
-from trainers.mixes import needed
 from trainers.settings import TrainSettings
 
 
@@ -33,7 +32,6 @@ def training_stage(
     from trainers.run import run_training
 
     check_groups(recipe, discovered=groups is not None)
-
     results = []
     jobs = train_settings(recipe.training)
     for number, settings in enumerate(jobs, 1):
@@ -50,41 +48,6 @@ def training_stage(
         current[name] = manifest.read_head(folder.root / name).content_sha256
         results.append(result)
     return results
-
-
-def check_groups(recipe: Recipe, discovered: bool) -> None:
-    """Refuse ASPIRE+DFR over discovered groups in a run that discovers none.
-
-    Raises:
-        RecipeError: says how to mend the recipe.
-    """
-    if not discovered and any(settings.needs_groups for settings in train_settings(recipe.training)):
-        raise RecipeError(
-            "training.methods has aspire-dfr, which balances discovered groups, but this run discovers none: leave "
-            "aspire-dfr out of training.methods; or, where the source has bias labels, set "
-            "training.by_method.aspire-dfr.dfr_groups: 'true', and the row is called ASPIRE+DFR (true groups)"
-        )
-
-
-def check_quota(recipe: Recipe, real: Mapping[Group, int], planned: Mapping[Group, Quota]) -> None:
-    """Refuse, before anything is generated, a quota that is too small for one of the recipe's methods.
-
-    Raises:
-        RecipeError: names the method, the group and how to mend the recipe.
-    """
-    for method in recipe.training.methods:
-        for group, count in needed(method, real).items():
-            if not count:
-                continue
-            quota = planned[group]
-            kept = quota.total if method == "usb" else quota.balanced
-            if kept < count:
-                fix = "quota.usb_extra: true" if method == "usb" else "quota.per_group unset, or higher"
-                raise RecipeError(
-                    f"training.methods has {method}, which needs {count} synthetic samples of "
-                    f"{recipe.group_name(*group)}, but the quota keeps {kept}: set {fix}; or leave {method} out of "
-                    "training.methods; or stop earlier with --until curate"
-                )
 
 
 class Epochs:

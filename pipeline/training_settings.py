@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -36,12 +36,17 @@ def setting_problems(training: Training) -> list[str]:
     parts = {"training.settings": training.settings}
     parts |= {f"training.by_method.{method}": options for method, options in training.by_method.items()}
     found = [line for where, options in parts.items() for line in field_problems(TrainSettings, options, where, FIXED)]
-    if not found:
+    return found or list(dict.fromkeys(_refused(training)))
+
+
+def _refused(training: Training) -> Iterator[str]:
+    """Yield what the settings of a training refuse together."""
+    for loss, method in _losses_and_methods(training):
         try:
-            train_settings(training)
+            TrainSettings(method=method, loss=loss, **_options(training, method))
         except ValueError as error:
-            found = [f"training: {error}"]
-    return found
+            own = f" with training.by_method.{method}" if method in training.by_method else ""
+            yield f"training.settings{own}: {error}"
 
 
 def reference_settings(training: Training, changes: Mapping[str, Any]) -> TrainSettings:

@@ -58,19 +58,33 @@ def timm_classifier(name: str, classes: int, weights: str | None, pretrained: bo
     """Return a timm backbone with its own mean and deviation and a new head."""
     import timm  # takes seconds, which the pocket world needn't spend
 
-    check_backbone(name)
+    _check_known(name)
     network = timm.create_model(name.removeprefix(TIMM), pretrained=pretrained, num_classes=classes)
     if weights:
         load_backbone(network, Path(weights))
     return Classifier(network, tuple(network.default_cfg["mean"]), tuple(network.default_cfg["std"]))
 
 
-def check_backbone(name: str) -> None:
-    """Check that timm has the backbone "timm:<backbone>".
+def check_backbone(name: str, classes: int, image_size: int, weights: str | None) -> None:
+    """Check that a timm backbone exists, takes pictures of this size, and that the weights are its own.
+
+    Nothing is computed: the network has shapes alone.
 
     Raises:
-        TrainerError: it hasn't; the message has the nearest of its names.
+        TrainerError: one of these isn't so.
     """
+    with torch.device("meta"):
+        model = timm_classifier(name, classes, weights, pretrained=False)
+        try:
+            model.network.eval()(torch.zeros(1, 3, image_size, image_size))
+        except NotImplementedError:  # an operation that has no shapes alone; training will tell
+            return
+        except Exception as error:  # timm's models assert, or fail in a layer
+            raise TrainerError(f"{name} takes no pictures of image_size {image_size}: {error}; its own size is "
+                               f"{model.network.default_cfg['input_size'][-1]}") from error  # type: ignore[index]
+
+
+def _check_known(name: str) -> None:
     import timm
 
     own = name.removeprefix(TIMM)

@@ -35,7 +35,7 @@ ROWS = [(name, ratio, *figures) for name, table in PUBLISHED.items() for ratio, 
 
 @pytest.mark.parametrize(("name", "ratio", "total", "m"), ROWS)
 def test_the_shipped_recipes_plan_the_published_numbers(name: str, ratio: float, total: int, m: int) -> None:
-    counts, where = real_counts(load_recipe(name, [f"source.bias_ratio={ratio}"]), None)
+    counts, where, _ = real_counts(load_recipe(name, [f"source.bias_ratio={ratio}"]), None)
     assert (sum(usb_counts(counts).values()), per_group(counts)) == (total, m)
     assert {quota.balanced for quota in quotas(counts).values()} == {m}
     assert "published" in where

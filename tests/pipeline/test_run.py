@@ -140,7 +140,7 @@ def test_plan_leaves_a_finished_run_as_it_is(copy: Callable[[], Path]) -> None:
     root = copy()
     before = digests(root, "**/*")
     recipe = load_recipe(str(root / "recipe.yaml"), ["source.bias_ratio=0.85", "source.val_min_group=1"])
-    counts, _ = real_counts(recipe, root)
+    counts, _, _ = real_counts(recipe, root)
     assert counts == {(0, 0): 4, (0, 1): 1, (1, 0): 1, (1, 1): 4}
     after = digests(root, "**/*")
     assert before.items() <= after.items()

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from catalogs.catalog import Catalog
+from pipeline.count_checks import check_quota
+from pipeline.preflight import check_groups
 from pipeline.quota import quotas
 from pipeline.recipe import RecipeError, load_recipe, shipped_recipes
-from pipeline.training import check_groups, check_quota
 from pipeline.training_settings import train_settings
 from tests.pipeline.conftest import Small
 from trainers.errors import TrainerError
