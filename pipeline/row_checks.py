@@ -39,8 +39,8 @@ def after_cohort(
     if all(found[value] for value in groups.classes):
         yield Check("test rows", "ok", f"{found.total()}, with both values of the label")
     elif reaches(until, "train"):
-        yield Check("test rows", "problem", f"{found.total()} test rows have only one value of {groups.schema.label}, so "
-                    "nothing can be measured on them: set another cohort.split_seed, or a larger cohort.test_share, or "
+        yield Check("test rows", "problem", f"{found.total()} rows have only one value of {groups.schema.label}, so "
+                    "nothing can be measured on them: set another cohort.split_seed or a larger cohort.test_share, or "
                     "stop earlier with --until curate")  # fmt: skip
     real = np.zeros((len(groups.classes), len(groups.values)))
     for group, count in counts.items():
