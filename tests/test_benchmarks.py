@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import catalog, generation, memory, rerun, trajectory, widened
+from benchmarks import catalog, generation, memory, rerun, source_listing, trajectory, widened
 from benchmarks.generation import Timing
 from benchmarks.memory import Reading
 from filters.clip_model import ClipModel
@@ -138,3 +138,15 @@ def test_a_widened_clip_embeds_as_before(tmp_path: Path) -> None:
     found = [ClipModel.load(place, device="cpu", batch_size=1).embed_images([picture])
              for place in (checkpoint_path("pocket-clip"), folder)]  # fmt: skip
     np.testing.assert_allclose(found[0], found[1], atol=1e-5)
+
+
+def test_source_listing_compares_the_cost_of_a_file_between_sizes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmark", "--sizes", "8,16"])
+    monkeypatch.setattr(source_listing, "GOAL", 1000.0)
+    with pytest.raises(SystemExit) as ended:
+        source_listing.main()
+    assert ended.value.code == 0 and "a file of 16 costs" in capsys.readouterr().out
+    slower = [source_listing.Timing(10, 1.0, 1.0, 0.1), source_listing.Timing(100, 1.0, 20.0, 0.1)]
+    assert source_listing.growth(slower) == 2.0

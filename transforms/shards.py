@@ -7,11 +7,10 @@ A sample is ``<key>.cls`` (the class number), ``<key>.json`` (its facts), ``<key
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,41 +73,26 @@ def slice_of(tar: bytes, offset: int, size: int) -> bytes:
     return tar[offset : offset + size]
 
 
-def read_samples(
-    tar: bytes, wanted: Callable[[tarfile.TarInfo], bool] = tarfile.TarInfo.isfile
-) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Yield each key of a WebDataset tar with its members by extension (lower case), in the order of the tar.
-
-    A key is what stands before the first dot of a file's name (WebDataset's rule), so ``001.emb.npy`` belongs
-    to ``001.jpg``. Where no member of a key has a plain extension, the key itself has a dot: it is yielded up
-    to the last one, as it was meant, so that it can be rejected with a reason. Members that aren't ``wanted`` are
-    passed over, and don't end a sample.
+def read_samples(tar: bytes) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Yield each key of a WebDataset tar with its members by extension, in the order of the tar (``samples_in``).
 
     Raises:
         tarfile.ReadError: the tar is truncated or no tar; what came before it has been yielded.
     """
     with tarfile.open(fileobj=io.BytesIO(tar), mode="r:") as archive:
-        for key, members in _samples(archive, wanted):
-            yield key, {extension: _body(archive, info) for extension, info in members.items()}
+        for key, members in samples_in(info for info in archive if info.isfile()):
+            yield key, {extension: body(archive, info) for extension, info in members.items()}
 
 
-def sample_members(tar: bytes, wanted: Callable[[tarfile.TarInfo], bool]) -> list[tuple[str, list[str]]]:
-    """Return what ``read_samples`` would yield, extensions only, up to where the tar breaks off."""
-    found: list[tuple[str, list[str]]] = []
-    damage = contextlib.suppress(tarfile.TarError, EOFError, ValueError, OverflowError)
-    with damage, tarfile.open(fileobj=io.BytesIO(tar), mode="r:") as archive:
-        for key, members in _samples(archive, wanted):
-            found.append((key, list(members)))
-    return found
+def samples_in(infos: Iterable[tarfile.TarInfo]) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
+    """Yield each key of a tar's files with its members by extension (lower case), in their order.
 
-
-def _samples(
-    archive: tarfile.TarFile, wanted: Callable[[tarfile.TarInfo], bool]
-) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
+    A key is what stands before the first dot of a file's name (WebDataset's rule), so ``001.emb.npy`` belongs
+    to ``001.jpg``. Where no member of a key has a plain extension, the key itself has a dot: it is yielded up
+    to the last one, as it was meant, so that it can be rejected with a reason.
+    """
     key, members = "", dict[str, tarfile.TarInfo]()
-    for info in archive:
-        if not wanted(info):
-            continue
+    for info in infos:
         stem, extension = _split_name(info.name)
         if members and (stem != key or extension in members):
             yield from _by_key(key, members)
@@ -118,12 +102,17 @@ def _samples(
         yield from _by_key(key, members)
 
 
-def _body(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+def body(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    """Return a member's bytes; those of a link are its target's, and none where that isn't in the tar.
+
+    Raises:
+        tarfile.ReadError: the tar ends within it.
+    """
     try:
-        body = archive.extractfile(info)
-    except (KeyError, RecursionError):  # a link to what isn't in the tar, or to itself
+        file = archive.extractfile(info)
+    except (KeyError, RecursionError):  # RecursionError: a link to itself
         return b""
-    data = body.read() if body is not None else b""
+    data = file.read() if file is not None else b""
     if info.isfile() and len(data) != info.size:
         raise tarfile.ReadError("unexpected end of data")
     return data

@@ -93,7 +93,7 @@ def test_members_of_no_use_are_counted(tmp_path: Path) -> None:
     more = [("a.emb.npy", b"x"), ("a.webp", b"x"), ("README.md", b"x"), ("alone.cls", b"0"), ("p.heic", b"x"),
             ("p.cls", b"0")]  # fmt: skip
     tar_of(tmp_path / "data/train-0.tar", bird("a") + more)
-    tree(tmp_path / "data", {"other.tar": b"", "train.json": b"", ".cache": b""})
+    tree(tmp_path / "data", {"other.tar": b"", "train.json": b"", "._train-0.tar": b""})
     found = read(tmp_path / "data", tmp_path / "run")
     assert found.good == ["a"] and found.reasons == {"alone": "missing_image", "p": "unsupported_format"}
     assert found.ignored == {"extra_member": 2, "no_picture": 1, "other_tar": 1, "no_shard": 1, "hidden": 1}

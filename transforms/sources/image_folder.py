@@ -94,7 +94,7 @@ class ImageFolderReader(SourceReader):
         if problem:
             return Entry(as_utf8(name), "", reason="bad_key", detail=as_utf8(problem)), frozenset()
         if len(parts) <= len(levels):
-            detail = f"{name} lies at level {len(parts) - 1}; expected {self.layout}/<name>"
+            detail = f"{name} lies at level {len(parts) - 1}; expected {self.layout}/<name> (source.layout)"
             return Entry(name, "", reason="missing_label", detail=detail), frozenset()
         labels = dict(zip(levels, parts, strict=False))
         word = labels.get("split", "train")

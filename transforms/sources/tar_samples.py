@@ -9,13 +9,13 @@ import lzma
 import tarfile
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
 import pyarrow as pa
 
-from generators.images import UNREAD, picture_extensions
-from transforms.shards import read_samples, sample_members
+from generators.images import UNREAD, USUAL, picture_extensions
+from transforms.shards import body, samples_in
 from transforms.sources.base import Tally
 from transforms.sources.walk import is_hidden
 
@@ -75,33 +75,49 @@ def samples_of(tar: bytes, ignored: Tally, rules: set[str]) -> Iterator[Sample]:
     Raises:
         tarfile.ReadError: the tar breaks off, or is none; what came before has been yielded.
     """
-    apart = _apart(sample_members(tar, _is_file))
-    if apart:
-        rules.add("adjacent")
-
-    def wanted(info: tarfile.TarInfo) -> bool:
-        return _counted(info, ignored, rules)
-
-    said: set[str] = set()
-    for key, members in read_samples(tar, wanted):
-        if key in apart:
-            if key not in said:
+    with tarfile.open(fileobj=io.BytesIO(tar), mode="r:") as archive:
+        infos, broken = _headers(archive)
+        found = list(samples_in(info for info in infos if _counted(info, ignored, rules)))
+        if broken:
+            found = found[:-1]  # the last one may lack members
+        apart, said = _apart(found), set[str]()
+        if apart:
+            rules.add("adjacent")
+        for key, members in found:
+            if key not in apart:
+                used = _used(key, list(members), ignored, rules)
+                if used:
+                    yield key, {name: body(archive, members[name]) for name in used}
+            elif key not in said:
                 said.add(key)
                 yield key, {}
-            continue
-        pictures = [name for name in picture_extensions() if name in members]
-        if not pictures and not any(name in (*READ, *UNREAD) for name in members):
-            ignored.add("no_picture", key, len(members))
-            continue
-        if pictures and pictures[0] not in ("png", "jpg", "jpeg", "webp"):
-            rules.add("formats")
-        extra = set(members) - {*READ, *pictures[:1], *([] if pictures else UNREAD)}
-        ignored.add("extra_member", f"{key}.{min(extra, default='')}", len(extra))
-        yield key, {name: data for name, data in members.items() if name not in extra}
+        if broken:
+            raise broken
 
 
-def _is_file(info: tarfile.TarInfo) -> bool:
-    return (info.isfile() or info.islnk() or info.issym()) and not is_hidden(info.name)
+def _headers(archive: tarfile.TarFile) -> tuple[list[tarfile.TarInfo], Exception | None]:
+    """Return what a tar's headers say, and what is wrong where it breaks off."""
+    infos: list[tarfile.TarInfo] = []
+    try:
+        for info in archive:
+            infos.append(info)  # what came before an error counts
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        return infos, error
+    return infos, None
+
+
+def _used(key: str, members: Sequence[str], ignored: Tally, rules: set[str]) -> list[str]:
+    """Return which members of a sample are read, none where it is no sample; the others are counted."""
+    pictures = [name for name in picture_extensions() if name in members]
+    if not pictures and not any(name in (*READ, *UNREAD) for name in members):
+        ignored.add("no_picture", key, len(members))
+        return []
+    if pictures and pictures[0] not in USUAL:
+        rules.add("formats")
+    taken = {*READ, *pictures[:1], *([] if pictures else UNREAD)}
+    extra = [name for name in members if name not in taken]
+    ignored.add("extra_member", f"{key}.{extra[0] if extra else ''}", len(extra))
+    return [name for name in members if name in taken]
 
 
 def _counted(info: tarfile.TarInfo, ignored: Tally, rules: set[str]) -> bool:
@@ -112,7 +128,7 @@ def _counted(info: tarfile.TarInfo, ignored: Tally, rules: set[str]) -> bool:
         ignored.add("hidden", info.name)
         rules.add("hidden")
         return False
-    if not _is_file(info):
+    if not (info.isfile() or info.islnk() or info.issym()):
         ignored.add("no_file", info.name)
         return False
     if not info.isfile():
@@ -123,15 +139,15 @@ def _counted(info: tarfile.TarInfo, ignored: Tally, rules: set[str]) -> bool:
     return True
 
 
-def _apart(runs: list[tuple[str, list[str]]]) -> set[str]:
+def _apart(found: Sequence[tuple[str, Mapping[str, object]]]) -> set[str]:
     """Return the keys that come in several runs of members with nothing in common: pieces of one sample.
 
     Runs with a member in common are a key that is there twice.
     """
-    pieces = defaultdict[str, list[list[str]]](list)
-    for key, members in runs:
+    pieces = defaultdict[str, list[Mapping[str, object]]](list)
+    for key, members in found:
         pieces[key].append(members)
     return {
-        key for key, found in pieces.items()
-        if len(found) > 1 and len(set().union(*found)) == sum(map(len, found))
+        key for key, runs in pieces.items()
+        if len(runs) > 1 and len(set().union(*runs)) == sum(map(len, runs))
     }  # fmt: skip
