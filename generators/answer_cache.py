@@ -1,7 +1,7 @@
 """Answers of text models on disk, so that no finished request is paid for twice, in this run or another.
 
-One small JSON file a batch, named by the SHA-256 of model, conversations and settings. A file holds the answers and
-nothing of what was asked; keys of endpoints are in neither.
+One small JSON file a batch, named by the SHA-256 of model, conversations and settings. A file holds the answers, which
+of them were cut, and nothing of what was asked; keys of endpoints are in neither.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from generators.replies import CutAnswer
 
 VERSION = "answers/1"
 
@@ -66,11 +68,12 @@ class AnswerCache:
         if data is None:
             return None
         try:
-            answers = json.loads(data)["answers"]
-        except (ValueError, LookupError, TypeError):
+            kept = json.loads(data)
+            answers, cut = kept["answers"], frozenset(kept.get("cut", ()))
+        except (ValueError, LookupError, TypeError, AttributeError):
             return None
         usable = isinstance(answers, list) and len(answers) == count and all(isinstance(a, str) for a in answers)
-        return list(answers) if usable else None
+        return [CutAnswer(answer) if row in cut else answer for row, answer in enumerate(answers)] if usable else None
 
     def put(self, key: str, answers: Sequence[str]) -> None:
         """Keep the answers of a batch.
@@ -78,7 +81,9 @@ class AnswerCache:
         Raises:
             OSError: the folder can't be written.
         """
-        self.write(self._path(key), json.dumps({"answers": list(answers)}).encode())
+        cut = [row for row, answer in enumerate(answers) if isinstance(answer, CutAnswer)]
+        kept = {"answers": list(answers), **({"cut": cut} if cut else {})}
+        self.write(self._path(key), json.dumps(kept).encode())
 
     def _path(self, key: str) -> str:
         return f"{self.folder}/{key[:2]}/{key}.json"

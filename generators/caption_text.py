@@ -63,6 +63,11 @@ def clean(text: str, longest: int = LONGEST) -> tuple[str, str | None]:
     return kept, None if kept == line else f"cut from {len(text)} characters to at most {longest}"
 
 
+def to_its_end(caption: str) -> str:
+    """Return a caption that a model was stopped in, up to its last whole sentence, or else its last whole word."""
+    return caption if caption[-1:] in tuple(".!?\u3002\uff01\uff1f") else _cut(caption, len(caption))
+
+
 @lru_cache(maxsize=1024)
 def words(text: str) -> tuple[Word, ...]:
     """Return the words of a text in order: runs of letters, marks and digits, and apostrophes between them.

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 DESCRIBE = "Describe this picture in one sentence: what is in it, and where it is."
 """What models that follow instructions are told, unless the recipe says otherwise."""
+AGAIN = "Answer with a whole sentence."
+"""What is added for a picture of which the model said nothing."""
 NEUTRAL_SIZE = (64, 64)
 
 
@@ -91,10 +93,16 @@ class Captioner(TextWriter):
         if all(isinstance(picture, BadImage) for picture in pictures):
             return [_unreadable(request, picture) for request, picture in zip(batch, pictures, strict=True)]
         texts = run_rows(lambda shown: self._run(pictures, seeds, shown, size), len(batch))
-        return [
+        found = [
             _unreadable(request, picture) if isinstance(picture, BadImage) else self._result(request, text)
             for request, picture, text in zip(batch, pictures, texts, strict=True)
         ]
+        silent = frozenset(row for row, result in enumerate(found) if result.reason == "empty_caption")
+        if self.templated and silent:
+            texts = run_rows(lambda shown: self._run(pictures, seeds, shown & silent, size, AGAIN), len(batch))
+            found = [self._result(batch[row], texts[row]) if row in silent else result
+                     for row, result in enumerate(found)]  # fmt: skip
+        return found
 
     def _result(self, request: CaptionRequest, text: str | Exception) -> CaptionResult:
         if isinstance(text, Exception):
@@ -102,22 +110,32 @@ class Captioner(TextWriter):
         return captioned(request.source_id, text, self.longest)
 
     def _run(
-        self, pictures: Sequence[Image.Image | BadImage], seeds: Sequence[int], shown: frozenset[int], size: int
+        self, pictures: Sequence[Image.Image | BadImage], seeds: Sequence[int], shown: frozenset[int], size: int,
+        further: str = "",
     ) -> list[str]:
         """Run the model with the pictures of ``shown``, grey ones in the other rows, and the last row repeated."""
         rows = [_grey() if row not in shown or isinstance(picture, BadImage) else picture
                 for row, picture in enumerate(pictures)]
         rows += [rows[-1]] * (size - len(rows))
-        inputs = self._inputs(rows)
+        inputs = self._inputs(rows, further)
         tokens = self.write(inputs, [*seeds, *[seeds[-1]] * (size - len(seeds))])
+        prompt = self._prompt(inputs)
         if self.templated and not self.model.config.is_encoder_decoder:
-            tokens = tokens[:, inputs["input_ids"].shape[1] :]
+            tokens, prompt = tokens[:, prompt:], 0
         texts = self.processor.batch_decode(tokens, skip_special_tokens=True)
-        return [self._without_prompt(text) for text in texts[: len(pictures)]]
+        plain = [self._without_prompt(text) for text in texts[: len(pictures)]]
+        return self.marked(plain, tokens[: len(pictures), prompt:], self.tokenizer)
 
-    def _inputs(self, pictures: Sequence[Image.Image]) -> Any:
+    def _prompt(self, inputs: Any) -> int:
+        """Return with how many tokens an answer begins that the model didn't write: its first, or what it was told."""
+        if "input_ids" not in inputs or self.model.config.is_encoder_decoder:
+            return 1
+        told = int(inputs["input_ids"].shape[1])
+        return told - 1 if self.model.config.model_type == "blip" else told  # BLIP takes the end off itself
+
+    def _inputs(self, pictures: Sequence[Image.Image], further: str = "") -> Any:
         if self.templated:
-            return self._chat_inputs(pictures)
+            return self._chat_inputs(pictures, f"{self.instruction} {further}".rstrip())
         if not self.instruction:
             return self.processor(images=list(pictures), return_tensors="pt")
         text = [self.instruction] * len(pictures)
@@ -129,9 +147,9 @@ class Captioner(TextWriter):
                 inputs[name] = inputs[name][:, :-1]
         return inputs
 
-    def _chat_inputs(self, pictures: Sequence[Image.Image]) -> Any:
+    def _chat_inputs(self, pictures: Sequence[Image.Image], instruction: str) -> Any:
         """Return the inputs of a model with a chat template; special tokens come from it, or else the tokenizer."""
-        asked = Message("user", ({"type": "image"}, {"type": "text", "text": self.instruction}))
+        asked = Message("user", ({"type": "image"}, {"type": "text", "text": instruction}))
         text = apply_template(self.templated, [asked])
         begins = self.tokenizer.bos_token
         return self.processor(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from generators.answer_cache import AnswerCache, answer_key
@@ -28,11 +28,19 @@ class Conversation:
         messages: The turns so far; a chat model answers the last one.
         plain: What a sequence-to-sequence model gets in their place.
         seed: Of the row's own noise, where the model samples.
+        schema: The JSON schema of the answer, for models that can be held to one; None: any text.
     """
 
     messages: tuple[Message, ...]
     plain: str = ""
     seed: int = 0
+    schema: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What the answer rests on, as plain values; a schema only where there is one."""
+        said = asdict(self)
+        return said if self.schema is not None else {name: value for name, value in said.items() if name != "schema"}
 
 
 NEUTRAL = Conversation((Message("user", "Say yes."),), "a photo")
@@ -62,12 +70,15 @@ class TextModel(Protocol):
     def chats(self) -> bool: ...
 
     def answer(self, conversations: Sequence[Conversation]) -> list[str | Exception]:
-        """Return the answers of one batch; what one conversation alone causes stands in its place."""
+        """Return the answers of one batch; what one conversation alone causes stands in its place.
+
+        An answer that the limit on tokens stopped is a ``CutAnswer``.
+        """
 
 
 def ask(
     model: TextModel, conversations: Sequence[Conversation], cache: AnswerCache | None = None,
-    neutral: Conversation = NEUTRAL,
+    neutral: Conversation | None = NEUTRAL,
 ) -> list[str | Exception]:
     """Return one answer a conversation, in order; a conversation that can't be answered has its exception.
 
@@ -76,15 +87,17 @@ def ask(
 
     Raises:
         Exception: an error of machine, endpoint or set-up; and, where every conversation failed, the first one's
-            when ``neutral`` fails as well: then no conversation is to blame.
+            when ``neutral`` fails as well: then no conversation is to blame. None: that isn't tried, for those that
+            are asked again after others were answered.
     """
     batches = [conversations[start : start + model.batch_size]
                for start in range(0, len(conversations), model.batch_size)]
-    keys = [answer_key(model.identity, [asdict(conversation) for conversation in batch]) for batch in batches]
+    keys = [answer_key(model.identity, [conversation.content for conversation in batch]) for batch in batches]
     different = dict(zip(keys, batches, strict=True))  # equal batches are asked once
     found = _in_parallel(model, different, cache)
     answers = [answer for key in keys for answer in found[key]]
-    _check_the_model(model, answers, neutral)
+    if neutral is not None:
+        _check_the_model(model, answers, neutral)
     return answers
 
 

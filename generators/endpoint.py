@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from generators.conversation import Conversation
-from generators.replies import EndpointError, RefusedRequest, content_of
+from generators.replies import CutAnswer, EndpointError, RefusedRequest, content_of
 from generators.retries import Retries, with_retries
 from generators.sampling import Decoding
 
@@ -73,17 +73,19 @@ class Endpoint:
     """Answers conversations by asking an endpoint, one a request.
 
     A key is read from the environment when the first request is sent; it is in no message, no log and no answer.
+
+    Attributes:
+        takes_schemas: Whether the endpoint takes a ``response_format`` of kind json_schema; None: not known yet. It is
+            found out with the first conversation that has a schema, and holds for all that follow.
     """
 
     batch_size = 1
     chats = True
 
-    def __init__(
-        self, settings: EndpointSettings, decoding: Decoding, schema: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, settings: EndpointSettings, decoding: Decoding) -> None:
         self.settings = settings
         self.decoding = decoding
-        self.schema = schema
+        self.takes_schemas: bool | None = None
         self._client: Any = None
         self._key = ""
         self._connecting = threading.Lock()
@@ -95,8 +97,8 @@ class Endpoint:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides an answer beside the conversation: the model, the decoding, the schema."""
-        return {**self.settings.identity, **vars(self.decoding), "schema": self.schema}
+        """What decides an answer beside the conversation: the model and the decoding."""
+        return {**self.settings.identity, **vars(self.decoding), "schema": None}  # kept answers are found under this
 
     def answer(self, conversations: Sequence[Conversation]) -> list[str | Exception]:
         """Return the answer to each conversation; one that the endpoint refuses has a ``RefusedRequest``.
@@ -108,22 +110,46 @@ class Endpoint:
 
     def _answer(self, conversation: Conversation) -> str | Exception:
         try:
-            return self._plain(with_retries(lambda: self._send(conversation), self.settings.retries))
+            answer = self._with_or_without_schema(conversation)
+            plain = self._plain(answer)
+            return CutAnswer(plain) if isinstance(answer, CutAnswer) else plain
         except RefusedRequest as error:
             return RefusedRequest(error.reason, self._plain(error.detail))
         except EndpointError as error:
             raise EndpointError(self._plain(f"endpoint {self.settings.base_url}: {error}")) from None
 
-    def _send(self, conversation: Conversation) -> str:
+    def _with_or_without_schema(self, conversation: Conversation) -> str:
+        """Return the answer; while it isn't known whether schemas are taken, a refusal is tried again without one.
+
+        Raises:
+            RefusedRequest: refused in both forms, or in the one that is known to be taken.
+        """
+        def asked(schema: Mapping[str, Any] | None) -> str:
+            return with_retries(lambda: self._send(conversation, schema), self.settings.retries)
+
+        if conversation.schema is None or self.takes_schemas is False:
+            return asked(None)
+        try:
+            answer = asked(conversation.schema)
+        except RefusedRequest as error:
+            if self.takes_schemas or not error.form:
+                raise
+            answer = _or_else(lambda: asked(None), error)
+            self.takes_schemas = False
+            return answer
+        self.takes_schemas = True
+        return answer
+
+    def _send(self, conversation: Conversation, schema: Mapping[str, Any] | None) -> str:
         """Send one request, once."""
         client = self._connect()
         response = client.chat.completions.with_raw_response.create(
             messages=[{"role": m.role, "content": _content(m.content)} for m in conversation.messages],
-            **self._body(conversation),
+            **self._body(conversation, schema),
         )
         return content_of(response.http_response)
 
-    def _body(self, conversation: Conversation) -> dict[str, Any]:
+    def _body(self, conversation: Conversation, schema: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the request's body without its messages."""
         body: dict[str, Any] = {
             "model": self.settings.model, "max_tokens": self.decoding.max_new_tokens,
@@ -131,8 +157,8 @@ class Endpoint:
         }
         if self.decoding.temperature > 0:
             body |= {"top_p": self.decoding.top_p, "seed": conversation.seed % _SEEDS}
-        if self.schema is not None:
-            form = {"name": "phrases", "strict": True, "schema": dict(self.schema)}
+        if schema is not None:
+            form = {"name": "phrases", "strict": True, "schema": dict(schema)}
             body["response_format"] = {"type": "json_schema", "json_schema": form}
         body |= dict(self.settings.extra)
         known = {name: value for name, value in body.items() if value is not None}
@@ -158,6 +184,14 @@ class Endpoint:
         """Return ``text`` as UTF-8 can hold it, and without the key, should the endpoint have sent that back."""
         valid = text.encode(errors="replace").decode()
         return valid.replace(self._key, "***") if self._key else valid
+
+
+def _or_else(send: Callable[[], str], first: RefusedRequest) -> str:
+    """Return what ``send`` returns; where it is refused as well, the form wasn't the reason, and ``first`` stands."""
+    try:
+        return send()
+    except RefusedRequest:
+        raise first from None
 
 
 def _content(content: str | tuple[Mapping[str, Any], ...]) -> Any:

@@ -2,73 +2,65 @@
 
 Captions are data. The model sees only what a caption says of its picture (``caption_text.described``), quoted as JSON;
 and of what the model answers, only phrases that occur there are used.
+
+A model that chats is asked for all phrases at once, and then for each field that is missing by itself: small models put
+the background among the objects, or leave it out, but name it when they are asked where the picture is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from generators.answer_cache import AnswerCache
-from generators.caption_text import described
-from generators.conversation import Conversation, TextModel, ask
-from generators.extraction_prompt import conversation, corrected
-from generators.phrase_answer import BadAnswer, parse_answer
-from generators.phrase_checks import CheckedPhrase, check
+from generators.caption_phrases import CaptionPhrases, ExtractionRequest, PhraseRow
+from generators.conversation import TextModel, ask
+from generators.extraction_prompt import Field
+from generators.replies import CutAnswer
 
-KEPT_OF_RAW = 2000
-"""Characters of a model's answer that a reject keeps."""
+__all__ = ["Asked", "Extracted", "ExtractionRequest", "PhraseRow", "extract"]
 
-
-@dataclass(frozen=True)
-class ExtractionRequest:
-    """A caption and the wordings of its picture's class; ``seed`` counts where the model samples."""
-
-    source_id: str
-    caption: str
-    labels: tuple[str, ...]
-    seed: int = 0
+_IN_ORDER: tuple[tuple[Field, ...], ...] = (("foreground", "background"), ("alternative",))
+"""An alternative is asked for once its background is known."""
 
 
 @dataclass(frozen=True)
-class PhraseRow:
-    """One phrase of a caption, or a reject.
+class Asked:
+    """How often the model was asked; equal questions, which are sent once, and kept answers count as well.
 
-    ``kind`` is "foreground", "background" or "alternative", and None where the caption as a whole has no phrases.
-    ``phrase`` of a reject is what the model said, and ``raw`` its whole answer. ``status`` is "ok" or "reject"; a
-    reject has a short ``reason`` and a sentence in ``detail``.
+    Attributes:
+        captions: Questions for all phrases of a caption: one a caption that describes something.
+        further: Narrower questions for what was missing.
+        cut: Answers of both kinds that ``max_new_tokens`` cut off.
     """
 
-    source_id: str
-    kind: str | None
-    phrase: str | None
-    status: Literal["ok", "reject"] = "ok"
-    reason: str | None = None
-    detail: str | None = None
-    raw: str | None = None
+    captions: int = 0
+    further: int = 0
+    cut: int = 0
 
 
 @dataclass(frozen=True)
-class _Attempt:
-    """The best that is known of one caption so far, and what would be asked next, if anything."""
+class Extracted:
+    """The phrase rows of each caption, in order, and how often the model was asked for them."""
 
-    rows: tuple[PhraseRow, ...]
-    again: Conversation | None = None
-    rank: int = 0
+    rows: list[list[PhraseRow]]
+    asked: Asked
 
 
 def extract(
     model: TextModel, requests: Sequence[ExtractionRequest], *, attempts: int = 3, cache: AnswerCache | None = None
-) -> list[list[PhraseRow]]:
+) -> Extracted:
     """Return the phrase rows of each caption, in order; a caption always has a row.
 
-    A model that chats is told what was wrong and asked again, up to ``attempts`` times in all: after an answer that
-    can't be read, a background that the caption doesn't name, or an alternative that is none. The attempt with the
-    fewest faults counts. Without any readable answer the caption is a reject with the last raw text.
+    A model that chats is asked again for each field that is missing: foreground phrases where the first answer can't
+    be read, the background where it is empty or the caption doesn't name it, an alternative where there is none to a
+    known background. That question is a narrower one, asked up to ``attempts - 1`` times, from the second on with what
+    was wrong with the last answer. What it names as the background is no object any more. With ``attempts`` of 1, and
+    of a model that doesn't chat, the first answer is all.
 
-    Reasons beside those of ``phrase_checks.check``: ``invalid_json``, ``wrong_schema``, ``request_refused``,
-    ``no_description`` (a caption that only speaks to a reader), ``no_phrases`` (the model finds none).
+    Reasons beside those of ``phrase_checks.check``: ``invalid_json``, ``wrong_schema``, ``answer_cut``,
+    ``request_refused``, ``no_description`` (a caption that only speaks to a reader), ``no_phrases`` (the model finds
+    none), ``no_background`` (it names no place, asked for that alone).
 
     Raises:
         ValueError: ``attempts`` below 1.
@@ -76,57 +68,29 @@ def extract(
     """
     if attempts < 1:
         raise ValueError(f"attempts is {attempts}; it must be at least 1")
-    texts = [described(request.caption) for request in requests]
-    state = [_first(request, text) for request, text in zip(requests, texts, strict=True)]
-    for _ in range(attempts if model.chats else 1):
-        open_ones = [(index, again) for index, one in enumerate(state) if (again := one.again) is not None]
-        answers = ask(model, [again for _, again in open_ones], cache)
-        for (index, again), answer in zip(open_ones, answers, strict=True):
-            made = _judged(requests[index], texts[index], again, answer)
-            state[index] = made if made.rank >= state[index].rank else _Attempt(
-                state[index].rows, made.again, state[index].rank
-            )
-    return [list(one.rows) for one in state]
+    known = [CaptionPhrases.of(request) for request in requests]
+    first = {index: one.first_question() for index, one in enumerate(known) if one.text}
+    answers = ask(model, list(first.values()), cache)
+    for index, answer in zip(first, answers, strict=True):
+        known[index] = known[index].after_first(answer)
+    asked = Asked(len(first), 0, _cut(answers))
+    for names in _IN_ORDER if model.chats else ():
+        for _ in range(attempts - 1):
+            asked = _ask_for_missing(model, known, names, cache, asked)
+    return Extracted([one.rows() for one in known], asked)
 
 
-def _first(request: ExtractionRequest, text: str) -> _Attempt:
-    if text:
-        return _Attempt((), conversation(text, request.labels, request.seed), -1000)
-    detail = f"the caption {request.caption[:100]!r} describes nothing"
-    return _Attempt((_rejected(request, None, None, "no_description", detail, None),))
+def _ask_for_missing(
+    model: TextModel, known: list[CaptionPhrases], names: Sequence[Field], cache: AnswerCache | None, asked: Asked
+) -> Asked:
+    """Ask for the fields of ``names`` that captions lack, put what is answered into ``known``, and count."""
+    missing = [(index, name) for index, one in enumerate(known) for name in names if one.misses(name)]
+    questions = [known[index].question(name) for index, name in missing]
+    answers = ask(model, questions, cache)
+    for (index, name), question, answer in zip(missing, questions, answers, strict=True):
+        known[index] = known[index].after(name, question, answer)
+    return Asked(asked.captions, asked.further + len(questions), asked.cut + _cut(answers))
 
 
-def _judged(request: ExtractionRequest, text: str, asked: Conversation, answer: str | Exception) -> _Attempt:
-    """Return what one answer is worth: readable ones above others, then the fewer faults the better."""
-    if isinstance(answer, Exception):
-        return _Attempt((_rejected(request, None, None, "request_refused", str(answer)[:500], None),), None, -999)
-    try:
-        found = check(parse_answer(answer), text, request.labels)
-    except BadAnswer as error:
-        row = _rejected(request, None, None, error.reason, error.detail, answer)
-        return _Attempt((row,), corrected(asked, answer, error.detail), -999)
-    rows = [_row(request, one, answer) for one in found]
-    if not rows:
-        rows = [_rejected(request, None, None, "no_phrases", "the model finds no phrase in the caption", answer)]
-    faults = [one for one in found if one.reason is not None]
-    complaint = "; ".join(str(one.detail) for one in faults if one.reason != "label_object")
-    again = corrected(asked, answer, complaint) if any(map(_worth_asking, faults)) else None
-    return _Attempt(tuple(rows), again, -len(faults))
-
-
-def _worth_asking(fault: CheckedPhrase) -> bool:
-    """Tell whether a fault costs more than the phrase: without its background no alternative can be tried."""
-    return fault.kind != "foreground" and fault.reason != "label_object"
-
-
-def _row(request: ExtractionRequest, one: CheckedPhrase, answer: str) -> PhraseRow:
-    if one.reason is None:
-        return PhraseRow(request.source_id, one.kind, one.phrase)
-    return _rejected(request, one.kind, one.phrase[:500], one.reason, one.detail, answer)
-
-
-def _rejected(
-    request: ExtractionRequest, kind: str | None, phrase: str | None, reason: str, detail: str | None, raw: str | None
-) -> PhraseRow:
-    kept = None if raw is None else raw[:KEPT_OF_RAW].encode(errors="replace").decode()
-    return PhraseRow(request.source_id, kind, phrase, "reject", reason, detail, kept)
+def _cut(answers: Sequence[str | Exception]) -> int:
+    return sum(isinstance(answer, CutAnswer) for answer in answers)

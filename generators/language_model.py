@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from generators.constrained import Grammar
 from generators.conversation import NEUTRAL, Conversation, Message
 from generators.isolation import run_rows
 from generators.loading import resolve_device
@@ -21,7 +22,8 @@ class LanguageModel(TextWriter):
     """Answers conversations in padded batches of one size.
 
     A model whose config says ``is_encoder_decoder`` (T5, BART) reads ``Conversation.plain`` and nothing else; any
-    other reads the conversation through its tokenizer's chat template.
+    other reads the conversation through its tokenizer's chat template. One that chats can be held to the schemas of
+    its conversations (``constrained``); a sequence-to-sequence model has learnt its own form.
 
     Attributes:
         chats: Whether it follows a conversation.
@@ -32,7 +34,7 @@ class LanguageModel(TextWriter):
 
     def __init__(
         self, model: Any, tokenizer: Any, decoding: Decoding, *, batch_size: int, fingerprint: str,
-        device: str = "cpu", dtype: str = "float32",
+        device: str = "cpu", dtype: str = "float32", constrained: str = "",
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
@@ -43,15 +45,21 @@ class LanguageModel(TextWriter):
         self.identity: Mapping[str, Any] = {
             "model": fingerprint, "device": device, "dtype": dtype, "batch_size": batch_size, **vars(decoding)
         }
+        self._grammar: Grammar | None = None
         if self.chats:
             pad_on_the_left(tokenizer)
+        if self.chats and constrained:
+            self._grammar = Grammar(tokenizer, model.config.get_text_config().vocab_size, self.ends)
+            self.identity = {**self.identity, "constrained": constrained}
 
     @classmethod
     def load(
         cls, model: str | Path, decoding: Decoding, *, batch_size: int = 8, fingerprint: str = "",
-        device: str = "auto", dtype: str = "auto", allow_pickle: bool = False,
+        device: str = "auto", dtype: str = "auto", allow_pickle: bool = False, constrained: str = "",
     ) -> Self:
         """Load a folder or hub id. ``fingerprint`` stands for its files in the cache of answers; "" is worked out.
+
+        ``constrained`` names the library that holds answers to their schemas, as ``installed_version`` does; "": none.
 
         Raises:
             ModelFilesError: no such model, weights missing, only pickled ones without ``allow_pickle``, or a model
@@ -69,7 +77,8 @@ class LanguageModel(TextWriter):
             _check_template(tokenizer, folder)
         loaded = load_weights(auto_class, folder, where, kind, allow_pickle)
         files = fingerprint or files_fingerprint(folder, library_versions())
-        return cls(loaded, tokenizer, decoding, batch_size=batch_size, fingerprint=files, device=where, dtype=kind)
+        return cls(loaded, tokenizer, decoding, batch_size=batch_size, fingerprint=files, device=where, dtype=kind,
+                   constrained=constrained)
 
     def answer(self, conversations: Sequence[Conversation]) -> list[str | Exception]:
         """Return the answers to at most ``batch_size`` conversations; a row that fails has its exception.
@@ -87,9 +96,10 @@ class LanguageModel(TextWriter):
         rows = [each if row in shown else NEUTRAL for row, each in enumerate(conversations)]
         rows += [rows[-1]] * (self.batch_size - len(rows))
         inputs = self._inputs(rows)
-        tokens = self.write(inputs, [row.seed for row in rows])
-        new = tokens[:, inputs["input_ids"].shape[1] :] if self.chats else tokens
-        texts: list[str] = self.tokenizer.batch_decode(new, skip_special_tokens=True)
+        prompt = inputs["input_ids"].shape[1] if self.chats else 1  # a decoder begins with a token of its own
+        held = self._grammar.processor([row.schema for row in rows], prompt) if self._grammar else None
+        new = self.write(inputs, [row.seed for row in rows], held)[:, prompt:]
+        texts = self.marked(self.tokenizer.batch_decode(new, skip_special_tokens=True), new, self.tokenizer)
         return texts[: len(conversations)]
 
     def _inputs(self, rows: Sequence[Conversation]) -> Any:

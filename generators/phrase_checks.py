@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from generators.caption_text import Word, words
+from generators.extraction_prompt import Field
 from generators.nouns import normal_form
 from generators.phrase_answer import PhraseAnswer
 
-Kind = Literal["foreground", "background", "alternative"]
+Kind = Field
 LONGEST_PHRASE = 10
 """Words."""
 _LEADING = frozenset((
@@ -21,6 +21,7 @@ _PREPOSITIONS = frozenset((
     "with", "in", "on", "at", "by", "near", "of", "under", "over", "behind", "beside", "next", "from", "to",
     "and",
 ))
+_VERBS = frozenset(("is", "are", "be", "can", "could", "would", "should", "might", "may", "will"))
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ def check(answer: PhraseAnswer, caption: str, labels: Sequence[str]) -> list[Che
 
     Reasons: ``not_in_caption`` (its words don't follow each other in the caption, not even in another number),
     ``label_object`` (its head is the class itself, in one of the wordings ``labels``), ``phrase_too_long``, and for the
-    alternative ``no_alternative`` and ``alternative_is_background``. A phrase that is there twice counts once, a
-    foreground phrase that is the background too only there.
+    alternative ``no_alternative``, ``alternative_is_background`` and ``alternative_is_sentence``. A phrase that is
+    there twice counts once, a foreground phrase that is the background too only there: the same words, or words inside
+    it with the same head, as "lake" in "calm lake".
     """
     spoken = words(caption)
     background = [_in_caption("background", answer.background, caption, spoken, labels)] if answer.background else []
@@ -50,7 +52,7 @@ def check(answer: PhraseAnswer, caption: str, labels: Sequence[str]) -> list[Che
     found = list(background)
     for name in answer.foreground:
         one = _in_caption("foreground", name, caption, spoken, labels)
-        if _forms(one.phrase) not in seen:
+        if _forms(one.phrase) not in seen and not any(_same_place(one, place) for place in background):
             seen.add(_forms(one.phrase))
             found.append(one)
     used = [one for one in background if one.reason is None]
@@ -81,11 +83,23 @@ def _alternative(phrase: str, background: str) -> Iterator[CheckedPhrase]:
     elif len(named) > LONGEST_PHRASE:
         detail = f"{len(named)} words; at most {LONGEST_PHRASE} are used"
         yield CheckedPhrase("alternative", phrase, "phrase_too_long", detail)
+    elif sentence := _VERBS.intersection(word.key for word in named):
+        detail = f"a place is wanted in a few words; {phrase[:100]!r} has the verb {min(sentence)!r}"
+        yield CheckedPhrase("alternative", phrase, "alternative_is_sentence", detail)
     elif _forms(phrase) == _forms(background):
         yield CheckedPhrase("alternative", phrase, "alternative_is_background",
                             f"the alternative {phrase!r} is the background {background!r} again")
     else:
         yield CheckedPhrase("alternative", phrase[named[0].start : named[-1].stop])
+
+
+def _same_place(thing: CheckedPhrase, place: CheckedPhrase) -> bool:
+    """Tell whether a foreground phrase is the background in fewer or more words, with the same head."""
+    if thing.reason or place.reason:
+        return False
+    fewer, more = sorted(([*_forms(one.phrase)] for one in (thing, place)), key=len)
+    heads = [[*_head([word.key for word in _without_leading(words(one.phrase))])][-1:] for one in (thing, place)]
+    return heads[0] == heads[1] and _find(fewer, more) is not None
 
 
 def _without_leading(named: Sequence[Word]) -> Sequence[Word]:

@@ -1,8 +1,12 @@
-"""What an endpoint sent back: the answer in it, or what is wrong, in one line and by kind of fault."""
+"""What a model sent back: an answer, whole or cut; of an endpoint also what is wrong, in one line, by kind of fault."""
 
 from __future__ import annotations
 
 from typing import Any
+
+
+class CutAnswer(str):
+    """The beginning of an answer: the model was stopped by ``max_new_tokens`` before it came to an end."""
 
 
 class EndpointError(RuntimeError):
@@ -18,16 +22,22 @@ class TransientError(EndpointError):
 
 
 class RefusedRequest(ValueError):
-    """One request that the endpoint won't answer, and another might be: ``reason`` and a sentence in ``detail``."""
+    """One request that the endpoint won't answer, and another might be: ``reason`` and a sentence in ``detail``.
 
-    def __init__(self, reason: str, detail: str) -> None:
+    ``form`` tells that the request was turned down as a request (status 400, 413 or 422), not by the model.
+    """
+
+    def __init__(self, reason: str, detail: str, *, form: bool = False) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.form = form
 
 
 def content_of(response: Any) -> str:
     """Return the text of a chat completion, from the HTTP response of status 200 that should hold one.
+
+    What was stopped by the limit on tokens is a ``CutAnswer``, empty where all of them went into thoughts.
 
     Raises:
         EndpointError: the response is no JSON, or JSON of something else.
@@ -55,6 +65,8 @@ def _said(content: Any, refusal: Any, finish: Any) -> str:
         raise RefusedRequest("refused", f"the model declined: {str(refusal)[:300]}")
     if finish == "content_filter":
         raise RefusedRequest("refused", "the endpoint's content filter stopped the answer")
+    if finish == "length":
+        return CutAnswer(content if isinstance(content, str) else "")
     if not isinstance(content, str) or not content.strip():
         raise RefusedRequest("empty_answer", f"the model said nothing (finish_reason {finish!r})")
     return content

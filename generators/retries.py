@@ -86,7 +86,7 @@ def _of_status(error: Any) -> EndpointError | RefusedRequest:
     """Return our error for a status of 400 and above."""
     status, said = error.status_code, _body(error)
     if status in REFUSALS:
-        return RefusedRequest("refused", f"status {status}: {said}")
+        return RefusedRequest("refused", f"status {status}: {said}", form=True)
     if status == 429 and "insufficient_quota" in said:
         return EndpointError(f"the account's quota is used up: {said}")
     if status in TRANSIENT or status >= 500:

@@ -36,8 +36,10 @@ class Decoding:
             raise ValueError(f"top_p is {self.top_p}; it must be in (0, 1]")
 
 
-def decoding_arguments(decoding: Decoding, seeds: Sequence[int]) -> dict[str, Any]:
+def decoding_arguments(decoding: Decoding, seeds: Sequence[int], constraint: Any = None) -> dict[str, Any]:
     """Return the arguments of transformers' ``generate``; ``seeds`` has one seed a row of the batch.
+
+    ``constraint`` is a logits processor that comes before the sampling, so that a draw is from what may stand next.
 
     A ``max_length`` that a checkpoint's own generation settings have is unset, or every call would warn of both.
     ``generate`` itself always decodes greedily and without beams: to sample, ``SeededNoise`` is added to the scores.
@@ -45,18 +47,23 @@ def decoding_arguments(decoding: Decoding, seeds: Sequence[int]) -> dict[str, An
     arguments: dict[str, Any] = {
         "max_new_tokens": decoding.max_new_tokens, "max_length": None, "do_sample": False, "num_beams": 1,
     }  # fmt: skip
+    steps = [] if constraint is None else [constraint]
     if decoding.temperature > 0:
-        arguments["logits_processor"] = _sampling(decoding, seeds)
+        steps += _sampling(decoding, seeds)
+    if steps:
+        from transformers import LogitsProcessorList
+
+        arguments["logits_processor"] = LogitsProcessorList(steps)
     return arguments
 
 
-def _sampling(decoding: Decoding, seeds: Sequence[int]) -> Any:
-    from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
+def _sampling(decoding: Decoding, seeds: Sequence[int]) -> list[Any]:
+    from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
     steps: list[Any] = [TemperatureLogitsWarper(decoding.temperature)]
     if decoding.top_p < 1:
         steps.append(TopPLogitsWarper(decoding.top_p))
-    return LogitsProcessorList([*steps, SeededNoise(seeds)])
+    return [*steps, SeededNoise(seeds)]
 
 
 class SeededNoise:

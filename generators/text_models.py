@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from generators.loading import autocast
+from generators.replies import CutAnswer
 from generators.sampling import Decoding, decoding_arguments
 
 
@@ -22,15 +23,38 @@ class TextWriter:
         self.device = device
         self.dtype = dtype
 
-    def write(self, inputs: Any, seeds: Sequence[int]) -> Any:
-        """Return the tokens (rows, length) that the model writes to the preprocessed ``inputs``, a seed a row."""
+    @property
+    def ends(self) -> list[int]:
+        """The tokens with which the model ends a text; none for a model that never does."""
+        said = self.model.generation_config.eos_token_id
+        return [] if said is None else [said] if isinstance(said, int) else list(said)
+
+    def write(self, inputs: Any, seeds: Sequence[int], constraint: Any = None) -> Any:
+        """Return the tokens (rows, length) that the model writes to the preprocessed ``inputs``, a seed a row.
+
+        ``constraint`` is a logits processor that takes away what may not stand next.
+        """
         import torch
 
         kind = self.model.dtype  # pictures come as float32
         given = {name: value.to(kind) if value.is_floating_point() else value
                  for name, value in inputs.to(self.device).items()}  # fmt: skip
         with torch.inference_mode(), autocast(self.device, self.dtype):
-            return self.model.generate(**given, **decoding_arguments(self.decoding, seeds))
+            return self.model.generate(**given, **decoding_arguments(self.decoding, seeds, constraint))
+
+    def marked(self, texts: Sequence[str], new: Any, tokenizer: Any) -> list[str]:
+        """Return the rows' texts; one was cut, a ``CutAnswer``, whose ``new`` tokens (rows, length) reach no end.
+
+        An end is also what a tokenizer knows as such: a checkpoint's settings don't always name what stops it (BLIP).
+        """
+        import torch
+
+        if new.shape[1] < self.decoding.max_new_tokens:
+            return list(texts)
+        known = (tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
+        ends = torch.tensor([*self.ends, *(one for one in known if one is not None)], device=new.device)
+        whole = torch.isin(new, ends).any(dim=1).tolist()
+        return [text if ended else CutAnswer(text) for text, ended in zip(texts, whole, strict=True)]
 
 
 def pad_on_the_left(tokenizer: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from generators.answer_cache import AnswerCache
 from generators.caption_text import LONGEST
-from generators.captioner import DESCRIBE
+from generators.captioner import AGAIN, DESCRIBE
 from generators.captions import CaptionRequest, CaptionResult, captioned, uncaptioned
 from generators.conversation import Conversation, Message, ask
 from generators.endpoint import Endpoint
@@ -51,17 +51,19 @@ class VisionEndpoint:
     def _batch(self, batch: Sequence[CaptionRequest]) -> list[CaptionResult]:
         urls = [_data_url(request.image) for request in batch]
         good = [index for index, url in enumerate(urls) if isinstance(url, str)]
-        asked = [self._conversation(str(urls[index]), batch[index].seed) for index in good]
-        neutral = self._conversation(str(_data_url(GREY)), 0)
-        answers = dict(zip(good, ask(self.endpoint, asked, self.cache, neutral), strict=True))
-        return [
-            self._result(request, answers[index]) if index in answers
-            else uncaptioned(request.source_id, "unreadable_image", str(urls[index]))
-            for index, request in enumerate(batch)
-        ]
+        found = {index: uncaptioned(request.source_id, "unreadable_image", str(urls[index]))
+                 for index, request in enumerate(batch) if index not in good}  # fmt: skip
+        grey = self._conversation(str(_data_url(GREY)), 0)
+        for further, neutral in (("", grey), (AGAIN, None)):
+            rows = [index for index in good if index not in found or found[index].reason == "empty_caption"]
+            asked = [self._conversation(str(urls[index]), batch[index].seed, further) for index in rows]
+            answers = ask(self.endpoint, asked, self.cache, neutral)
+            found |= {index: self._result(batch[index], answer) for index, answer in zip(rows, answers, strict=True)}
+        return [found[index] for index in range(len(batch))]
 
-    def _conversation(self, url: str, seed: int) -> Conversation:
-        parts = ({"type": "text", "text": self.instruction}, {"type": "image_url", "image_url": {"url": url}})
+    def _conversation(self, url: str, seed: int, further: str = "") -> Conversation:
+        text = f"{self.instruction} {further}".rstrip()
+        parts = ({"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": url}})
         return Conversation((Message("user", parts),), "a grey picture", seed)
 
     def _result(self, request: CaptionRequest, answer: str | Exception) -> CaptionResult:

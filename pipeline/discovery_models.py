@@ -8,12 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from filters.clip_model import resolve_clip
+from generators.constrained import installed_version
 from generators.endpoint import EndpointSettings
 from generators.model_files import fingerprint, library_versions
 from generators.precision import resolve_dtype
 from generators.sampling import Decoding
 from generators.sentences import check_installed
-from pipeline.discovery_settings import CaptionModel, Discovery, EndpointModel, Merging, TextModel
+from generators.transformers_model import load_preprocessing
+from pipeline.discovery_settings import (
+    CaptionModel,
+    Discovery,
+    EndpointModel,
+    ExtractionModel,
+    Merging,
+    TextModel,
+)
 from pipeline.models import POCKET, model_folder, segmenter_spec
 from pipeline.recipe import Recipe
 from transforms.edit_specs import EditorSpec, EditSpec, EditTestSpec
@@ -94,6 +103,9 @@ def _text_model(settings: TextModel, cache: str, threads: int | None) -> TextMod
     folder = model_folder(settings.model, settings.revision, settings.allow_pickle)
     dtype = resolve_dtype(settings.dtype, settings.device, folder)
     weights = fingerprint(folder, {"dtype": dtype, **library_versions(("torch", "transformers"))})
+    if isinstance(settings, ExtractionModel):
+        chats = not load_preprocessing("AutoConfig", folder).is_encoder_decoder
+        common |= {"chats": chats, "constrained": installed_version() if chats else ""}
     return TextModelSpec(
         settings.model, weights, folder=str(folder), device=settings.device, dtype=dtype,
         allow_pickle=settings.allow_pickle, **common,

@@ -58,7 +58,8 @@ class CaptionModel(TextModel):
 class ExtractionModel(TextModel):
     """The language model that takes phrases out of captions."""
 
-    attempts: int = Field(3, ge=1, description="How often a model that chats is asked at most for one caption.")
+    attempts: int = Field(3, ge=1, description="How often a model that chats is asked for one thing at most: "
+                          "once for all phrases of a caption, then for each that is missing. 1: once for all.")
 
 
 class Segmenting(Strict):

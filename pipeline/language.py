@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from catalogs import manifest
@@ -17,6 +18,7 @@ from transforms.extract import Extract, extract_task_of
 from transforms.task import ShardTask, TaskRecord
 
 Row = dict[str, Any]
+_KINDS = {"foreground": "name objects", "background": "a background", "alternative": "an alternative"}
 
 
 def language_stage(
@@ -44,6 +46,7 @@ def language_stage(
             into += manifest.read_rows(folder.root / record.manifest)[1]
     _check("image", "caption", captions)
     _check("caption", "phrase", phrases)
+    report.say(_said(captions, phrases, [manifest.read_attempt(folder.root / name) for name in manifests]))
     return manifests, captions, phrases
 
 
@@ -54,6 +57,20 @@ def _extracted(task: ShardTask, specs: DiscoverySpecs) -> TaskRecord | None:
 
 def _done(tasks: Sequence[ShardTask], specs: DiscoverySpecs) -> int:
     return sum(len(task) for task in tasks if _extracted(task, specs) is not None)
+
+
+def _said(captions: Sequence[Row], phrases: Sequence[Row], attempts: Sequence[Mapping[str, Any]]) -> str:
+    """Return the run's line: of how many captions each kind of phrase is known, and what it took."""
+    usable = sum(row["status"] == "ok" for row in captions)
+    having = Counter(kind for _, kind in {(row["source_id"], row["kind"]) for row in phrases if row["status"] == "ok"})
+    kinds = ", ".join(f"{having[kind]} {what}" for kind, what in _KINDS.items())
+    told = [f"phrases: of {usable} captions {kinds}"]
+    if further := sum(one.get("further", 0) for one in attempts):
+        told.append(f"{further} further questions for what was missing")
+    if cut := sum(one.get("cut", 0) for one in attempts):
+        told.append(f"{cut} captions or answers cut off by max_new_tokens")
+    told += sorted({f"answers {one['answers']}" for one in attempts if one.get("answers")})
+    return "; ".join(told)
 
 
 def _check(of: str, what: str, rows: Sequence[Row]) -> None:

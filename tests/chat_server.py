@@ -26,9 +26,9 @@ class Reply:
     declared: int | None = None
 
 
-def says(text: str | None, **message: Any) -> Reply:
+def says(text: str | None, finish: str = "stop", **message: Any) -> Reply:
     """A chat completion with this text."""
-    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text, **message}}
+    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text, **message}}
     return Reply(json.dumps({"id": "1", "object": "chat.completion", "choices": [choice]}).encode())
 
 

@@ -108,9 +108,10 @@ def _caption(task: ShardTask, lazy: LazyCaptioner) -> TaskRecord:
     started = time.time()
     model = lazy.spec.model
     requests = _requests(task, lazy.spec)
-    results = lazy.captioner.caption(requests, model.batch_size)
+    results = list(lazy.captioner.caption(requests, model.batch_size))
     rows = [_manifest_row(result, model.name) for result in results]
-    facts = {"samples": len(rows), "device": model.worker_device, "batch_size": model.batch_size}
+    facts = {"samples": len(rows), "device": model.worker_device, "batch_size": model.batch_size,
+             "cut": sum(result.cut for result in results)}  # fmt: skip
     return commit.commit(
         task, rows, fingerprint=lazy.spec.stage_fingerprint, attempt=commit.attempt(started, **facts)
     )

@@ -13,8 +13,7 @@ import apache_beam as beam
 from catalogs import manifest
 from catalogs.identity import task_hash
 from generators.conversation import TextModel
-from generators.extraction import ExtractionRequest, PhraseRow, extract
-from generators.extraction_prompt import SCHEMA
+from generators.extraction import Asked, Extracted, ExtractionRequest, PhraseRow, extract
 from transforms import commit, storage
 from transforms.answers import answer_cache
 from transforms.language_specs import ExtractorSpec
@@ -45,7 +44,7 @@ def _endpoint(spec: ExtractorSpec) -> TextModel:
     from generators.endpoint import Endpoint
 
     assert spec.model.endpoint is not None
-    return Endpoint(spec.model.endpoint, spec.model.decoding, SCHEMA)
+    return Endpoint(spec.model.endpoint, spec.model.decoding)
 
 
 def _local(spec: ExtractorSpec) -> TextModel:
@@ -56,7 +55,7 @@ def _local(spec: ExtractorSpec) -> TextModel:
     assert model.folder is not None
     return LanguageModel.load(
         model.folder, model.decoding, batch_size=model.batch_size, fingerprint=model.fingerprint,
-        device=model.device, dtype=model.dtype, allow_pickle=model.allow_pickle,
+        device=model.device, dtype=model.dtype, allow_pickle=model.allow_pickle, constrained=model.constrained,
     )
 
 
@@ -79,15 +78,26 @@ def _extract(task: ShardTask, captioned: TaskRecord, lazy: LazyExtractor) -> Tas
     _, captions = manifest.read_rows(storage.read(storage.join(task.run, captioned.manifest)))
     classes = {row["sample_id"]: row["y"] for row in commit.read_task_rows(task)}
     requests = [_request(row, classes, spec) for row in captions if row["status"] == "ok"]
-    found = extract(lazy.model, requests, attempts=spec.attempts, cache=lazy.cache) if requests else []
-    rows = [_manifest_row(row, spec.model.name) for rows in found for row in rows]
+    nothing = Extracted([], Asked())
+    found = extract(lazy.model, requests, attempts=spec.attempts, cache=lazy.cache) if requests else nothing
+    rows = [_manifest_row(row, spec.model.name) for rows in found.rows for row in rows]
+    facts = {**vars(found.asked), **({"answers": _form(lazy.model)} if requests else {})}
     return commit.commit(
         task,
         rows,
         fingerprint=spec.stage_fingerprint,
         inputs=[captioned.content_sha256],
-        attempt=commit.attempt(started, samples=len(requests), device=spec.model.worker_device),
+        attempt=commit.attempt(started, samples=len(requests), device=spec.model.worker_device, **facts),
     )
+
+
+def _form(model: TextModel) -> str:
+    """Return what holds the answers to their schemas: the endpoint, a library here, or nothing; "" if nothing could."""
+    taken = getattr(model, "takes_schemas", None)
+    if taken is not None:
+        return "held to a schema by the endpoint" if taken else "in any form: the endpoint refuses response_format"
+    library = model.identity.get("constrained")
+    return f"held to a schema by {library}" if library else ""
 
 
 def _request(row: Mapping[str, Any], classes: Mapping[str, int], spec: ExtractorSpec) -> ExtractionRequest:

@@ -8,6 +8,7 @@ from typing import Any
 from catalogs.identity import digest, noise_seed
 from generators.caption_text import LONGEST
 from generators.endpoint import EndpointSettings
+from generators.extraction_prompt import PLAIN_VERSION
 from generators.extraction_prompt import VERSION as PROMPT_VERSION
 from generators.sampling import Decoding
 from transforms.specs import resource_hints
@@ -26,6 +27,8 @@ class TextModelSpec:
         decoding, seed: How it decodes; the seed counts where it samples.
         folder, device, dtype, batch_size, allow_pickle, threads: Of a local model; device and dtype are resolved.
             For a vision endpoint ``batch_size`` is how many pictures are under way.
+        chats: Whether it follows a conversation; a sequence-to-sequence model reads a text alone.
+        constrained: The library that holds a local model's answers to their schemas, with its version; "": none.
         endpoint: Where it is served, and how it is asked.
         cache: The folder of answers that runs share; None: none are kept.
 
@@ -43,6 +46,8 @@ class TextModelSpec:
     batch_size: int = 8
     allow_pickle: bool = False
     threads: int | None = None
+    chats: bool = True
+    constrained: str = ""
     endpoint: EndpointSettings | None = None
     cache: str | None = None
     accelerator: str | None = None
@@ -70,6 +75,8 @@ class TextModelSpec:
         if self.endpoint:
             return {**self.endpoint.identity, **decoding}
         local = {"device": self.device, "dtype": self.dtype, "batch": self.batch_size}
+        if self.constrained:
+            local["constrained"] = self.constrained
         return {"model": self.fingerprint, **local, **decoding}
 
     def seed_of(self, source_id: str) -> int:
@@ -112,7 +119,7 @@ class ExtractorSpec:
     Attributes:
         model: The language model.
         labels: ``labels[y]`` are the wordings of class y; the first is what the model is told.
-        attempts: How often a model that chats is asked at most, for one caption.
+        attempts: How often a model that chats is asked at most for what is missing, the first question included.
     """
 
     model: TextModelSpec
@@ -128,5 +135,5 @@ class ExtractorSpec:
     def stage_fingerprint(self) -> str:
         """What decides a task's phrases, beside its captions."""
         settings = {"labels": [list(words) for words in self.labels], "attempts": self.attempts}
-        version = [EXTRACT_VERSION, PROMPT_VERSION]
+        version = [EXTRACT_VERSION, PROMPT_VERSION if self.model.chats else PLAIN_VERSION]
         return digest({"version": version, "model": self.model.identity, "name": self.model.name, **settings})

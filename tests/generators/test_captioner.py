@@ -14,16 +14,17 @@ import torch
 from PIL import Image
 
 from generators.answer_cache import AnswerCache
-from generators.captioner import DESCRIBE, Captioner
+from generators.captioner import AGAIN, DESCRIBE, Captioner
 from generators.captions import CaptionRequest, CaptionResult, captioned
 from generators.endpoint import Endpoint, EndpointError, EndpointSettings
 from generators.images import encode_png
 from generators.model_files import ModelFilesError
+from generators.replies import CutAnswer
 from generators.retries import Retries
 from generators.sampling import Decoding
 from generators.vision_endpoint import VisionEndpoint
 from tests.chat_server import HTML, ChatServer, chat_server, fails, says, scripted
-from tests.tiny_text_models import write_tiny_blip, write_tiny_git, write_tiny_llava
+from tests.tiny_text_models import EOS, PAD, write_tiny_blip, write_tiny_git, write_tiny_llava
 
 KINDS = {"git": write_tiny_git, "blip": write_tiny_blip, "llava": write_tiny_llava}
 
@@ -131,10 +132,10 @@ def test_a_row_that_fails_in_the_model_is_a_reject(git: Path) -> None:
     captioner = load(git)
     inputs = captioner._inputs
 
-    def picky(pictures: Any) -> Any:
+    def picky(pictures: Any, further: str) -> Any:
         if any(picture.size == (15, 20) for picture in pictures):
             raise ValueError("this width isn't known")
-        return inputs(pictures)
+        return inputs(pictures, further)
 
     captioner._inputs = picky  # type: ignore[method-assign]
     found = list(captioner.caption(requests(0, 1, 2), 4))
@@ -165,9 +166,59 @@ def test_what_a_model_says_is_cleaned_cut_or_empty(git: Path) -> None:
     captioner = load(git, longest=20)
     said = ["", " \n. ", "a bird\n on  water\x00", "a bird " * 90, "水边的一只鸟"]
     captioner.processor.batch_decode = lambda tokens, **_: said
+    captioner.marked = lambda said, *_: said  # type: ignore[method-assign, assignment]
     found = list(captioner.caption(requests(0, 1, 2, 3, 4), 5))
     assert texts(found) == ["empty_caption", "empty_caption", "a bird on water", "a bird a bird a bird", "水边的一只鸟"]
     assert found[3].detail == "cut from 629 characters to at most 20" and found[0].detail
+
+
+def test_a_caption_is_cut_where_what_was_written_reaches_no_end(folder: Path) -> None:
+    """A row that holds an end was whole, though its batch went on to the limit; an end in the prompt is none."""
+    captioner = load(folder)
+
+    def write(inputs: Any, seeds: Any) -> Any:
+        prompt = inputs["input_ids"].shape[1] if "input_ids" in inputs else 1
+        tokens = torch.full((2, prompt + captioner.decoding.max_new_tokens), 65)
+        tokens[:, :prompt] = EOS
+        tokens[1, -2:] = torch.tensor([EOS, PAD])
+        return tokens
+
+    captioner.write = write  # type: ignore[method-assign]
+    first, second = captioner.caption(requests(0, 1), 2)
+    assert (first.status, first.cut, first.detail) == ("ok", True, "cut off by max_new_tokens; raise that setting")
+    assert (second.status, second.cut, second.detail) == ("ok", False, None)
+
+
+def test_a_cut_caption_ends_with_its_last_whole_word_or_sentence() -> None:
+    cut = {
+        "a bird with a reed on the wat": "a bird with a reed on the", "waterbird": "waterbird",
+        "A bird stands on a lake. Behind it is a": "A bird stands on a lake.", "A bird on a lake.": "A bird on a lake.",
+    }
+    found = [captioned("a", CutAnswer(text), 100) for text in cut]
+    assert [result.caption for result in found] == [*cut.values()] and all(result.cut for result in found)
+    assert all("max_new_tokens" in str(result.detail) for result in found)
+    silent = captioned("a", CutAnswer(""), 100)
+    assert silent.reason == "empty_caption" and "before max_new_tokens stopped it" in str(silent.detail)
+
+
+def test_a_chat_model_that_says_nothing_is_asked_again_and_a_plain_one_is_not(llava: Path, git: Path) -> None:
+    for which, wanted, calls in ((llava, ["a bird", "a lake", "empty_caption"], 2),
+                                 (git, ["a bird", "empty_caption", "empty_caption"], 1)):
+        captioner, asked = load(which), []
+        inputs = captioner._inputs
+
+        def told(pictures: Any, further: str, inputs: Any = inputs, asked: list[str] = asked) -> Any:
+            asked.append(further)
+            return inputs(pictures, further)
+
+        captioner._inputs = told  # type: ignore[method-assign]
+        captioner.marked = lambda said, *_: said  # type: ignore[method-assign, assignment]
+        answers = [["a bird", "", " "], ["ignored", "a lake", ""]]
+        captioner.processor.batch_decode = lambda tokens, answers=answers, **_: answers.pop(0)
+        assert texts(captioner.caption(requests(0, 1, 2), 3)) == wanted
+        assert asked == ["", AGAIN][:calls]
+    text = load(llava)._inputs([Image.new("RGB", (20, 20))], AGAIN)["input_ids"]
+    assert f"{DESCRIBE} {AGAIN}</s>" in load(llava).tokenizer.batch_decode(text)[0]
 
 
 def test_a_chat_model_gets_its_instruction_through_the_template(llava: Path) -> None:
@@ -246,7 +297,17 @@ def test_bad_pictures_refusals_and_silence_are_rejects() -> None:
     asked = [*requests(0, 1, 2), CaptionRequest("bad", b"<html>")]
     with chat_server(script) as server:
         found = list(seen(server).caption(asked, 4))
+        said = [body["messages"][0]["content"][0]["text"] for body in server.bodies]
     assert texts(found) == ["a bird", "caption_refused", "empty_caption", "unreadable_image"]
+    assert sorted(said) == [DESCRIBE] * 3 + [f"{DESCRIBE} {AGAIN}"]  # what said nothing is asked once more
+
+
+def test_a_picture_without_a_word_gets_its_caption_from_the_second_question() -> None:
+    with chat_server(scripted(says("a bird"), says(""), says("a bird on a lak", finish="length"))) as server:
+        one, other = seen(server, cache=None, longest=99).caption(requests(0, 1), 2)
+        again = server.bodies[2]["messages"][0]["content"][0]["text"]
+    assert {(one.caption, one.cut), (other.caption, other.cut)} == {("a bird", False), ("a bird on a", True)}
+    assert again == f"{DESCRIBE} {AGAIN}" and len(server.bodies) == 3
 
 
 def test_a_server_without_eyes_or_with_a_login_page_is_an_error() -> None:

@@ -15,28 +15,30 @@ import pytest
 from generators.answer_cache import AnswerCache
 from generators.conversation import Conversation, Message, ask
 from generators.endpoint import Endpoint, EndpointError, EndpointSettings, RefusedRequest
+from generators.replies import CutAnswer
 from generators.retries import Retries, retry_after
 from generators.sampling import Decoding
 from tests.chat_server import CUT, HTML, SLOW, ChatServer, Reply, chat_server, fails, says, scripted
 
+SCHEMA = {"type": "object"}
 KEY = "sk-very-secret-123"
 QUICK = Retries(attempts=3, first_wait=0.01, longest_wait=2)
 
 
-def question(text: str = "hello") -> Conversation:
-    return Conversation((Message("user", text),), text, 7)
+def question(text: str = "hello", schema: Any = None) -> Conversation:
+    return Conversation((Message("user", text),), text, 7, schema)
 
 
-def endpoint(server: ChatServer, decoding: Decoding | None = None, schema: Any = None, **settings: Any) -> Endpoint:
+def endpoint(server: ChatServer, decoding: Decoding | None = None, **settings: Any) -> Endpoint:
     return Endpoint(
         EndpointSettings(server.url, "small", **{"retries": QUICK, "timeout": 30, **settings}),
-        decoding or Decoding(50), schema,
+        decoding or Decoding(50),
     )
 
 
 def test_what_is_sent_and_what_comes_back() -> None:
     with chat_server(scripted(says("a bird"))) as server:
-        assert endpoint(server, schema={"type": "object"}).answer([question()]) == ["a bird"]
+        assert endpoint(server).answer([question(schema=SCHEMA)]) == ["a bird"]
         (body,) = server.bodies
     assert body["messages"] == [{"role": "user", "content": "hello"}]
     assert (body["model"], body["max_tokens"], body["temperature"]) == ("small", 50, 0.0)
@@ -117,6 +119,59 @@ def test_an_endpoint_that_refuses_everything_is_an_error_of_the_set_up() -> None
         pytest.raises(RuntimeError, match=r"answers nothing, not even .*response_format is not supported"),
     ):
         ask(endpoint(server), [question("one"), question("two")])
+
+
+def picky(number: int, body: dict[str, Any]) -> Reply:
+    """A server that knows no response_format, and takes no text with "bad" in it."""
+    if "response_format" in body:
+        return fails(400, "response_format is not supported")
+    return fails(400, "no") if "bad" in body["messages"][0]["content"] else says("ok")
+
+
+def test_a_server_that_takes_no_schema_is_asked_without_one_from_then_on() -> None:
+    asked = [question(text, SCHEMA) for text in ("one", "two", "bad", "three")]
+    with chat_server(picky) as server:
+        model = endpoint(server, concurrency=1)
+        answers = ask(model, asked)
+        assert model.takes_schemas is False
+        assert ["response_format" in body for body in server.bodies] == [True, *[False] * 4]
+    assert [answer for answer in answers if isinstance(answer, str)] == ["ok"] * 3
+    assert isinstance(answers[2], RefusedRequest)
+
+
+def test_a_refusal_is_no_verdict_on_schemas() -> None:
+    """Of a request that is refused in both forms nothing is learnt, nor of one once schemas were taken."""
+    with chat_server(lambda number, body: picky(1, {**body, "response_format": 1} if number == 2 else {
+        name: value for name, value in body.items() if name != "response_format"})) as server:  # fmt: skip
+        model = endpoint(server, concurrency=1)
+        assert isinstance(model.answer([question("bad", SCHEMA)])[0], RefusedRequest) and model.takes_schemas is None
+        assert len(server.bodies) == 2  # with and without
+        assert isinstance(model.answer([question("third", SCHEMA)])[0], str) and model.takes_schemas is False
+    with chat_server(lambda number, body: fails(400) if number else says("ok")) as server:
+        model = endpoint(server, concurrency=1)
+        assert model.answer([question("a", SCHEMA)]) == ["ok"] and model.takes_schemas
+        assert isinstance(model.answer([question("b", SCHEMA)])[0], RefusedRequest) and len(server.bodies) == 2
+
+
+def test_an_answer_that_the_limit_cut_is_known_as_such_from_the_cache_too(tmp_path: Path) -> None:
+    cache = AnswerCache(str(tmp_path))
+    with chat_server(lambda number, body: says("half an", finish="length" if number else "stop")) as server:
+        whole, cut = ask(endpoint(server, concurrency=1), [question("a"), question("b")], cache)
+        assert (type(whole), type(cut), cut) == (str, CutAnswer, "half an")
+        again = ask(endpoint(server), [question("a"), question("b")], cache)
+        assert [type(one) for one in again] == [str, CutAnswer] and len(server.bodies) == 2
+    with chat_server(scripted(says(None, finish="length"))) as server:
+        (thought,) = endpoint(server).answer([question()])
+        assert thought == "" and isinstance(thought, CutAnswer)
+
+
+def test_a_schema_counts_for_the_cache_and_none_changes_nothing(tmp_path: Path) -> None:
+    assert "schema" not in question().content and question(schema=SCHEMA).content["schema"] == SCHEMA
+    cache = AnswerCache(str(tmp_path))
+    with chat_server(scripted(says("x"))) as server:
+        for schema in (None, SCHEMA, None, SCHEMA):
+            ask(endpoint(server), [question(schema=schema)], cache)
+        assert len(server.bodies) == 2
 
 
 def test_retry_after_is_honoured() -> None:
@@ -209,7 +264,7 @@ def test_equal_questions_are_paid_for_once_and_never_again(tmp_path: Path) -> No
         assert len(elsewhere.bodies) == 1
         assert ask(endpoint(elsewhere, revision="2"), [question()], cache) == ["new"]
         assert ask(endpoint(elsewhere, Decoding(51)), [question()], cache) == ["new"]
-        assert ask(endpoint(elsewhere, schema={"type": "object"}), [question()], cache) == ["new"]
+        assert ask(endpoint(elsewhere), [question(schema=SCHEMA)], cache) == ["new"]
         assert len(elsewhere.bodies) == 4
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from generators.answer_cache import AnswerCache
 from generators.conversation import Conversation, Message, ask
-from generators.extraction import ExtractionRequest, extract
+from generators.extraction import Asked, ExtractionRequest, extract
 from generators.extraction_prompt import conversation
 from generators.language_model import LanguageModel, apply_template
 from generators.model_files import ModelFilesError
@@ -85,7 +85,10 @@ def test_a_seq2seq_extractor_is_asked_once(t5: Path, monkeypatch: pytest.MonkeyP
     model, answers = load(t5), ["foreground: reed | background: lake | alternative: desert", "?"]
     monkeypatch.setattr(model.tokenizer, "batch_decode", lambda tokens, **_: answers)
     requests = [ExtractionRequest(str(index), "a bird with a reed on a lake", ("bird",)) for index in range(2)]
-    good, bad = extract(model, requests)
+    monkeypatch.setattr(model, "marked", lambda texts, *_: texts)
+    found = extract(model, requests)
+    good, bad = found.rows
+    assert (found.asked.captions, found.asked.further) == (2, 0)
     assert [(row.kind, row.phrase) for row in good] == [
         ("background", "lake"), ("foreground", "reed"), ("alternative", "desert")
     ]
@@ -97,8 +100,9 @@ def test_an_untrained_chat_model_is_a_reject_after_all_attempts(instruct: Path) 
     answer = model.answer
     model.answer = lambda asked: batches.append(len(asked)) or answer(asked)  # type: ignore[method-assign, func-returns-value]
     rows = extract(model, [ExtractionRequest(str(n), "a bird on water", ("bird",)) for n in range(3)], attempts=2)
-    assert [row.reason for found in rows for row in found] == ["invalid_json"] * 3
-    assert batches == [2, 1, 2, 1]
+    assert [row.reason for found in rows.rows for row in found] == ["answer_cut"] * 3
+    assert all("max_new_tokens" in str(row.detail) for found in rows.rows for row in found)
+    assert batches == [2, 1, 2] and rows.asked == Asked(3, 6, 9)  # equal batches are asked once
 
 
 def test_the_template_is_used(instruct: Path) -> None:
@@ -110,7 +114,7 @@ def test_the_template_is_used(instruct: Path) -> None:
 
 def test_a_template_without_a_system_turn_gets_it_in_the_first_question() -> None:
     text = apply_template(byte_tokenizer(NO_SYSTEM_TURN), ASKED[0].messages)
-    assert text.startswith("<s>user\nYou take phrases out") and "<s>system" not in text
+    assert text.startswith("<s>user\nYou are given the label") and "<s>system" not in text
     from jinja2 import TemplateError
 
     with pytest.raises(TemplateError):

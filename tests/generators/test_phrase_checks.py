@@ -59,9 +59,23 @@ def test_a_background_without_an_alternative_and_the_other_way_round() -> None:
 
 def test_repetitions_count_once_and_the_background_wins() -> None:
     assert found(("red mug", "Red Mugs", "calm lake", "lake"), "calm lake", "a bay") == [
-        ("background", "calm Lake", None), ("foreground", "Red Mugs", None), ("foreground", "Lake", None),
-        ("alternative", "bay", None),
+        ("background", "calm Lake", None), ("foreground", "Red Mugs", None), ("alternative", "bay", None),
     ]
+
+
+@pytest.mark.parametrize(("thing", "place", "kept"), [
+    ("lake", "calm lake", False), ("the calm lake", "lake", False),
+    ("dog bed", "small dog bed beside the old pier", False),
+    ("small dog bed", "old pier", True), ("old pier", "small dog bed beside the old pier", True),
+    ("two red mugs", "dog bed", True),
+])
+def test_a_thing_that_is_the_background_in_other_words_is_no_thing(thing: str, place: str, kept: bool) -> None:
+    assert ("foreground" in [kind for kind, _, _ in found((thing,), place, "a bay", labels=("waterbird",))]) is kept
+
+
+@pytest.mark.parametrize("alternative", ["A dog could be in a desert", "it is the desert"])
+def test_an_alternative_is_a_place_and_no_sentence(alternative: str) -> None:
+    assert found((), "calm lake", alternative)[1][2] == "alternative_is_sentence"
 
 
 def test_a_whole_caption_is_no_phrase() -> None:
