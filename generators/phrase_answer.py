@@ -24,7 +24,7 @@ _LINE = re.compile(
 
 
 _FIELDS: tuple[Field, ...] = ("foreground", "background", "alternative")
-_PROSE = re.compile(r"(?:(?:the )?(?:answer|background|alternative|place|surroundings)(?: is|:)|it(?: is|'s))\s+", re.I)
+_PROSE = re.compile(r"^(?:(?:the )?(?:answer|background|alternative|place|surroundings)(?: is|:)|it(?: is|'s))\s+", re.I)
 _QUOTED = re.compile(r"\"([^\"\n]+)\"")
 _WORDS_OF_PROSE = 12
 _NONE = frozenset(("none", "no", "nothing", "nowhere", "n/a", "null", "unknown", "not mentioned", "not specified"))

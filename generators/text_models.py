@@ -51,7 +51,7 @@ class TextWriter:
 
         if new.shape[1] < self.decoding.max_new_tokens:
             return list(texts)
-        known = (tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
+        known = [getattr(tokenizer, f"{name}_token_id", None) for name in ("eos", "sep", "pad")]
         ends = torch.tensor([*self.ends, *(one for one in known if one is not None)], device=new.device)
         whole = torch.isin(new, ends).any(dim=1).tolist()
         return [text if ended else CutAnswer(text) for text, ended in zip(texts, whole, strict=True)]

@@ -49,7 +49,7 @@ def _steps(recipe: Recipe, images: int | None) -> Iterator[tuple[str, str, str]]
         chosen = recipe.discovery
         most, classes = chosen.edits_per_phrase, len(recipe.classes)
         yield "caption", many, _text(chosen.captioner)
-        yield "extract phrases", "one answer a caption", _text(chosen.extractor)
+        yield "extract phrases", "one answer a caption, more for what is missing", _text(chosen.extractor)
         yield "reference classifier", "one ERM training", str(recipe.training.settings.get("model", "pocket-convnet"))
         each = f"at most {most} edits of each" if most else "every occurrence of each"
         by = " + ".join([*_segmenters(chosen.segmenter), chosen.editor.model])
