@@ -24,7 +24,7 @@ _LINE = re.compile(
 
 
 _FIELDS: tuple[Field, ...] = ("foreground", "background", "alternative")
-_PROSE = re.compile(r"^(?:(?:the )?(?:answer|background|alternative|place|surroundings)(?: is|:)|it(?: is|'s))\s+", re.I)
+_PROSE = re.compile(r"(?:(?:the )?(?:answer|background|alternative|place|surroundings)(?: is|:)|it(?: is|'s))\s+", re.I)
 _QUOTED = re.compile(r"\"([^\"\n]+)\"")
 _WORDS_OF_PROSE = 12
 _NONE = frozenset(("none", "no", "nothing", "nowhere", "n/a", "null", "unknown", "not mentioned", "not specified"))
@@ -114,7 +114,8 @@ def _bare(body: str, lines: bool) -> Any:
     quoted = _QUOTED.findall(line)
     if len(quoted) == 1:
         return quoted[0]
-    said = _PROSE.sub("", line, count=1).strip(" .\"'")
+    opening = _PROSE.match(line)
+    said = line[opening.end() if opening else 0 :].strip(" .\"'")
     return said if lines and not quoted and any(map(str.isalnum, said)) else None
 
 
