@@ -113,12 +113,17 @@ def _image_files(shard: Path, problems: list[str]) -> Iterator[bytes]:
         problems.append(f"{type(error).__name__}: {error.args[0] if error.args else error}")
         return True
 
-    stream = wds.tariterators.url_opener(iter([{"url": str(shard)}]), handler=note)
-    files = wds.tariterators.tar_file_expander(
-        stream, handler=note, eof_value=None, select_files=lambda name: name.lower().endswith(IMAGE_SUFFIXES)
-    )
-    for file in files:
-        yield file["data"]
+    try:
+        stream = open(shard, "rb")  # noqa: SIM115 # webdataset's own opener leaves the closing to garbage collection
+    except OSError as error:
+        note(error)
+        return
+    with stream:
+        for file in wds.tariterators.tar_file_expander(
+            iter([{"url": str(shard), "stream": stream}]), handler=note, eof_value=None,
+            select_files=lambda name: name.lower().endswith(IMAGE_SUFFIXES),
+        ):  # fmt: skip
+            yield file["data"]
 
 
 def read_bytes(sample: Sample) -> bytes:
