@@ -76,7 +76,8 @@ class Endpoint:
 
     Attributes:
         takes_schemas: Whether the endpoint takes a ``response_format`` of kind json_schema; None: not known yet. It is
-            found out with the first conversation that has a schema, and holds for all that follow.
+            found out with the first conversation that has a schema, and holds for all that follow. Where ``extra``
+            says what ``response_format`` is, or that there is none, that stands, and nothing is found out.
     """
 
     batch_size = 1
@@ -127,7 +128,8 @@ class Endpoint:
         def asked(schema: Mapping[str, Any] | None) -> str:
             return with_retries(lambda: self._send(conversation, schema), self.settings.retries)
 
-        if conversation.schema is None or self.takes_schemas is False:
+        told = "response_format" in dict(self.settings.extra)
+        if conversation.schema is None or self.takes_schemas is False or told:
             return asked(None)
         try:
             answer = asked(conversation.schema)

@@ -153,6 +153,14 @@ def test_a_refusal_is_no_verdict_on_schemas() -> None:
         assert isinstance(model.answer([question("b", SCHEMA)])[0], RefusedRequest) and len(server.bodies) == 2
 
 
+@pytest.mark.parametrize("form", [None, {"type": "json_object"}])
+def test_a_response_format_of_the_recipes_own_stands(form: Any) -> None:
+    with chat_server(scripted(says("ok"))) as server:
+        model = endpoint(server, extra=(("response_format", form),))
+        assert model.answer([question(schema=SCHEMA)]) == ["ok"] and model.takes_schemas is None
+        assert server.bodies[0].get("response_format") == form
+
+
 def test_an_answer_that_the_limit_cut_is_known_as_such_from_the_cache_too(tmp_path: Path) -> None:
     cache = AnswerCache(str(tmp_path))
     with chat_server(lambda number, body: says("half an", finish="length" if number else "stop")) as server:

@@ -232,6 +232,7 @@ def test_both_stages_in_one_job_behind_an_endpoint_and_what_the_catalog_says(run
         tasks = tasks_of(run, spec)
         Launcher().map(tasks, Caption(spec), Extract(wanted))
         assert len(server.bodies) == 10 + 2  # ten pictures; one caption for each of two classes
+    assert {manifest.read_attempt(path)["cut"] for path in (run / "captions").glob("*.parquet")} == {0}
     spent = [manifest.read_attempt(path) for path in sorted((run / "phrases").glob("*.parquet"))]
     assert sum(one["captions"] for one in spent) == 10 and {one["further"] for one in spent} == {0}
     assert {one["answers"] for one in spent} == {"held to a schema by the endpoint"}
