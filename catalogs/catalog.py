@@ -54,14 +54,15 @@ class Catalog:
         path = root / CATALOG
         if mode == "read":
             return cls(root, mode, _connect(path, True, wait))
-        if not path.exists():
-            connection.create(path)
-        try:
-            return cls(root, mode, _connect(path, False, wait))
-        except CatalogOutdated:
-            connection.delete(path)
-            connection.create(path)
-            return cls(root, mode, _connect(path, False, wait))
+        with connection.as_closed_as(root):
+            if not path.exists():
+                connection.create(path)
+            try:
+                return cls(root, mode, _connect(path, False, wait))
+            except CatalogOutdated:
+                connection.delete(path)
+                connection.create(path)
+                return cls(root, mode, _connect(path, False, wait))
 
     @property
     def path(self) -> Path:
@@ -92,7 +93,7 @@ class Catalog:
         """
         names = [name_in(self.run_dir, path) for path in manifest_paths]
         listed = ingest.read_listed(self.run_dir, names)
-        with connection.explained(self.path):
+        with connection.explained(self.path), connection.as_closed_as(self.run_dir):
             return sync(self.con, listed, progress)
 
     def is_current(self, names: Iterable[str]) -> bool:

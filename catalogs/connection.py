@@ -66,6 +66,18 @@ def connect(path: Path, read_only: bool, wait: float = 0.0) -> duckdb.DuckDBPyCo
             time.sleep(0.05)
 
 
+@contextlib.contextmanager
+def as_closed_as(folder: Path) -> Iterator[None]:
+    """Let DuckDB make files, its log among them, that others can't read where they can't look into the folder."""
+    closed = folder.is_dir() and not folder.stat().st_mode & 0o077
+    before = os.umask(0o077) if closed else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.umask(before)
+
+
 def create(path: Path) -> None:
     """Make an empty catalog in one step: the file is there with its whole schema, or not at all.
 

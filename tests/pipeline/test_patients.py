@@ -99,6 +99,17 @@ def test_all_that_is_made_from_patients_is_the_owners_alone(finished: tuple[EhrR
     assert open_to_others(finished[0].folder.root) == []
 
 
+def test_a_catalog_that_a_question_makes_is_the_owners_too(finished: tuple[EhrResult, str], tmp_path: Path) -> None:
+    root = shutil.copytree(finished[0].folder.root, tmp_path / "run")
+    (root / "catalog.duckdb").unlink()
+    before = os.umask(0o022)
+    try:
+        assert run_query(root, "balance")[1] and CliRunner().invoke(app, ["report", str(root)]).exit_code == 0
+    finally:
+        assert os.umask(before) == 0o022
+    assert (root / "catalog.duckdb").is_file() and open_to_others(root) == []
+
+
 def test_columns_that_are_called_as_ours_are_read_as_any_other(finished: tuple[EhrResult, str]) -> None:
     result, _ = finished
     root = result.folder.root
@@ -124,33 +135,39 @@ def test_a_column_called_site_hides_nothing_from_learners(finished: tuple[EhrRes
 
 
 KILLED = """
-import os, signal, sys
-left, replace = int(sys.argv[1]), os.replace
+import importlib, os, signal, sys
+from pipeline.cli import app
+place, left = importlib.import_module(sys.argv[1]), int(sys.argv[3])
+call = getattr(place, sys.argv[2])
 def last(*given):
     global left
     left -= 1
     if left < 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    replace(*given)
-os.replace = last
-from pipeline.cli import app
-app(["run", sys.argv[2]])
+    return call(*given)
+setattr(place, sys.argv[2], last)
+app(["run", sys.argv[4]])
 """
 
 
-@pytest.mark.parametrize("files", [3, 12])
-def test_a_killed_run_leaves_nothing_that_tells(tmp_path: Path, files: int) -> None:
-    """The process dies between the writing of a temporary file and its renaming, after a number of files."""
+@pytest.mark.parametrize(
+    ("call", "left", "trace"),
+    [(("os", "replace"), 3, ".*.tmp"), (("os", "replace"), 12, ".*.tmp"),
+     (("catalogs.ingest", "ingest"), 6, "catalog.duckdb.wal")],
+)  # fmt: skip
+def test_a_killed_run_leaves_nothing_that_tells(tmp_path: Path, call: tuple[str, str], left: int, trace: str) -> None:
+    """The process dies between the writing of a temporary file and its renaming, or while the catalog is written."""
     path = recipe_file(tmp_path)
     before = os.umask(0o022)
     try:
-        done = subprocess.run([sys.executable, "-c", KILLED, str(files), str(path)], capture_output=True, text=True,
-                              cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.getcwd()})  # fmt: skip
+        command = [sys.executable, "-c", KILLED, *call, str(left), str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path,
+                              env={**os.environ, "PYTHONPATH": os.getcwd()})  # fmt: skip
     finally:
         os.umask(before)
     root = tmp_path / "runs" / "tiny"
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert [path.name for path in root.rglob(".*.tmp")], "no temporary file was left"
+    assert list(root.rglob(trace)), "nothing was left behind"
     inside = [path for path in root.rglob("*") if path.parent.name == "cohort" and "groups" not in path.name]
     assert leaks(root, inside) == [] and open_to_others(root) == []
     assert PLANTED not in done.stdout + done.stderr
