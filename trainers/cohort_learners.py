@@ -21,10 +21,15 @@ from trainers.errors import TrainerError
 Learner = Literal["gradient boosting", "logistic regression"]
 LEARNERS: tuple[Learner, ...] = ("gradient boosting", "logistic regression")
 Scores = NDArray[np.float64]
+LARGEST = 1e100
+"""The largest number that learners see; its square, of many rows, is a float64 still."""
 
 
 def features(schema: Schema, rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Return float64 columns: numbers as they are, categories by their number in the schema; missing is NaN."""
+    """Return float64 columns: numbers as they are, categories by their number in the schema; missing is NaN.
+
+    Numbers beyond ``LARGEST`` are cut to it: learners square them.
+    """
     found = {}
     for name in columns:
         column = schema[name]
@@ -32,7 +37,8 @@ def features(schema: Schema, rows: pd.DataFrame, columns: Sequence[str]) -> pd.D
             codes = {value: number for number, value in enumerate(column.categories)}
             found[name] = rows[name].map(codes).astype("float64")
         else:
-            found[name] = rows[name].astype("Float64").to_numpy(np.float64, na_value=np.nan)
+            values = rows[name].astype("Float64").to_numpy(np.float64, na_value=np.nan)
+            found[name] = np.clip(values, -LARGEST, LARGEST)
     return pd.DataFrame(found).reset_index(drop=True)
 
 

@@ -108,3 +108,13 @@ def test_reweighing_is_kamiran_and_calders() -> None:
 def test_reweighing_without_one_of_the_pairs_is_no_error() -> None:
     found = reweighing(np.array([0, 1, 0]), np.array(["a", "a", "b"]))
     assert found == pytest.approx([2 / 3 * 2 / 3 * 3, 1 / 3 * 2 / 3 * 3, 2 / 3 * 1 / 3 * 3])
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_numbers_whose_squares_are_no_floats_are_cut(learner: Learner) -> None:
+    rows = people(400)
+    huge = rows.assign(dose=rows["dose"] * 1e250)
+    found = predict(train(learner, SCHEMA, huge, COLUMNS), SCHEMA, huge, COLUMNS)
+    assert np.isfinite(found).all() and features(SCHEMA, huge, ["dose"])["dose"].abs().max() == 1e100
+    assert features(SCHEMA, rows, ["dose"])["dose"].equals(rows["dose"].astype(float))
