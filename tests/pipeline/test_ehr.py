@@ -41,8 +41,8 @@ from pipeline.recipe import Recipe, RecipeError, load_recipe
 from pipeline.report_catalog import open_reader
 from pipeline.runfolder import open_run
 from pipeline.verify import check_shards, find_orphans, verify
+from tests.pipeline.leaks import PLANTED, leaks, open_to_others
 
-PLANTED = "ZZPLANTED77"
 SCHEMA = Schema(
     "tiny",
     (
@@ -171,18 +171,8 @@ def test_the_index_points_at_the_rows_and_the_twin_is_webdataset(ehr: Ehr) -> No
 
 def test_no_patient_is_in_catalog_manifests_report_or_messages(ehr: Ehr) -> None:
     """The rows' own files aside, nothing that a run writes or says holds a patient's value (PLANTED is one's ward)."""
-    kept = {ehr.result.cohort.train, ehr.result.cohort.test}
-    for path in ehr.root.rglob("*"):
-        if path.is_file() and path not in kept:
-            for value in (f"{PLANTED} unknown", "987654321"):
-                assert value.encode() not in path.read_bytes(), path
-    with Catalog.open(ehr.root) as catalog:
-        for table, rows in dump(catalog.con).items():
-            if table not in ("ingested", "runs", "row_models", "curations"):
-                assert PLANTED not in json.dumps(rows, default=str) or table == "rejects", table
-    assert PLANTED not in (ehr.root / "report.html").read_text() and PLANTED not in ehr.said
-    for path in kept:
-        assert path.stat().st_mode & 0o077 == 0
+    assert leaks(ehr.root, {ehr.result.cohort.train, ehr.result.cohort.test}) == []
+    assert PLANTED not in ehr.said and open_to_others(ehr.root) == []
 
 
 def test_what_cannot_be_used_is_counted_with_its_reason(ehr: Ehr) -> None:

@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,8 @@ from pipeline.ehr_recipe import EhrRecipe, load_any
 from pipeline.jobs import Launcher
 from pipeline.progress import Reporter
 from pipeline.recipe import RecipeError
+from tests.catalogs.mimic3_lookalike import ADMITTED, dirty_hospital
+from tests.catalogs.test_fairness_tables import COMPAS_HEADER, compas_row
 from tests.pipeline.leaks import NUMBER, PLANTED, leaks, open_to_others, spoken
 from tests.pipeline.test_ehr import SMALL
 
@@ -201,6 +204,60 @@ def test_many_rows_of_one_patient_are_one_person(tmp_path: Path) -> None:
     assert (result.cohort.rows("train")["dose"] == NUMBER).sum() == 20, "draw another split: he is a test patient"
     assert leaks(result.folder.root, (result.cohort.train, result.cohort.test)) == []
     assert PLANTED not in said and "physician: 1 category of 20 rows made missing" in said
+
+
+def adult_files(folder: Path) -> str:
+    draw = np.random.default_rng(0)
+    for name, first in (("adult.data", ""), ("adult.test", "|1x3 Cross validator\n")):
+        rows = [f"{draw.integers(20, 80)}, Private, 1, Bachelors, 13, Divorced, "
+                f"{PLANTED if number == 7 else draw.choice(['Sales', 'Craft'])}, Unmarried, "
+                f"{draw.choice(['White', 'Black'])}, {draw.choice(['Male', 'Female'])}, 0, 0, {draw.integers(20, 60)}, Cuba, "
+                f"{draw.choice(['<=50K', '>50K'])}" for number in range(200)]  # fmt: skip
+        (folder / name).write_text(first + "\n".join(rows) + "\n")
+    return str(folder)
+
+
+def compas_file(folder: Path) -> str:
+    draw, path = np.random.default_rng(0), folder / "compas.csv"
+    rows = [compas_row(number, race=str(draw.choice(["Caucasian", "Hispanic"])), two=str(draw.integers(0, 2)))
+            for number in range(200)]  # fmt: skip
+    rows += [compas_row(900, race=PLANTED), compas_row(901, age=PLANTED)]
+    path.write_text("\n".join([COMPAS_HEADER, *rows]) + "\n")
+    return str(path)
+
+
+def mimic_folder(folder: Path) -> str:
+    hospital = dirty_hospital(patients=60)[0]
+    stays = [hospital.admit(90_000 + number, DEATHTIME=ADMITTED + timedelta(days=3), HOSPITAL_EXPIRE_FLAG=1,
+                            ETHNICITY=PLANTED, GENDER=PLANTED) for number in range(8)]  # fmt: skip
+    for stay in stays:
+        hospital.chart(stay, 211, 1, 80)
+        hospital.chart(stay, 211, 2, PLANTED, VALUENUM=PLANTED)
+    hospital.write(folder)
+    with (folder / "CHARTEVENTS.csv").open("a") as file:
+        file.write(",".join([PLANTED] * 40) + "\n")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("reader", "make", "attribute", "joined"),
+    [("adult", adult_files, "sex", "occupation: 1 category of 2 rows made missing"),
+     ("compas", compas_file, "race", ""), ("mimic3", mimic_folder, "sex", "")],
+)  # fmt: skip
+def test_the_readers_of_known_files_tell_no_value_either(
+    reader: str, make: Callable[[Path], str], attribute: str, joined: str, tmp_path: Path
+) -> None:
+    """Whether they read the planted rows, reject them, or refuse the whole: no file and no message has the word."""
+    source = tmp_path / "source"
+    source.mkdir()
+    made = {"reader": reader, "path": make(source), "attribute": attribute, "smallest_group": 1}
+    path = tmp_path / "tiny.yaml"
+    path.write_text(json.dumps({"kind": "ehr", "name": "tiny", "output": str(tmp_path / "runs"), "cohort": made}))
+    said = CliRunner().invoke(app, ["run", str(path), "--until", "source"])
+    assert said.exit_code in (0, 1) and PLANTED not in said.output, said.output
+    assert joined in said.output and ("cohort" if said.exit_code == 0 else "error") in said.output
+    inside = [one for one in (tmp_path / "runs").rglob("*.parquet") if one.name.startswith(("train-", "test-"))]
+    assert leaks(tmp_path / "runs", inside) == [] and open_to_others(tmp_path / "runs" / "tiny") == []
 
 
 def break_label(people: pd.DataFrame) -> pd.DataFrame:
