@@ -211,7 +211,7 @@ def adult_files(folder: Path) -> str:
     for name, first in (("adult.data", ""), ("adult.test", "|1x3 Cross validator\n")):
         rows = [f"{draw.integers(20, 80)}, Private, 1, Bachelors, 13, Divorced, "
                 f"{PLANTED if number == 7 else draw.choice(['Sales', 'Craft'])}, Unmarried, "
-                f"{draw.choice(['White', 'Black'])}, {draw.choice(['Male', 'Female'])}, 0, 0, {draw.integers(20, 60)}, Cuba, "
+                f"{draw.choice(['White', 'Black'])}, {draw.choice(['Male', 'Female'])}, 0, 0, 40, Cuba, "
                 f"{draw.choice(['<=50K', '>50K'])}" for number in range(200)]  # fmt: skip
         (folder / name).write_text(first + "\n".join(rows) + "\n")
     return str(folder)
