@@ -72,7 +72,7 @@ def check_training_groups(
     fix = "; list the (class, bias) pairs that exist in groups, or one that is empty on purpose in source.empty_groups"
     raise RecipeError(
         f"{text}. {_seen(recipe, counts, listing)}{_why(rejects)}. Check the labels of classes and of "
-        f"bias.values{fix if groups else ''}. `fairshards query RUN rejects` lists all rejects"
+        f"bias.values{fix if groups else ''}{'. `fairshards query RUN rejects` lists all rejects' if rejects else ''}"
     )
 
 
