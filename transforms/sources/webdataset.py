@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +25,7 @@ from transforms.sources.base import (
     read_or_none,
     unsafe_key,
 )
+from transforms.sources.facts import facts_of, text_of
 from transforms.sources.files import as_utf8
 from transforms.sources.shard_patterns import USUAL, Patterns, shards_of
 from transforms.sources.tar_samples import is_compressed, samples_of, unpacked
@@ -117,17 +116,17 @@ class WebDatasetReader(SourceReader):
         image = next((members[name] for name in picture_extensions() if name in members), None)
         if image is None:
             return _no_image(key, split, members)
-        facts = _facts(members, rules)
+        facts = facts_of(members, rules)
         if facts is None:
             return SourceProblem(key, split, "corrupt_metadata", "the .json member is no JSON object")
         label = self._class(members, facts, rules)
         caption = members.get("txt", b"").decode(errors="replace")
-        bias = _text(facts, self.bias_field) if self.bias_field else None
+        bias = text_of(facts, self.bias_field) if self.bias_field else None
         return SourceItem(key, split, image, label, bias, caption, facts, tar)
 
     def _class(self, members: Mapping[str, bytes], facts: Mapping[str, Any], rules: set[str]) -> str | None:
         """Return the class label: the field that the recipe names, else ``.cls``, else the usual field."""
-        said = _text(facts, self.class_field)
+        said = text_of(facts, self.class_field)
         if "cls" not in members:
             return said
         cls = members["cls"].decode(errors="replace").strip()
@@ -193,26 +192,3 @@ def _sort_it(key: str, tar: str) -> str:
         f"the members of the sample {key!r} aren't next to each other in {tar}, as WebDataset asks; sort the tar: "
         f"mkdir sorted && tar -xf {tar} -C sorted && (cd sorted && tar --sort=name -cf ../{tar} *)"
     )
-
-
-def _facts(members: Mapping[str, bytes], rules: set[str]) -> dict[str, Any] | None:
-    """Return the facts of the ``.json`` member; numbers that JSON doesn't have (NaN, Infinity, 1e999) are None."""
-
-    def number(text: str) -> float | None:
-        value = float(text)
-        if math.isfinite(value):
-            return value
-        rules.add("not finite")
-        return None
-
-    if "json" not in members:
-        return {}
-    try:
-        facts = json.loads(members["json"], parse_constant=number, parse_float=number)
-    except ValueError:
-        return None
-    return facts if isinstance(facts, dict) else None
-
-
-def _text(facts: Mapping[str, Any], name: str) -> str | None:
-    return None if facts.get(name) is None else str(facts[name])
