@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from catalogs.cohorts.schema import Schema
 from catalogs.cohorts.table_settings import ColumnSetting, TableSettings, Word
 from filters.registry import ROW_FILTERS
-from pipeline.recipe import Recipe, Runner, filter_problems, read_recipe, validated
+from pipeline.recipe import HomePath, Recipe, Runner, filter_problems, read_recipe, validated
 from pipeline.strict import Strict, field_problems
 from trainers.bt_gan_settings import BtGanSettings
 from trainers.index import Group
@@ -122,7 +122,7 @@ class EhrRecipe(Strict):
     webdataset: bool = Field(False, description="Also write curated rows as WebDataset tars.")
     evaluation: Evaluation = Field(default_factory=lambda: Evaluation.model_validate({}))
     runner: Runner = Field(default_factory=lambda: Runner.model_validate({}))
-    output: str = Field("runs", description="The folder of the run folders.")
+    output: HomePath = Field("runs", description="The folder of the run folders; ~ is the home folder.")
 
     @model_validator(mode="after")
     def _consistent(self) -> EhrRecipe:

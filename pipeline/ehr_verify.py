@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 
 from catalogs import manifest
 from catalogs.cohorts.unquoted import unquoted
@@ -50,7 +51,7 @@ def redrawn(folder: RunFolder, samples: int, console: Console) -> list[str]:
                      for row, checksum in zip(own, found, strict=True)
                      if checksum != stored[row["sample_id"]]]  # fmt: skip
     for problem in problems:
-        console.print(f"[red]{problem}[/]", soft_wrap=True)
+        console.print(f"[red]{escape(problem)}[/]", soft_wrap=True)
     console.print(f"{len(chosen)} rows drawn again: {len(problems)} differ")
     return problems
 

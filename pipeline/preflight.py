@@ -15,6 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filters.edit_misplaced import EditMisplaced
+from filters.shortcut_left import ShortcutLeft
+from filters.spurious_absence import SpuriousAbsence
 from pipeline.calibrating import stored_calibrations
 from pipeline.checks import Check, attempted
 from pipeline.jobs import Launcher
@@ -56,7 +59,8 @@ def before_source(
     makes, discovers = reaches(until, "generate"), recipe.discovery is not None and reaches(until, "discover")
     specs: dict[str, Any] = {}
     if makes:
-        checks += [attempted("what is made", lambda: _something_to_make(recipe)), *_sizes(recipe)]
+        checks += [attempted("what is made", lambda: _something_to_make(recipe)), *_sizes(recipe),
+                   *_idle_filters(recipe)]
         named = [recipe.scorer.model, *_segmenters(recipe.scorer.segmenter)]
         checks += _spec("generator", [recipe.generator.model], fetch, specs, lambda: generator_spec(recipe, threads))
         checks += _spec("scorer", named, fetch, specs, lambda: scorer_spec(recipe, threads))
@@ -65,7 +69,7 @@ def before_source(
         checks += _spec("discovery", discovery_models(recipe), fetch, specs, lambda: _looks(recipe, threads))
     if generate:
         checks += elsewhere(_devices(recipe, launcher, makes, discovers), only_planned)
-    checks += _prompts(recipe, specs, makes)
+        checks += _prompts(recipe, specs, makes)
     if reaches(until, "train") and "aspire-dfr" in recipe.training.methods:
         checks.append(attempted("groups for aspire-dfr", lambda: check_groups(recipe, recipe.discovery is not None)))
     trainings = _trainings(recipe, reaches(until, "train"), discovers)
@@ -159,6 +163,19 @@ def _sizes(recipe: Recipe) -> Iterator[Check]:
                     f"makes {batch} pictures, of which {batch - shard} are thrown away")  # fmt: skip
 
 
+def _idle_filters(recipe: Recipe) -> Iterator[Check]:
+    """Check that filters which look for discovered phrases have some to look for."""
+    free, names = recipe.spurious_free, recipe.filters
+    if ShortcutLeft.name in names and free is None:
+        yield Check("filter shortcut_left", "problem", "it asks discovery's reference classifier, and this run has "
+                    "none, so that it would reject every picture: add spurious_free and discovery, or take it out")
+    if SpuriousAbsence.name in names and free is None and not any(p.spurious for p in recipe.prompts.by_class.values()):
+        yield Check("filter spurious_absence", "note", "no class has phrases to look for "
+                    "(prompts.by_class.*.spurious), so it lets every picture pass")
+    if EditMisplaced.name in names and (free is None or free.make == "generate"):
+        yield Check("filter edit_misplaced", "note", "it looks at edits alone, and this run takes none as samples")
+
+
 def _spec(what: str, names: list[str], fetch: bool, specs: dict[str, Any], build: Callable[[], Any]) -> Iterator[Check]:
     """Check that models are there, whole and fit for what the recipe asks; keep what workers need of them."""
     far = [name for name in names if not (fetch or name.startswith(POCKET) or Path(name).expanduser().exists())]
@@ -182,6 +199,11 @@ def _devices(recipe: Recipe, launcher: Launcher, makes: bool, discovers: bool) -
         asked |= {f"discovery.{name}.device": one.device for name, one in parts.items()
                   if one and not getattr(one, "endpoint", None)}  # fmt: skip
         asked["discovery.device"] = chosen.device
+        for name, one in (("captioner", chosen.captioner), ("extractor", chosen.extractor)):
+            key = one.endpoint.key_variable if one.endpoint else None
+            if key and launcher.runner == "local" and not os.environ.get(key):
+                yield Check(f"discovery.{name}.endpoint", "problem", f"the environment variable {key} isn't set, which "
+                            "key_variable names for the endpoint's key: set it where the run begins")  # fmt: skip
     for key, device in asked.items():
         if device != "cpu" and launcher.runner != "local":
             yield Check(key, "not checked", f"{device} is asked of the workers of runner {launcher.runner}")
@@ -212,6 +234,7 @@ def _prompts(recipe: Recipe, specs: Mapping[str, Any], makes: bool) -> Iterator[
     made = prompt_checks.as_made(recipe)
     if makes:
         yield prompt_checks.distinct_prompts(made)
+        yield prompt_checks.distinct_judges(made)
         if "generator" in specs:
             yield from prompt_checks.generator_prompts(made, specs["generator"].folder)
         if "scorer" in specs:

@@ -52,7 +52,7 @@ class Reporter:
 
     def _draw(self, label: str, total: int, done: Callable[[], int], stop: threading.Event) -> None:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),

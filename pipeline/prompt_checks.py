@@ -90,6 +90,23 @@ def scorer_texts(recipe: Recipe, folder: str) -> list[Check]:
     return read + _lengths(compared, prompts, lambda: clip_readers(Path(folder)), "problem" if decides else "note")
 
 
+def distinct_judges(recipe: Recipe) -> Check:
+    """Check that the judge asks something of its own of each class and bias value."""
+    what, scorer = "what the judge asks", recipe.scorer
+    values = [(recipe.classes, scorer.class_prompts, "class")]
+    values += [(recipe.bias.values, scorer.bias_prompts, "bias")] if recipe.bias.known else []
+    for named, templates, field in values:
+        owner: dict[tuple[str, ...], str] = {}
+        for value in named:
+            asked = tuple(sorted(set(judge_prompts(value, templates, field))))
+            if (other := owner.setdefault(asked, value.name)) != value.name:
+                state: State = "problem" if GroupJudge.name in recipe.filters else "note"
+                return Check(what, state, f"{other} and {value.name} are both asked for as {', '.join(asked)!r}, so the "
+                             f"judge can't tell them apart: name {{{field}}} in scorer.{field}_prompts, or give each "
+                             "a judge prompt of its own")  # fmt: skip
+    return Check(what, "ok")
+
+
 def _of_groups(recipe: Recipe) -> Iterator[tuple[Group, set[str]]]:
     for y, b in recipe.groups:
         words = product(recipe.prompts.templates, recipe.classes[y].wordings, recipe.bias.values[b].wordings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -40,6 +41,7 @@ def _check_name(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
+HomePath = Annotated[str, AfterValidator(os.path.expanduser)]
 
 
 class LabelValue(Strict):
@@ -185,7 +187,7 @@ class Calibration(Strict):
     """How filters with ``retain`` get their limits."""
 
     images: int = Field(400, ge=10, description="Real training pictures a group that are scored, at most.")
-    run: str | None = Field(
+    run: HomePath | None = Field(
         None, description="A run folder whose limits are used in place of measuring: same models, same retain."
     )
     curation: str | None = Field(None, description="Of that run. Default: the last one with calibrations.")
@@ -263,7 +265,7 @@ class Recipe(Strict):
         None, description="Make pictures free of what discovery reports, in place of balanced (class, bias) groups."
     )
     runner: Runner = Field(default_factory=lambda: Runner.model_validate({}))
-    output: str = Field("runs", description="The folder of the run folders.")
+    output: HomePath = Field("runs", description="The folder of the run folders; ~ is the home folder.")
 
     @field_validator("bias", mode="before")
     @classmethod
@@ -278,8 +280,8 @@ class Recipe(Strict):
 
     def _problems(self) -> Iterator[str]:
         """Yield what doesn't go together, every problem on a line of its own."""
-        yield from _named_twice("classes", self.classes)
-        yield from _named_twice("bias.values", self.bias.values)
+        yield from _alike("classes", self.classes)
+        yield from _alike("bias.values", self.bias.values)
         yield from filter_problems(self.filters, PICTURE_FILTERS)
         if Silhouette.name in self.filters and not self.scorer.segmenter:
             yield ("filters has silhouette, which compares the outlines of objects: name what finds them, "
@@ -294,7 +296,8 @@ class Recipe(Strict):
             try:
                 reference_settings(self.training, self.discovery.reference)
             except ValueError as error:
-                yield from str(error).splitlines()
+                yield from (line if line.startswith("discovery.") else f"discovery.reference: {line}"
+                            for line in str(error).splitlines())  # fmt: skip
         yield from self._aspire_misfits(trainings)
         if not self.bias.known:
             yield from self._misfits_without_bias(trainings)
@@ -382,10 +385,18 @@ def filter_problems(filters: Mapping[str, Mapping[str, Any]], known: Mapping[str
             yield from field_problems(known[name], settings, f"filters.{name}")
 
 
-def _named_twice(what: str, values: Sequence[LabelValue]) -> Iterator[str]:
+def _alike(what: str, values: Sequence[LabelValue]) -> Iterator[str]:
+    """Yield where two values have one name, or where the dataset's label of one could be another's."""
     names = [value.name for value in values]
     if len(set(names)) < len(names):
         yield f"{what} has a name twice: {names}"
+        return
+    owner = {name: name for name in names}
+    for value in values:
+        for label in value.labels:
+            if owner.setdefault(label, value.name) != value.name:
+                yield (f"{what}: {label!r} in the labels of {value.name!r} is also what {owner[label]!r} goes by, so "
+                       "that a picture with it could be either; give each its own")
 
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:

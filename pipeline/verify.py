@@ -50,7 +50,7 @@ def verify(folder: RunFolder, recipe: Recipe | EhrRecipe, samples: int, clean: b
     with report.watch("checking manifests and shards", len(folder.current()), lambda: len(seen)):
         problems = list(check_shards(folder, seen))
     for problem in problems:
-        console.print(f"[red]{problem}[/]", soft_wrap=True)
+        console.print(f"[red]{escape(problem)}[/]", soft_wrap=True)
     console.print(f"{len(folder.current())} manifests and their shards checked: {len(problems)} problems")
     if samples and isinstance(recipe, EhrRecipe):
         problems += redrawn(folder, samples, console)

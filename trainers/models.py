@@ -61,7 +61,7 @@ def timm_classifier(name: str, classes: int, weights: str | None, pretrained: bo
     _check_known(name)
     network = timm.create_model(name.removeprefix(TIMM), pretrained=pretrained, num_classes=classes)
     if weights:
-        load_backbone(network, Path(weights))
+        load_backbone(network, Path(weights).expanduser())
     return Classifier(network, tuple(network.default_cfg["mean"]), tuple(network.default_cfg["std"]))
 
 

@@ -26,7 +26,7 @@ from pipeline.jobs import Launcher
 from pipeline.planning import shard_name
 from pipeline.preflight import before_source, folder_checks
 from pipeline.progress import Reporter
-from pipeline.prompt_checks import as_made, distinct_prompts, generator_prompts, scorer_texts
+from pipeline.prompt_checks import as_made, distinct_judges, distinct_prompts, generator_prompts, scorer_texts
 from pipeline.quota import Quota, quotas
 from pipeline.recipe import Recipe, RecipeError, load_recipe
 from pipeline.row_checks import after_cohort, before_cohort
@@ -145,6 +145,38 @@ def test_open_clips_own_tokenizer_is_asked_as_those_of_transformers(small: Small
 )
 def test_two_groups_never_get_one_prompt_unless_a_judge_tells_them_apart(overrides: list[str], state: str) -> None:
     assert distinct_prompts(pocket(*overrides)).state == state
+
+
+@pytest.mark.parametrize(
+    ("overrides", "state"),
+    [
+        (["scorer.class_prompts=['a photo of a bird']"], "problem"),
+        (["classes=[{name: a, judge: [a bird]}, {name: b, judge: [a bird]}]"], "problem"),
+        (["scorer.bias_prompts=['a photo']", "filters={}"], "note"),
+        ([], "ok"),
+    ],
+)
+def test_the_judge_asks_something_of_its_own_of_each_value(overrides: list[str], state: str) -> None:
+    assert distinct_judges(pocket(*overrides)).state == state
+
+
+@pytest.mark.parametrize(
+    ("filters", "state"),
+    [("shortcut_left: {}", "problem"), ("spurious_absence: {}", "note"), ("edit_misplaced: {}", "note")],
+)
+def test_filters_that_have_nothing_to_look_for_are_said(filters: str, state: str, tmp_path: Path) -> None:
+    checks = before_source(pocket(f"filters={{{filters}}}"), LOCAL, tmp_path, "curate").checks
+    assert f"filter {filters.partition(':')[0]}" in problems(checks, state)
+
+
+def test_the_key_of_an_endpoint_is_looked_for_where_its_caller_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = "discovery.extractor={endpoint: {base_url: 'http://localhost:1/v1', model: m, key_variable: SOME_KEY}}"
+    recipe = load_recipe("pocket-aspire", [asked])
+    assert list(checked(recipe, tmp_path, "discover")) == ["discovery.extractor.endpoint"]
+    monkeypatch.setenv("SOME_KEY", "x")
+    assert checked(recipe, tmp_path, "discover") == {}
 
 
 def test_spurious_free_prompts_name_the_class_alone() -> None:

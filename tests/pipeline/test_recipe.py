@@ -88,12 +88,20 @@ def test_mistakes_are_named(override: str, message: str) -> None:
         ("prompts.templates=['{class.upper} on {bias}']", r"has a field \{class\.upper\}"),
         ("prompts.templates=['a { of {class}']", r"can't be filled.*written twice"),
         ("scorer.class_prompts=['a {bias}']", r"scorer: .* has a field \{bias\}; known are \{class\}"),
+        ("classes=[{name: a, labels: [x]}, {name: b, labels: [x]}]", r"'x' in the labels of 'b' .* 'a' goes by"),
+        ("classes=[{name: a, labels: [b]}, {name: b}]", r"'b' in the labels of 'a' is also what 'b' goes by"),
         ('classes=[{name: "a\\nb"}, {name: c}]', r"classes\.0\.name: .*printable characters"),
     ],
 )  # fmt: skip
 def test_a_value_of_another_type_is_refused_with_its_path(override: str, message: str) -> None:
     with pytest.raises(RecipeError, match=f"(?m){message}"):
         load_recipe("pocket-waterbirds", [override])
+
+
+def test_a_home_folder_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert load_recipe("pocket-waterbirds", ["output='~/runs'"]).output == "/home/somebody/runs"
+    assert load_any("btgan_support2", ["output='~/runs'"]).output == "/home/somebody/runs"
 
 
 def test_all_problems_are_said_at_once_with_their_lines(tmp_path: Path) -> None:
@@ -146,6 +154,7 @@ def test_recipes_of_records_are_as_strict(override: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("discovery.reference={device: gpu}", r"discovery\.reference: device is 'gpu'; did you mean 'cuda'"),
         ("discovery.reference={main: {epochs: 1.5}}", r"discovery\.reference\.main\.epochs: 1\.5 is no whole number"),
         ("spurious_free.personalise={steps: 1.5}", r"personalise\.steps: 1\.5 is no whole number"),
         ("spurious_free.negative='{alternative}'", r"has a field \{alternative\}; known are \{phrase\} and \{class\}"),
