@@ -101,7 +101,7 @@ def distinct_judges(recipe: Recipe) -> Check:
             asked = tuple(sorted(set(judge_prompts(value, templates, field))))
             if (other := owner.setdefault(asked, value.name)) != value.name:
                 state: State = "problem" if GroupJudge.name in recipe.filters else "note"
-                return Check(what, state, f"{other} and {value.name} are both asked for as {', '.join(asked)!r}, so the "
+                return Check(what, state, f"{other} and {value.name} are both asked for as {', '.join(asked)!r}: the "
                              f"judge can't tell them apart: name {{{field}}} in scorer.{field}_prompts, or give each "
                              "a judge prompt of its own")  # fmt: skip
     return Check(what, "ok")
