@@ -11,13 +11,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.checks import Check, print_checklist
+from catalogs.cohorts.checked import Checked
+from pipeline.checks import print_checklist
 from pipeline.cohort_stage import read_and_check, reading_lines
 from pipeline.ehr_planning import row_quotas
 from pipeline.ehr_recipe import EhrRecipe, RowGroups
 from pipeline.jobs import Launcher
 from pipeline.owner import own_files
 from pipeline.planning import first_round
+from pipeline.quota import Group
 from pipeline.row_checks import after_cohort, before_cohort
 from trainers.joint_shares import constrained_joint, information
 
@@ -26,25 +28,25 @@ SECONDS_A_STEP = 0.02
 
 
 def print_ehr_plan(recipe: EhrRecipe, console: Console | None = None, output: Path | None = None) -> bool:
-    """Print how many rows each sub-group has and gets, how long a training takes, and all that is checked before a run;
-    return whether that is right.
+    """Print all that is checked before a run, how many rows each sub-group has and gets, and how long a training takes;
+    return whether all is right.
     """
     out, root = console or Console(), (output or Path(recipe.output) / recipe.name).absolute()
     checks = list(before_cohort(recipe, Launcher(recipe.runner.name), root, only_planned=True))
     try:
-        _print_cohort(recipe, out, checks)
+        with own_files():  # DuckDB may write temporary ones
+            checked, classes, values, counts = read_and_check(recipe.cohort)
+        groups = RowGroups(recipe, checked.schema, recipe.cohort.attribute, classes, values, sorted(counts))
+        checks += after_cohort(groups, counts, checked.test[checked.schema.label])
     finally:
         good = print_checklist(checks, out)
+    _print_cohort(groups, checked, counts, out)
     return good
 
 
-def _print_cohort(recipe: EhrRecipe, out: Console, checks: list[Check]) -> None:
+def _print_cohort(groups: RowGroups, checked: Checked, counts: dict[Group, int], out: Console) -> None:
+    recipe, schema, classes, values = groups.recipe, checked.schema, groups.classes, groups.values
     settings = recipe.settings
-    with own_files():  # DuckDB may write temporary ones
-        checked, classes, values, counts = read_and_check(recipe.cohort)
-    schema = checked.schema
-    groups = RowGroups(recipe, schema, recipe.cohort.attribute, classes, values, sorted(counts))
-    checks += after_cohort(groups, counts, checked.test[schema.label])
     real = np.zeros((len(classes), len(values)))
     for group, count in counts.items():
         real[group] = count / sum(counts.values())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def print_plan(recipe: Recipe, output: Path | None) -> bool:
-    """Print counts per group, what would be made, and all that is checked before a run; return whether that is right.
+    """Print all that is checked before a run, counts per group and what would be made; return whether all is right.
 
     The counts are the dataset's, or those that the recipe has as published.
     """
@@ -30,29 +30,28 @@ def print_plan(recipe: Recipe, output: Path | None) -> bool:
     from pipeline.preflight import before_source
 
     console, root = Console(), (output or Path(recipe.output) / recipe.name).absolute()
-    launcher = Launcher(recipe.runner.name)
-    checks = list(before_source(recipe, launcher, root, "report", only_planned=True).checks)
+    looks = bool(recipe.spurious_free) or not recipe.bias.known
+    ready = before_source(recipe, Launcher(recipe.runner.name), root, "report", only_planned=True)
+    checks, planned, counted = list(ready.checks), dict[Group, Quota](), None
     try:
-        if recipe.spurious_free or not recipe.bias.known:
-            print_aspire_plan(recipe, _images(recipe, output, checks), console)
-        else:
-            _print_balanced(recipe, output, console, checks)
+        counted = real_counts(recipe, output)
+        counts, _, source = counted
+        if not looks and any(counts.values()):
+            planned = quotas(counts, recipe.quota.per_group, recipe.quota.usb_extra, recipe.quota.validation)
+        checks += _counted(recipe, counts, planned, source, output)
+    except RecipeError as error:
+        if not looks:
+            raise
+        checks.append(Check("dataset", "not checked", str(error)))
     finally:
         good = print_checklist(checks, console)
+    if looks or counted is None:
+        print_aspire_plan(recipe, sum(counted[0].values()) if counted else None, console)
+    else:
+        _print_balanced(recipe, output, console, planned, *counted[:2])
     for name in downloads(recipe):
         console.print(f"would be downloaded unless it is cached: {escape(name)}", highlight=False, soft_wrap=True)
     return good
-
-
-def _images(recipe: Recipe, output: Path | None, checks: list[Check]) -> int | None:
-    """Return the number of training images, where the dataset or published counts say it."""
-    try:
-        counts, _, source = real_counts(recipe, output)
-    except RecipeError as error:
-        checks.append(Check("dataset", "not checked", str(error)))
-        return None
-    checks += _counted(recipe, counts, {}, source, output)
-    return sum(counts.values())
 
 
 def _counted(
@@ -67,12 +66,12 @@ def _counted(
     return after_source(recipe, root / source.index if source else None, counts, planned, root, "report")
 
 
-def _print_balanced(recipe: Recipe, output: Path | None, console: Console, checks: list[Check]) -> None:
-    counts, where, source = real_counts(recipe, output)
+def _print_balanced(
+    recipe: Recipe, output: Path | None, console: Console, planned: Mapping[Group, Quota],
+    counts: Mapping[Group, int], where: str,
+) -> None:
     if not any(counts.values()):
         raise RecipeError("no training image in any group")
-    planned = quotas(counts, recipe.quota.per_group, recipe.quota.usb_extra, recipe.quota.validation)
-    checks += _counted(recipe, counts, planned, source, output)
     usb = usb_counts(counts)
     table = Table(title=f"{recipe.name}: what would be made")
     for column in (
