@@ -85,7 +85,7 @@ def template_problem(template: str, known: Iterable[str]) -> str | None:
     try:
         asked = [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
         if unknown := [field for field in asked if field not in names]:
-            return f"template {template!r} has a field {', '.join(f'{{{field}}}' for field in unknown)}; {said}"
+            return f"template {template!r} has a field {', '.join(map(repr, unknown))}; {said}"
         template.format(**dict.fromkeys(names, ""))
     except (ValueError, KeyError, IndexError, AttributeError) as error:
         return f"template {template!r} can't be filled: {error}; {said}"

@@ -85,9 +85,9 @@ def test_mistakes_are_named(override: str, message: str) -> None:
         ("classes=[{name: a, labels: [0]}, {name: b, labels: ['1']}]", r"classes\.0\.labels\.0: 0 is a number in YAML"),
         ("prompts.by_class={no: {negative: x}}", r"prompts\.by_class\.False: .*in quotes"),
         ("prompts.by_class={landbrid: {negative: x}}", r"by_class has 'landbrid' \(did you mean 'landbird'\?\)"),
-        ("prompts.templates=['{class.upper} on {bias}']", r"has a field \{class\.upper\}"),
+        ("prompts.templates=['{class.upper} on {bias}']", r"has a field 'class\.upper'"),
         ("prompts.templates=['a { of {class}']", r"can't be filled.*written twice"),
-        ("scorer.class_prompts=['a {bias}']", r"scorer: .* has a field \{bias\}; known are \{class\}"),
+        ("scorer.class_prompts=['a {bias}']", r"scorer: .* has a field 'bias'; known are \{class\}"),
         ("classes=[{name: a, labels: [x]}, {name: b, labels: [x]}]", r"'x' in the labels of 'b' .* 'a' goes by"),
         ("classes=[{name: a, labels: [b]}, {name: b}]", r"'b' in the labels of 'a' is also what 'b' goes by"),
         ('classes=[{name: "a\\nb"}, {name: c}]', r"classes\.0\.name: .*printable characters"),
@@ -157,8 +157,8 @@ def test_recipes_of_records_are_as_strict(override: str, message: str) -> None:
         ("discovery.reference={device: gpu}", r"discovery\.reference: device is 'gpu'; did you mean 'cuda'"),
         ("discovery.reference={main: {epochs: 1.5}}", r"discovery\.reference\.main\.epochs: 1\.5 is no whole number"),
         ("spurious_free.personalise={steps: 1.5}", r"personalise\.steps: 1\.5 is no whole number"),
-        ("spurious_free.negative='{alternative}'", r"has a field \{alternative\}; known are \{phrase\} and \{class\}"),
-        ("spurious_free.templates=['a {class} without {phrase}']", r"has a field \{phrase\}; known are \{class\}"),
+        ("spurious_free.negative='{alternative}'", r"has a field 'alternative'; known are \{phrase\} and \{class\}"),
+        ("spurious_free.templates=['a {class} without {phrase}']", r"has a field 'phrase'; known are \{class\}"),
     ],
 )
 def test_settings_of_discovery_are_as_strict(override: str, message: str) -> None:
