@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from catalogs.cohorts.cells import Floats, Numbers, as_numbers, dates, missing_texts, trimmed, with_units
 from catalogs.cohorts.decimals import decimals_of
-from catalogs.cohorts.schema import CohortError, Column
+from catalogs.cohorts.schema import LEAST, CohortError, Column
 from catalogs.cohorts.table_settings import ColumnSetting, Word, words_of
 
 ODD_SHARE = 0.05
@@ -84,13 +84,14 @@ def taken_text(texts: Texts, read: Numbers, said: ColumnSetting, missing: set[st
     if said.kind == "category" or (said.kind is None and not numbers):
         return _category(texts, gone, said.kind == "category")
     if said.kind is None:
-        if read.codes:
-            return _category(texts, gone, False, "codes: some begin with 0")
+        if read.codes and distinct <= MOST_CATEGORIES:
+            return _category(texts, gone, True, "codes: some begin with 0")
         groups = counts["censored"] and distinct < LEAST_PLAIN
         if groups or counts["odd"] > ODD_SHARE * (numbers + counts["odd"]):
             if not groups and numbers >= counts["odd"] and (read.fractions or distinct > FEW_NUMBERS):
                 raise _partly(texts, counts["odd"], numbers, odd, gone)
-            return _category(texts, gone, False, f"{numbers} of {numbers + counts['odd']} cells are numbers")
+            note = "groups" if groups else f"{numbers} of {numbers + counts['odd']} cells are numbers"
+            return _category(texts, gone, False, note)
     if not numbers:
         raise CohortError(f"column {texts.name!r} is to be numeric, but none of its cells is a number")
     return _numbers_of(texts, read, gone, counts, said, censored, odd)
@@ -126,7 +127,7 @@ def _numbers_of(
             remarks.append(f"{name}: a sign before three digits is read as one that groups thousands; where it is "
                            f"before decimals, say cohort.columns={{{name}: {{decimal: '{sign}'}}}}")  # fmt: skip
     found = numeric(name, texts.cells(np.where(used, read.values, np.nan)), said)
-    return Taken(found.column, found.values, (*notes, *found.notes), tuple(remarks))
+    return Taken(found.column, found.values, (*notes, *found.notes), (*remarks, *found.remarks))
 
 
 def _partly(texts: Texts, odd: int, numbers: int, flags: NDArray[np.bool_], gone: NDArray[np.bool_]) -> CohortError:
@@ -151,8 +152,25 @@ def numeric(name: str, values: Floats, said: ColumnSetting) -> Taken:
     whole = decimals == 0 and np.abs(known).max() <= MOST_INTEGER
     column = Column(name, "integer" if whole else "numeric", decimals, said.low, said.high, unit=said.unit)
     cells = pa.array(values, pa.float64(), from_pandas=True)
-    notes = ("constant",) if len(np.unique(known)) == 1 else ()
+    distinct, counts = np.unique(known, return_counts=True)
+    if coded := _code(distinct, counts):
+        remarks.append(f"{_cells(name, coded[1], len(values))} its {coded[0]} number, far from all others: where that "
+                       f"is a code for missing, name it in cohort.columns={{{name}: {{missing: [...]}}}}")  # fmt: skip
+    notes = ("constant",) if len(distinct) == 1 else ()
     return Taken(column, cells.cast(pa.int64()) if whole else cells, notes, tuple(remarks))
+
+
+def _code(distinct: Floats, counts: NDArray[np.int64]) -> tuple[str, int] | None:
+    """Return whether the least or the largest number looks like a code for missing, such as -9 or 999, and how many
+    cells have it."""
+    if len(distinct) < FEW_NUMBERS:
+        return None
+    for end, inner, word in ((0, 1, "least"), (-1, -2, "largest")):
+        others = distinct[1:] if end == 0 else distinct[:-1]
+        nines = set(str(abs(distinct[end])).removesuffix(".0")) <= {"9", "8", "7"}
+        if nines and counts[end] >= LEAST and abs(distinct[end] - distinct[inner]) > np.ptp(others):
+            return word, int(counts[end])
+    return None
 
 
 def _cells(name: str, some: int, cells: int) -> str:
@@ -171,8 +189,7 @@ def _category(texts: Texts, gone: NDArray[np.bool_], asked: bool, *notes: str) -
     if pc.all(pc.match_substring_regex(there, r"^[+-]?\d+(\.0*)?$")).as_py():
         words = pc.replace_substring_regex(words, r"\.0*$", "")
     found = tuple(sorted(set(words.filter(pa.array(~gone)).to_pylist())))
-    known = int(texts.counts[~gone].sum())
-    _check_unique(texts, there, len(found), known, asked)
+    _check_unique(texts.name, there, texts.counts[~gone], len(found), asked)
     codes = np.where(np.append(gone, True)[texts.codes], -1, texts.codes)
     cells = words.take(pa.array(codes, pa.int64(), mask=codes < 0))
     remarks = []
@@ -182,16 +199,20 @@ def _category(texts: Texts, gone: NDArray[np.bool_], asked: bool, *notes: str) -
     return Taken(Column(texts.name, "category", categories=found), cells, notes, tuple(remarks))
 
 
-def _check_unique(texts: Texts, there: pa.Array, distinct: int, known: int, asked: bool) -> None:
-    name = texts.name
+def _check_unique(
+    name: str, there: pa.Array, counts: NDArray[np.int64], distinct: int, asked: bool
+) -> None:
+    """Refuse dates, measurements with units, and what is mostly unique; ``asked`` says that it is a category."""
+    known = int(counts.sum())
     mostly = distinct > FEW_CATEGORIES and distinct > MOSTLY * known
     if not asked and dates(there).all() and distinct > 2:
         raise dated(name)
+    if not asked and distinct > FEW_NUMBERS and (measured := int(counts[with_units(there)].sum())) > MOSTLY * known:
+        raise CohortError(f"column {name!r} has numbers with a unit, a currency or a sign in {measured} of {known} "
+                          f"cells: write numbers alone, or leave it out: cohort.leave_out=[{name}]; as words: "
+                          f"cohort.columns={{{name}: {{kind: category}}}}")  # fmt: skip
     if not mostly and (asked or distinct <= MOST_CATEGORIES):
         return
-    if with_units(there).mean() > MOSTLY:
-        raise CohortError(f"column {name!r} has numbers with a unit or other signs in {distinct} spellings: write the "
-                          f"numbers alone, or leave it out: cohort.leave_out=[{name}]")
     more = "" if mostly else f"; a category of so many is cohort.columns={{{name}: {{kind: category}}}}"
     raise CohortError(f"column {name!r} has {distinct} values in {known} rows: is it an id or free text? Leave it out: "
                       f"cohort.leave_out=[{name}]; where it says whose row it is: cohort.patient={name}{more}")

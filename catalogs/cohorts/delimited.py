@@ -175,7 +175,7 @@ def _rows(lines: Sequence[str], header: _Header, width: int, where: str) -> RawT
             break
         if len(fields) > width and not any(map(str.strip, fields[width:])):
             fields = fields[:width]
-        if len(fields) == width and not wrong:
+        if len(fields) == width and (fields[0] or any(map(str.strip, fields))):
             rows.append(fields)
             numbers.append(len(numbers) + len(rejects))
             if len(rows) == CHUNK:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalogs.cohorts.cells import Numbers
+from catalogs.cohorts.cells import Numbers, missing_texts
 from catalogs.cohorts.cohort import SPLIT, Cohort
 from catalogs.cohorts.columns import Taken, Texts, missing_words, taken_text
 from catalogs.cohorts.event import event_of
@@ -64,7 +66,7 @@ def as_text(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     settings = TableSettings(schema.label, schema.protected, columns=said)
     found = {}
     for name in schema.names:
-        taken = _taken(name, raw.columns[raw.names.index(name)], settings, ".")
+        taken = _Cells.of(name, raw.columns[raw.names.index(name)], settings).taken(settings, ".")
         kind = {"category": "object", "integer": "Int64", "numeric": "float64"}[schema[name].kind]
         found[name] = taken.values.to_pandas(integer_object_nulls=True).astype(kind)
     return pd.DataFrame(found).set_axis(rows.index)
@@ -80,18 +82,17 @@ def cohort_of(raw: RawTable, settings: TableSettings, name: str) -> Cohort:
     beside = {SPLIT, settings.patient}
     used = [one for one in raw.names if one not in settings.unused and one not in beside]
     cells = {one: raw.columns[raw.names.index(one)] for one in raw.names if one not in settings.unused}
-    usual = _usual(cells, used, settings)
+    read: dict[str, _Cells] = {}
     taken: dict[str, Taken] = {}
     wrong: list[str] = []
     for one in used:
-        problem = ""
-        try:
-            taken[one] = _taken(one, cells[one], settings, usual)
+        with _collecting(wrong):
+            read[one] = _Cells.of(one, cells[one], settings)
+    usual = _usual(read.values())
+    for one in read:
+        with _collecting(wrong):
+            taken[one] = read[one].taken(settings, usual)
             _check_id(one, taken[one], settings)
-        except CohortError as error:
-            problem = str(error)
-        if problem:
-            wrong.append(problem)
     if wrong:
         raise CohortError("\n".join(wrong))
     columns = tuple(taken[one].column for one in used)
@@ -102,7 +103,7 @@ def cohort_of(raw: RawTable, settings: TableSettings, name: str) -> Cohort:
     remarks = [*raw.remarks, *bad, *why, *(said for one in used for said in taken[one].remarks),
                *_repeated(taken, settings, SPLIT in cells)]  # fmt: skip
     rows = {one: taken[one].values for one in used} | {
-        one: plain(one, cells[one]).combine_chunks() for one in beside if one and one in cells}  # fmt: skip
+        one: _named(plain(one, cells[one]), settings) for one in beside if one and one in cells}  # fmt: skip
     notes = {one: "; ".join(taken[one].notes) for one in used}
     return Cohort(schema, pa.table(rows), raw.rejects, patient=settings.patient, numbers=raw.numbers, notes=notes,
                   remarks=tuple(remarks))  # fmt: skip
@@ -121,27 +122,61 @@ def _check_settings(raw: RawTable, settings: TableSettings, name: str) -> None:
         raise CohortError(f"cohort.patient is {settings.patient!r}, which is the label or the attribute")
 
 
-def _taken(name: str, values: pa.ChunkedArray, settings: TableSettings, usual: str) -> Taken:
-    said = settings.of(name)
-    missing = missing_words((*settings.missing, *said.missing))
-    cells = plain(name, values)
-    if cells.type == pa.float64():
-        if said.kind != "category":
-            return taken_numbers(name, cells, said, missing)
-        cells = words_of_numbers(cells)
-    texts = Texts.of(name, cells)
-    return taken_text(texts, texts.numbers(said, missing, usual), said, missing, settings.censored)
+def _named(values: pa.ChunkedArray, settings: TableSettings) -> pa.Array:
+    """Return a column that is no feature: trimmed texts, or numbers."""
+    if values.type == pa.float64():
+        values = words_of_numbers(values)
+    texts = Texts.of("", values)
+    gone = np.append(missing_texts(texts.words, missing_words(settings.missing)), True)[texts.codes]
+    return texts.words.take(pa.array(texts.codes, pa.int64(), mask=gone))
 
 
-def _usual(cells: dict[str, pa.ChunkedArray], used: Sequence[str], settings: TableSettings) -> str:
+@contextlib.contextmanager
+def _collecting(wrong: list[str]) -> Iterator[None]:
+    """Keep what is wrong with one column, so that all are told of at once."""
+    try:
+        yield
+    except CohortError as error:
+        wrong.append(str(error))
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """A column's cells as numbers, or as texts with the numbers that these are; and what the recipe says of it."""
+
+    name: str
+    said: ColumnSetting
+    missing: set[str]
+    values: pa.ChunkedArray | Texts
+    numbers: Numbers | None
+
+    @classmethod
+    def of(cls, name: str, values: pa.ChunkedArray, settings: TableSettings) -> _Cells:
+        said = settings.of(name)
+        missing = missing_words((*settings.missing, *said.missing))
+        cells = plain(name, values)
+        if pa.types.is_dictionary(values.type) and pa.types.is_integer(values.type.value_type) and said.kind is None:
+            said = said.model_copy(update={"kind": "category"})  # a pandas Categorical
+        if cells.type == pa.float64():
+            if said.kind != "category":
+                return cls(name, said, missing, cells, None)
+            cells = words_of_numbers(cells)
+        texts = Texts.of(name, cells)
+        return cls(name, said, missing, texts, texts.numbers(said, missing))
+
+    def taken(self, settings: TableSettings, usual: str) -> Taken:
+        """Return what the column is used as; ``usual`` is the table's sign before decimals."""
+        if self.numbers is None:
+            return taken_numbers(self.name, self.values, self.said, self.missing)
+        read = self.numbers
+        if usual != "." and not read.sure:
+            read = self.values.numbers(self.said, self.missing, usual)
+        return taken_text(self.values, read, self.said, self.missing, settings.censored)
+
+
+def _usual(columns: Iterable[_Cells]) -> str:
     """Return the sign before decimals in this table: a comma where columns have it, and none has a point."""
-    signs = set()
-    for name in used:
-        if pa.types.is_string(cells[name].type) and settings.of(name).kind != "category":
-            some = Texts.of(name, cells[name])
-            read: Numbers = some.numbers(settings.of(name), missing_words(settings.missing))
-            if read.sure and read.fractions:
-                signs.add(read.decimal)
+    signs = {one.numbers.decimal for one in columns if one.numbers and one.numbers.sure and one.numbers.fractions}
     return "," if signs == {","} else "."
 
 

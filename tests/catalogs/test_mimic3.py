@@ -22,6 +22,8 @@ from catalogs.cohorts.cohort import Cohort, read_cohort
 from catalogs.cohorts.mimic3 import Mimic3, read_mimic3, read_mimic3_outcomes
 from catalogs.cohorts.mimic3_schema import CHANNELS, SCHEMA
 from catalogs.cohorts.schema import CohortError
+from pipeline.cohort_stage import read_and_check, reading_lines
+from pipeline.ehr_recipe import CohortSource
 from tests.catalogs.mimic3_lookalike import ADMITTED, TRUE, Hospital, Stay, Truth, dirty_hospital
 
 SQL = files("catalogs") / "sql" / "cohorts" / "mimic3"
@@ -540,3 +542,21 @@ def test_diagnoses_are_needed_for_outcomes_only(tmp_path: Path) -> None:
     assert read_mimic3(folder, threads=1).rows.num_rows == 1
     with pytest.raises(CohortError, match="lacks 1 of the 6 tables of MIMIC-III that are read: DIAGNOSES_ICD"):
         read_mimic3_outcomes(folder, threads=1)
+
+
+def test_a_table_that_lies_there_twice_is_told_of_and_malformed_rows_reach_the_runs_lines(tmp_path: Path) -> None:
+    folder = dirty_hospital(patients=60)[0].write(tmp_path, gz=["CHARTEVENTS"])
+    (packed,) = folder.glob("CHARTEVENTS.csv.gz")
+    whole = gzip.decompress(packed.read_bytes())
+    assert read_mimic3(folder, threads=1).remarks == ()
+    (folder / "CHARTEVENTS.csv").write_bytes(whole)
+    (said,) = read_mimic3(folder, threads=1).remarks
+    assert said == "CHARTEVENTS.csv is read, and CHARTEVENTS.csv.gz beside it is not"
+    rows = whole.splitlines(keepends=True)
+    (folder / "CHARTEVENTS.csv").write_bytes(b"".join(rows[: len(rows) // 2]) + rows[len(rows) // 2][:9])
+    source = CohortSource(reader="mimic3", path=str(folder), attribute="sex", smallest_group=1)
+    checked, _, values, counts = read_and_check(source)
+    said = list(reading_lines(checked, "sex", values, counts))
+    assert said[1].startswith("cohort mimic3: CHARTEVENTS.csv is read") and "may be cut short" in said[1]
+    malformed = checked.counts["malformed_chartevents"]
+    assert malformed >= 1 and f"were left out: malformed_chartevents {malformed}" in said[2]
