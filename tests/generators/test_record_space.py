@@ -11,8 +11,11 @@ from generators import record_space
 from generators.record_space import RecordSpace, distance_ratio, nearest, neighbours, other_neighbours, told
 from generators.table_encoding import TableEncoding
 from tests.generators.test_table_encoding import SCHEMA, rows
+from tests.tolerance import float32_error
 
 NUMBERS, CATEGORIES = ("dose", "visits"), ("ward", "sex", "died")
+CLOSE = float32_error(2 * 13)
+"""Of two distances: means over the columns, of 13 differences each."""
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +49,8 @@ def promised(space: RecordSpace, one: pd.Series, other: pd.Series) -> float:
 def test_distances_of_known_values_are_the_promised_ones(space: RecordSpace, known: pd.DataFrame) -> None:
     for i, j in np.random.default_rng(0).integers(0, len(known), (60, 2)):
         found = between(space, known.iloc[[i]], known.iloc[[j]])
-        assert found == pytest.approx(promised(space, known.iloc[i], known.iloc[j]), abs=1e-6)
-        assert found == pytest.approx(between(space, known.iloc[[j]], known.iloc[[i]]), abs=1e-6)
+        assert found == pytest.approx(promised(space, known.iloc[i], known.iloc[j]), abs=CLOSE)
+        assert found == pytest.approx(between(space, known.iloc[[j]], known.iloc[[i]]), abs=CLOSE)
         assert 0 <= found <= 1
 
 
@@ -96,10 +99,10 @@ def test_nearest_is_the_least_of_all_whatever_the_block(
     others = space.points(rows().tail(33))
     every = np.abs(points[:, None] - others[None]).sum(2) / space.columns
     found = nearest(points, others, space.columns)
-    assert found.dtype == np.float32 and np.allclose(found, every.min(1), atol=1e-6)
+    assert found.dtype == np.float32 and np.allclose(found, every.min(1), atol=CLOSE)
     among = np.abs(points[:, None] - points[None]).sum(2) / space.columns
     np.fill_diagonal(among, np.inf)
-    assert np.allclose(other_neighbours(points, space.columns)[:, 0], among.min(1), atol=1e-6)
+    assert np.allclose(other_neighbours(points, space.columns)[:, 0], among.min(1), atol=CLOSE)
     assert nearest(points[:0], others, space.columns).shape == (0,)
 
 
@@ -117,12 +120,12 @@ def test_neighbours_are_the_smallest_distances_in_order(
     monkeypatch.setattr(record_space, "BLOCK", block)
     points, others = space.points(known.head(7)), space.points(known.iloc[7:20])
     brute = np.sort(np.abs(points[:, None] - others[None]).sum(-1) / space.columns, axis=1)
-    assert neighbours(points, others, space.columns, 4) == pytest.approx(brute[:, :4], abs=1e-6)
+    assert neighbours(points, others, space.columns, 4) == pytest.approx(brute[:, :4], abs=CLOSE)
     assert neighbours(points, others, space.columns, 99).shape == (7, 13)
     assert neighbours(points[:0], others, space.columns, 4).shape == (0, 4)
     among = np.abs(points[:, None] - points[None]).sum(-1) / space.columns
     np.fill_diagonal(among, np.inf)
-    assert other_neighbours(points, space.columns, 99) == pytest.approx(np.sort(among, axis=1)[:, :6], abs=1e-6)
+    assert other_neighbours(points, space.columns, 99) == pytest.approx(np.sort(among, axis=1)[:, :6], abs=CLOSE)
 
 
 def test_a_row_beside_one_patient_and_far_from_all_others_has_a_small_ratio() -> None:
@@ -159,7 +162,7 @@ def test_distances_to_other_rows_count_those_of_somebody_alone(space: RecordSpac
     every = np.abs(points[:, None] - points[None]).sum(-1) / space.columns
     np.fill_diagonal(every, np.inf)
     found = other_neighbours(points, space.columns, 3, among)
-    assert found == pytest.approx(np.sort(every[:, among], axis=1)[:, :3], abs=1e-6)
+    assert found == pytest.approx(np.sort(every[:, among], axis=1)[:, :3], abs=CLOSE)
     everybody = other_neighbours(points, space.columns, 3, np.ones(30, bool))
     assert np.array_equal(everybody, other_neighbours(points, space.columns, 3))
 
