@@ -45,8 +45,10 @@ def main() -> None:
         check_installation()
     except ShadowedPackage as error:
         sys.exit(f"error: {error}")
-    from pipeline.cli import main as cli
-
+    try:
+        from pipeline.cli import main as cli
+    except KeyboardInterrupt:  # from here on the command line answers it (pipeline/interrupts.py)
+        sys.exit(130)
     cli()
 
 

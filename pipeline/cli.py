@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperCommand
 
+from pipeline import interrupts
 from pipeline.ehr_recipe import EhrRecipe, load_any
 from pipeline.messages import expected_errors, print_result
 from pipeline.plan_table import print_plan
@@ -345,9 +346,10 @@ def choose_lambda_command(
 @app.command("doctor")
 def doctor_command() -> None:
     """Show versions, devices, models found, and runners that work here. Example: fairshards doctor"""
-    from pipeline.doctor import doctor
+    with expected_errors(debug=False):
+        from pipeline.doctor import doctor
 
-    sys.exit(doctor(Console()))
+        sys.exit(doctor(Console()))
 
 
 @app.command("schema")
@@ -424,6 +426,7 @@ def _recipe_of(root: Path) -> Recipe | EhrRecipe:
 
 def main() -> None:
     """Run the command line."""
+    interrupts.listen()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Beam logs a failed step's whole traceback, and libraries warn at import; --debug shows them all
     logging.basicConfig(level=logging.WARNING if "--debug" in sys.argv else logging.CRITICAL)

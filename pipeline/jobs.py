@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from fairshards import check_installation
+from pipeline import interrupts
 
 RUNNERS = {
     # DirectRunner would first try to download Prism; name the in-process runner instead
@@ -70,10 +72,30 @@ class Launcher:
         return max(1, len(os.sched_getaffinity(0)) // self.workers)
 
     def run(self, build: Callable[[Any], Any]) -> None:
-        """Run one job to its end; ``build`` gets the pipeline and wires it."""
+        """Run one job to its end; ``build`` gets the pipeline and wires it.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C, which Beam hands over as a RuntimeError.
+            WorkerDied: a local worker process was killed.
+        """
         pipeline = beam.Pipeline(options=self.pipeline_options())
         build(pipeline)
-        pipeline.run().wait_until_finish()
+        try:
+            with self._worker_processes():
+                pipeline.run().wait_until_finish()
+        except Exception as error:
+            if interrupts.asked_by(error):
+                raise KeyboardInterrupt from error
+            raise
+        if interrupts.received():  # whatever was under way has taken it for an error of its own, and gone on
+            raise KeyboardInterrupt
+
+    def _worker_processes(self) -> contextlib.AbstractContextManager[None]:
+        if self.workers == 1:
+            return contextlib.nullcontext()
+        from pipeline.local_workers import local_workers
+
+        return local_workers()
 
     def map(self, elements: Sequence[Any], *transforms: Any, small: int = 0) -> None:
         """Run ``Create(elements) | transforms...``; nothing at all for no elements.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +14,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline import interrupts
 from pipeline.recipe import Recipe
 
 MOST_RANKED = 6
+OURS = ("pipeline", "catalogs", "transforms", "generators", "filters", "trainers", "fairshards", "pocket")
+_TRACEBACK = "Traceback (most recent call last):\n"
+_STEP = re.compile(r"\s*\[while running '.*?'\]")
+_NAMED = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Z]\w*)(?:: (.*)|(?<=Error)$|(?<=Exception)$)", re.DOTALL)
 _AVERAGES = (
     "balanced: the mean over groups; average: plain over the test split; "
     "adjusted average: groups weighted by their share of the real training set"
@@ -24,15 +30,18 @@ _AVERAGES = (
 
 @contextlib.contextmanager
 def expected_errors(debug: bool) -> Iterator[None]:
-    """Turn what can go wrong into one message on standard error and exit code 1; --debug shows tracebacks."""
+    """Turn what can go wrong into one message on standard error and exit code 1; --debug shows tracebacks.
+
+    After Ctrl-C the exit code is 130, after SIGTERM 143, whatever the interruption became on its way.
+    """
     try:
         yield
     except (typer.Exit, typer.Abort):
         raise
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; the same command goes on where it stopped", soft_wrap=True)
-        raise typer.Exit(130) from None
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if interrupts.asked_by(error):
+            Console(stderr=True).print(interrupts.SENTENCE, soft_wrap=True)
+            raise typer.Exit(interrupts.exit_code()) from None
         if debug:
             raise
         Console(stderr=True).print(f"[red]error:[/] {escape(_message(error))}", highlight=False, soft_wrap=True)
@@ -41,34 +50,37 @@ def expected_errors(debug: bool) -> Iterator[None]:
 
 def _message(error: BaseException) -> str:
     """Return the error's own sentence; of an error inside a Beam step, that of its root."""
-    text = _root_line(str(error).strip()) or type(error).__name__
+    kind, text = _root(error)
+    name = kind.rpartition(".")[2]
     if "No space left on device" in text:
         text += "; free some space and run the same command again, what is committed is kept"
-    ours = type(error).__module__.partition(".")[0] in (
-        "pipeline",
-        "catalogs",
-        "transforms",
-        "generators",
-        "filters",
-        "trainers",
-        "fairshards",
-        "pocket",
-    )
-    if ours or isinstance(error, OSError):
-        return text
-    return f"{type(error).__name__}: {text}\n(use --debug for the traceback)"
+    if kind.partition(".")[0] in OURS or _is_os_error(kind):
+        return text or name
+    return f"{name}: {text}".removesuffix(": ") + "\n(use --debug for the traceback)"
 
 
-def _root_line(text: str) -> str:
-    """Return the last line of a worker's traceback, which Beam hands over as text; other texts as they are."""
-    if "Traceback (most recent call last)" not in text:
-        return text
-    lines = [
-        line.strip()
-        for line in text.splitlines()
-        if re.match(r"^[\w.]+(Error|Exception|Busy|Image)\b.*", line)
-    ]
-    return re.sub(r"\s*\[while running .*$", "", lines[-1]) if lines else text
+def _root(error: BaseException) -> tuple[str, str]:
+    """Return the qualified name and the text of what was raised at first.
+
+    Beam raises an error of a step again, with the step's name behind its text, or as a RuntimeError whose text is
+    the error's name and text; of a worker process it hands over the whole traceback as text.
+    """
+    kind, text = f"{type(error).__module__}.{type(error).__qualname__}", str(error).strip()
+    if _TRACEBACK in text:
+        lines = text[text.rindex(_TRACEBACK) :].splitlines()[1:]
+        start = next((number for number, line in enumerate(lines) if line and not line[0].isspace()), None)
+        if start is not None:
+            kind, _, text = "\n".join(lines[start:]).strip().partition(": ")
+    elif "[while running " not in text:
+        return kind, text
+    text = _STEP.sub("", text).strip()
+    named = _NAMED.match(text)
+    return (named[1], (named[2] or "").strip()) if kind.endswith("RuntimeError") and named else (kind, text)
+
+
+def _is_os_error(kind: str) -> bool:
+    found = getattr(builtins, kind.removeprefix("builtins."), None)
+    return isinstance(found, type) and issubclass(found, OSError)
 
 
 def print_result(recipe: Recipe, result: Any, console: Console) -> None:

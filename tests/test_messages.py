@@ -11,6 +11,8 @@ import pytest
 import typer
 from rich.console import Console
 
+from generators.images import BadImage
+from pipeline.jobs import Launcher
 from pipeline.messages import accuracy_table, expected_errors, print_result
 from pipeline.plan_table import print_plan
 from pipeline.recipe import Recipe, RecipeError
@@ -94,6 +96,43 @@ def test_an_error_shows_names_in_brackets(capsys: pytest.CaptureFixture[str]) ->
         with pytest.raises(typer.Exit), expected_errors(debug=False):
             raise RecipeError(f"no class {text} here")
         assert capsys.readouterr().err == f"error: no class {text} here\n"
+
+
+class _Raises:
+    """A step that fails."""
+
+    def __init__(self, error: type[Exception], *given: str) -> None:
+        self.error, self.given = error, given
+
+    def __call__(self, element: int) -> int:
+        try:
+            raise KeyError("what it came from")
+        except KeyError as error:
+            raise self.error(*self.given) from error
+
+
+SENTENCES = {
+    "one of ours": (_Raises(RecipeError, "no [a] here: got 1;\n  expected 2"), "no [a] here: got 1;\n  expected 2"),
+    "ours of several parts": (_Raises(BadImage, "broken", "a\nand\n  b"), str(BadImage("broken", "a\nand\n  b"))),
+    "a library's": (_Raises(ZeroDivisionError, "by 0"), "ZeroDivisionError: by 0\n(use --debug for the traceback)"),
+    "an empty one": (_Raises(ZeroDivisionError), "ZeroDivisionError\n(use --debug for the traceback)"),
+    "the system's": (_Raises(FileNotFoundError, "no such tar"), "no such tar"),
+    "a full disk": (_Raises(OSError, "No space left on device"), "No space left on device; free some space and run the "
+                    "same command again, what is committed is kept"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_an_error_inside_a_step_keeps_its_whole_sentence(
+    name: str, workers: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import apache_beam as beam
+
+    step, sentence = SENTENCES[name]
+    with pytest.raises(typer.Exit) as caught, expected_errors(debug=False):
+        Launcher(workers=workers).map([1], "A step" >> beam.Map(step))
+    assert capsys.readouterr().err == f"error: {sentence}\n" and caught.value.exit_code == 1
 
 
 def test_the_estimate_goes_with_the_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
