@@ -64,7 +64,7 @@ def ends_well(process: subprocess.Popen[str], code: int = 130) -> None:
     assert "while running" not in said and "Traceback" not in said, said
 
 
-MANY = ("--until", "curate", "--set", "quota.per_group=100000")
+MANY = ("--until", "curate", "--set", "quota.per_group=500")
 STATES: dict[str, tuple[tuple[str, ...], str]] = {
     "pictures are made": (MANY, "raw/*.parquet"),
     "a model is trained": ((), "curated/*/index.parquet"),
