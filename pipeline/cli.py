@@ -181,7 +181,7 @@ def evaluate_command(
         recipe = load_any(str(folder.root / "recipe.yaml"), sets or [])
         if not isinstance(recipe, EhrRecipe):
             raise RecipeError(f"{run} is a run over pictures, which trainings judge: fairshards train {run}")
-        _run(recipe, context, runner, workers, "report", folder.root, quiet, generate=False)
+        _run(recipe, context, runner, workers, "report", folder.root, quiet, generate=False, read=False)
 
 
 @app.command("report")
@@ -387,7 +387,7 @@ def _stage(
 
         folder = open_run(run)
         recipe = load_any(str(folder.root / "recipe.yaml"), sets or [])
-        _run(recipe, context, runner, workers, until, folder.root, quiet, generate=until == "generate")
+        _run(recipe, context, runner, workers, until, folder.root, quiet, generate=until == "generate", read=False)
 
 
 def _run(
@@ -399,6 +399,7 @@ def _run(
     output: Path | None,
     quiet: bool,
     generate: bool = True,
+    read: bool = True,
 ) -> None:
     if until not in STAGES:
         raise RecipeError(f"--until {until!r}: expected one of {', '.join(STAGES)}")
@@ -414,9 +415,10 @@ def _run(
         from pipeline.ehr_driver import run_ehr
         from pipeline.ehr_messages import print_ehr_result
 
-        print_ehr_result(recipe, run_ehr(recipe, launcher, Reporter(quiet=quiet), until, output, generate), Console())
+        made = run_ehr(recipe, launcher, Reporter(quiet=quiet), until, output, generate, read)
+        print_ehr_result(recipe, made, Console())
         return
-    result = run(recipe, launcher, Reporter(quiet=quiet), until, output, generate)
+    result = run(recipe, launcher, Reporter(quiet=quiet), until, output, generate, read)
     print_result(recipe, result, Console())
 
 

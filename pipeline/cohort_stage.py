@@ -29,6 +29,7 @@ from catalogs.cohorts.unquoted import unquoted
 from catalogs.identity import TASK_DIGITS, task_hash
 from catalogs.manifest import OWNER_ONLY, write_local
 from pipeline.column_table import column_lines
+from pipeline.committed import CommittedCohort, committed_cohort
 from pipeline.ehr_recipe import CohortSource, EhrRecipe
 from pipeline.planted_bias import planted
 from pipeline.progress import Reporter
@@ -73,13 +74,25 @@ class CohortResult:
         return read_people(getattr(self, part).read_bytes(), self.schema)
 
 
-def cohort_stage(recipe: EhrRecipe, folder: RunFolder, report: Reporter) -> CohortResult:
+def cohort_stage(
+    recipe: EhrRecipe, folder: RunFolder, report: Reporter, previous: Sequence[str] = (), read: bool = True
+) -> CohortResult:
     """Read, check and split the cohort.
+
+    ``previous`` are the manifests of the run before. Without ``read`` the cohort isn't read again where these hold it;
+    with it, what they hold stands in for a cohort that isn't there any more.
 
     Raises:
         CohortError: it can't be read, or nothing usable is left.
     """
     source = recipe.cohort
+    known = committed_cohort(recipe, folder, previous)
+    gone = source.path is not None and not Path(source.path).exists()
+    if known and (not read or (gone and known.place == source.path)):
+        if read:
+            report.say(f"{escape(str(source.path))} isn't there any more; the run goes on with the rows that it has "
+                       "read before (cohort/)")
+        return _again(known, folder)
     checked, classes, values, counts = read_and_check(source)
     schema = checked.schema
     parts = {"train": checked.train, "test": checked.test}
@@ -96,6 +109,21 @@ def cohort_stage(recipe: EhrRecipe, folder: RunFolder, report: Reporter) -> Coho
     for line in reading_lines(checked, source.attribute, values, counts):
         report.say(escape(line))
     return result
+
+
+def _again(known: CommittedCohort, folder: RunFolder) -> CohortResult:
+    """Return the cohort that is committed already."""
+    said = known.head.settings
+    schema, sums = Schema.from_json(said["schema"]), said["rows"]
+    files = [folder.root / "cohort" / f"{part}-{sums[part][:TASK_DIGITS]}.parquet" for part in ("train", "test")]
+    train = [row for row in known.rows if row["split"] == "train"]
+    values = {row["b"]: row["bias_name"] for row in train}
+    rejects = sum(row["status"] == "reject" for row in known.rows)
+    return CohortResult(
+        schema, said["attribute"], files[0], files[1], sums["train"], {known.name: known.head.content_sha256},
+        schema[schema.label].categories, tuple(values[b] for b in sorted(values)),
+        {(row["y"], row["b"]): row["n"] for row in train}, rejects,
+    )  # fmt: skip
 
 
 def _with_patients(rows: pd.DataFrame, checked: Checked, part: str, patient: str | None) -> pa.Table:

@@ -71,16 +71,18 @@ def run(
     until: str = "report",
     root: Path | None = None,
     generate: bool = True,
+    read: bool = True,
 ) -> RunResult:
     """Run a recipe up to a stage. What is committed is not done again; the same command resumes a killed run.
 
-    Without ``generate`` the run decides over the samples that are there: no model is loaded for new ones.
+    Without ``generate`` the run decides over the samples that are there: no model is loaded for new ones. Without
+    ``read`` the dataset isn't looked at where the run has it already.
     """
     folder = run_folder(root or f"{recipe.output}/{recipe.name}")
     ready = before_source(recipe, launcher, folder.root, until, generate)
     require(ready.checks, report)
     with folder.writing():
-        return _run(recipe, ready, folder, launcher, report, until, generate)
+        return _run(recipe, ready, folder, launcher, report, until, generate, read)
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,15 @@ class _Run:
     report: Reporter
     until: str
     generate: bool
+    read: bool
     previous: Sequence[str]
     current: dict[str, str]
     catalog: CatalogSync
 
 
 def _run(
-    recipe: Recipe, ready: Ready, folder: RunFolder, launcher: Launcher, report: Reporter, until: str, generate: bool
+    recipe: Recipe, ready: Ready, folder: RunFolder, launcher: Launcher, report: Reporter, until: str, generate: bool,
+    read: bool,
 ) -> RunResult:
     begin, previous = time.monotonic(), folder.current()
     specs, looks = ready.specs, ready.looks
@@ -108,7 +112,8 @@ def _run(
     if previous:
         folder.set_current(previous, finished=False)
     current = commit_run(recipe, folder, PACKAGES)
-    this = _Run(recipe, folder, launcher, report, until, generate, previous, current, CatalogSync(folder, report))
+    catalog = CatalogSync(folder, report)
+    this = _Run(recipe, folder, launcher, report, until, generate, read, previous, current, catalog)
     source = _source(this)
     current.update(source.manifests)
     result = RunResult(folder, source)
@@ -161,7 +166,7 @@ def _run(
 def _source(this: _Run) -> SourceResult:
     """Read the source; where that is refused, the catalog can be asked why."""
     try:
-        return source_stage(this.recipe, this.folder, this.launcher, this.report)
+        return source_stage(this.recipe, this.folder, this.launcher, this.report, this.previous, this.read)
     except SourceRefused as refused:
         this.current.update(refused.manifests)
         keep_earlier(this.previous, this.current, this.folder, DISCOVERY + SAMPLES + RESULTS)

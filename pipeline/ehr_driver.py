@@ -67,12 +67,12 @@ class EhrResult:
 
 def run_ehr(
     recipe: EhrRecipe, launcher: Launcher, report: Reporter, until: str = "report", root: Path | None = None,
-    generate: bool = True,
+    generate: bool = True, read: bool = True,
 ) -> EhrResult:
     """Run a recipe up to a stage. What is committed is not done again; the same command resumes a killed run.
 
-    Without ``generate`` the run decides over the rows that are there. The folder and what is made in it are the owner's
-    alone.
+    Without ``generate`` the run decides over the rows that are there; without ``read`` the cohort isn't read again
+    where the run has it already. The folder and what is made in it are the owner's alone.
     """
     folder = run_folder(root or f"{recipe.output}/{recipe.name}")
     require(before_cohort(recipe, launcher, folder.root), report)
@@ -80,18 +80,18 @@ def run_ehr(
         if not closed:
             report.say(f"[yellow]note[/]: others may look into {escape(str(folder.root))}, which isn't yours or whose "
                        "file system has no permissions; what this run adds is for you alone where that can be said")
-        return _run(recipe, folder, launcher, report, until, generate)
+        return _run(recipe, folder, launcher, report, until, generate, read)
 
 
 def _run(
-    recipe: EhrRecipe, folder: RunFolder, launcher: Launcher, report: Reporter, until: str, generate: bool
+    recipe: EhrRecipe, folder: RunFolder, launcher: Launcher, report: Reporter, until: str, generate: bool, read: bool
 ) -> EhrResult:
     begin = time.monotonic()
     previous = folder.current()
     if previous:
         folder.set_current(previous, finished=False)
     current, catalog = commit_run(recipe, folder, PACKAGES), CatalogSync(folder, report)
-    cohort = cohort_stage(recipe, folder, report)
+    cohort = cohort_stage(recipe, folder, report, previous, read)
     current.update(cohort.manifests)
     result = EhrResult(folder, cohort)
     if reaches(until, "generate"):

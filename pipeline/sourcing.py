@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from catalogs import manifest
 from catalogs.identity import TASK_DIGITS, digest, task_hash
 from catalogs.schemas import SCHEMAS
+from pipeline.committed import CommittedSource, committed_source
 from pipeline.jobs import Launcher
 from pipeline.progress import Reporter
 from pipeline.quota import Group, biased_counts
@@ -27,7 +30,7 @@ from pipeline.source_settings import (
 from transforms import commit
 from transforms.labels import GroupLabels, Labels
 from transforms.source import IngestSource, listing_file, plan_source, write_listing
-from transforms.sources import READERS, SourceReader, WebDatasetReader
+from transforms.sources import READERS, SourceError, SourceReader, WebDatasetReader
 from transforms.sources.metadata_csv import NUMBERED
 from transforms.sources.webdataset import USUAL_FIELD
 
@@ -64,8 +67,14 @@ class SourceRefused(RecipeError):
         self.manifests = dict(manifests)
 
 
-def source_stage(recipe: Recipe, folder: RunFolder, launcher: Launcher, report: Reporter) -> SourceResult:
+def source_stage(
+    recipe: Recipe, folder: RunFolder, launcher: Launcher, report: Reporter, previous: Sequence[str] = (),
+    read: bool = True,
+) -> SourceResult:  # fmt: skip
     """Read and check the dataset, once; a unit that is done is not read again.
+
+    ``previous`` are the manifests of the run before. Without ``read`` the dataset isn't looked at where these hold it;
+    with it, what they hold stands in for a dataset that isn't there any more.
 
     Raises:
         SourceError, LabelError: the dataset isn't there, isn't what the recipe says, or its labels are numbers of which
@@ -76,39 +85,67 @@ def source_stage(recipe: Recipe, folder: RunFolder, launcher: Launcher, report: 
     """
     stated_aligned(recipe)  # a mistake there is said before anything is read
     stated_empty(recipe)
-    reader = reader_of(recipe, folder, report)
-    listing = reader.listing()
+    known = committed_source(recipe, folder, previous)
+    if known and not read:
+        return _again(recipe, folder, known)
+    try:
+        reader = reader_of(recipe, folder, report)
+        listing = reader.listing()
+    except (SourceError, OSError) as error:
+        if known is None or known.place != getattr(recipe.source, "path", ""):
+            raise
+        report.say(f"{escape(str(error))}. The run goes on with the {len(known.rows)} files that it has read before "
+                   "(source/)")
+        return _again(recipe, folder, known)
     labels = labels_of(recipe).decided(listing.class_labels, listing.bias_labels)
     works = plan_source(reader, folder.path, recipe.name, labels, listing)
     todo = [work for work in works if commit.find(work.task) is None]
+    if known and known.comparable and {commit.manifest_name(work.task) for work in works} != set(known.units):
+        report.say(f"the dataset isn't what this run has read before: {len(todo)} of its {len(works)} parts are read "
+                   "anew, and what was made from others isn't used any more")
     if todo:
         write_listing(listing, folder.path)
     with report.watch("reading the source", len(works), lambda: _done([w.task for w in works])):
         launcher.map(todo, IngestSource(reader, labels), small=SMALL_JOB)
     if listing.entries:
         (folder.root / listing_file(listing)).unlink(missing_ok=True)
-    heads, rows = {}, []
+    units, rows = {}, []
     for work in works:
         name = commit.manifest_name(work.task)
         head, unit_rows = manifest.read_rows(folder.root / name)
-        heads[name] = head.content_sha256
+        units[name] = head.content_sha256
         rows.extend(unit_rows)
-    good, rejected = _usable(rows)
-    inputs = list(heads.values())
     # the pocket world has a summary beside its tars, and nothing that was somebody's to give
     ignored = {} if isinstance(recipe.source, PocketSource) else listing.ignored
-    heads.update(commit_ignored(folder, ignored))
+    heads = {**units, **commit_ignored(folder, ignored)}
+    good, rejected = _usable(rows)
     try:
         check_training_groups(recipe, group_counts(recipe, good), rows, listing)
         index = to_bias_ratio(recipe, good)
     except RecipeError as error:
         raise SourceRefused(str(error), heads) from error
+    left_out = {rule: one.count for rule, one in ignored.items()}
+    return _indexed(recipe, folder, units, heads, index, rejected, left_out)
+
+
+def _again(recipe: Recipe, folder: RunFolder, known: CommittedSource) -> SourceResult:
+    """Return the source that is committed already, sub-sampled as the recipe says now."""
+    good, rejected = _usable(known.rows)
+    index = to_bias_ratio(recipe, good)
+    return _indexed(recipe, folder, known.units, {**known.units, **known.ignored}, index, rejected, known.counts)
+
+
+def _indexed(
+    recipe: Recipe, folder: RunFolder, units: Mapping[str, str], heads: Mapping[str, str], index: list[Row],
+    rejected: Mapping[str, Sequence[str]], ignored: Mapping[str, int],
+) -> SourceResult:  # fmt: skip
+    """Commit the index and return the source."""
+    inputs = list(units.values())
     hashed = task_hash("index", "source-index/1", [row["sample_id"] for row in index], inputs)
     file = f"source/index-{hashed[:TASK_DIGITS]}.parquet"
     head = folder.commit(file, "index", "source-index", index, task_hash=hashed, inputs=inputs)
-    heads[file] = head.content_sha256
-    left_out = {rule: one.count for rule, one in ignored.items()}
-    return SourceResult(heads, file, group_counts(recipe, index), len(index), rejected, left_out)
+    manifests = {**heads, file: head.content_sha256}
+    return SourceResult(manifests, file, group_counts(recipe, index), len(index), rejected, ignored)
 
 
 def reader_of(recipe: Recipe, folder: RunFolder, report: Reporter) -> SourceReader:
