@@ -123,6 +123,28 @@ def ehr(tmp_path_factory: pytest.TempPathFactory) -> Ehr:
     return Ehr(folder / "run", path, result, said.getvalue())
 
 
+def test_a_cohort_that_is_gone_is_taken_from_the_run(ehr: Ehr, tmp_path: Path) -> None:
+    root = shutil.copytree(ehr.root, tmp_path / "copied")
+    recipe = load_any(str(ehr.recipe), [f"cohort.path={tmp_path}/gone.parquet", "evaluation.bootstrap=3"])
+    assert isinstance(recipe, EhrRecipe)
+    again = run_ehr(recipe, Launcher(), Reporter(quiet=True), "report", root, generate=False, read=False)
+    facts = ("schema", "attribute", "train_sha256", "manifests", "classes", "values", "counts", "rejects")
+    assert all(getattr(again.cohort, name) == getattr(ehr.result.cohort, name) for name in facts)
+    assert again.cohort.rows("test").equals(ehr.result.cohort.rows("test")) and again.evaluation
+    with pytest.raises(CohortError):  # a run may be of another cohort: where that isn't there, it says so
+        run_ehr(recipe, Launcher(), Reporter(quiet=True), "source", root)
+    data = tmp_path / "tiny.parquet"
+    shutil.copy(ehr.recipe.parent / "tiny.parquet", data)
+    recipe = load_any(str(ehr.recipe), [f"cohort.path={data}"])
+    assert isinstance(recipe, EhrRecipe)
+    first = run_ehr(recipe, Launcher(), Reporter(quiet=True), "source", tmp_path / "new").cohort
+    data.unlink()
+    said = io.StringIO()
+    reporter = Reporter(Console(file=said, width=1000))
+    assert run_ehr(recipe, Launcher(), reporter, "source", tmp_path / "new").cohort == first
+    assert "isn't there any more; the run goes on with the rows that it has read before" in said.getvalue()
+
+
 @pytest.fixture
 def copy(ehr: Ehr, tmp_path: Path) -> Callable[[], Path]:
     """Return a copier of the finished run."""
