@@ -131,7 +131,9 @@ def test_a_cohort_that_is_gone_is_taken_from_the_run(ehr: Ehr, tmp_path: Path) -
     facts = ("schema", "attribute", "train_sha256", "manifests", "classes", "values", "counts", "rejects")
     assert all(getattr(again.cohort, name) == getattr(ehr.result.cohort, name) for name in facts)
     assert again.cohort.rows("test").equals(ehr.result.cohort.rows("test")) and again.evaluation
-    with pytest.raises(CohortError):  # a run may be of another cohort: where that isn't there, it says so
+    recipe = load_any(str(ehr.recipe), [f"cohort.path={tmp_path}/typo.parquet"])
+    assert isinstance(recipe, EhrRecipe)
+    with pytest.raises(CohortError):  # another cohort that isn't there is a mistake
         run_ehr(recipe, Launcher(), Reporter(quiet=True), "source", root)
     data = tmp_path / "tiny.parquet"
     shutil.copy(ehr.recipe.parent / "tiny.parquet", data)
