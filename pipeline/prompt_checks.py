@@ -83,6 +83,11 @@ def scorer_texts(recipe: Recipe, folder: str) -> list[Check]:
     asked |= {f"judge of {recipe.bias.name} {value.name}": judge_prompts(value, scorer.bias_prompts, "bias")
               for value in recipe.bias.values if recipe.bias.known}  # fmt: skip
     asked |= {f"prompts.by_class.{name}.spurious": one.spurious for name, one in recipe.prompts.by_class.items()}
+    if free := recipe.spurious_free:
+        words, blank = [value.wordings[0] for value in recipe.classes], {"phrase": "", "alternative": ""}
+        for key in ("background_present", "background_absent", "object_present", "object_absent"):
+            asked[f"spurious_free.{key}"] = [template.format(**{**blank, "class": word})
+                                             for template in getattr(free, key) for word in words]  # fmt: skip
     prune = recipe.generator.prune
     decides = ClipAlignment.name in recipe.filters or (prune is not None and prune.min_alignment is not None)
     read = [*_lengths("length of the judge's texts", asked, lambda: clip_readers(Path(folder)))]

@@ -430,6 +430,8 @@ def read_recipe(name: str, overrides: Sequence[str] = ()) -> tuple[Given, str]:
             given.override(tuple(path.strip().split(".")), value)
         except RecipeSyntaxError as error:
             raise RecipeError(f"--set {override!r}: {error}") from None
+    if (kind := given.data.get("kind", "ehr")) != "ehr":
+        raise RecipeError(f"{where}: kind is {kind!r}; it is ehr for health records, and left out for pictures")
     return given, where
 
 

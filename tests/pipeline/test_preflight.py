@@ -147,6 +147,12 @@ def test_two_groups_never_get_one_prompt_unless_a_judge_tells_them_apart(overrid
     assert distinct_prompts(pocket(*overrides)).state == state
 
 
+def test_what_clip_is_asked_about_phrases_is_measured() -> None:
+    asked = f"spurious_free.object_present=['{'a tree and ' * 8} of a {{class}} with {{phrase}}']"
+    found = scorer_texts(as_made(load_recipe("pocket-aspire", [asked])), str(checkpoint_path("pocket-clip")))
+    assert "spurious_free.object_present has" in problems(found)["length of the judge's texts"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "state"),
     [

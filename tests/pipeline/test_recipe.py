@@ -206,6 +206,9 @@ def test_a_file_that_is_no_recipe(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text("- a\n- list\n")
     with pytest.raises(RecipeError, match="expected a mapping"):
         load_recipe(str(tmp_path / "r.yaml"))
+    (tmp_path / "r.yaml").write_text("kind: pictures\nname: a\n")
+    with pytest.raises(RecipeError, match="kind is 'pictures'; it is ehr for health records, and left out"):
+        load_any(str(tmp_path / "r.yaml"))
     (tmp_path / "r.yaml").write_text("a: [1")
     with pytest.raises(RecipeError, match="no YAML"):
         load_recipe(str(tmp_path / "r.yaml"))
