@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 CONFIG = "open_clip_config.json"
 CACHED_TEXTS = 4096
+USUAL_SCALE = 100.0
+"""By how much CLIP models multiply cosines before the softmax, unless they say otherwise."""
 Embedding = npt.NDArray[np.float32]
 
 
@@ -36,6 +40,33 @@ def resolve_clip(name: str | Path, *, offline: bool | None = None, allow_pickle:
     folder = resolve_model(_hub_id(text) if "::" in text else text, offline=offline, allow_pickle=allow_pickle)
     _check_config(folder)
     return folder
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How a model turns cosines into probabilities: a factor, and the bias of one that was trained with a sigmoid."""
+
+    factor: float = USUAL_SCALE
+    bias: float | None = None
+
+    @classmethod
+    def of(cls, log_factor: float, bias: float | None) -> Self:
+        """Return the scale that a model's ``logit_scale`` and ``logit_bias`` mean; rounding of ln(100) is none."""
+        factor = math.exp(log_factor)
+        return cls(USUAL_SCALE if abs(factor - USUAL_SCALE) < 1e-3 else factor, bias)
+
+
+def stored_scale(folder: Path) -> Scale | None:
+    """Return the scale that a folder's weights hold, read without torch; None where they are pickled or don't say."""
+    from safetensors import safe_open
+
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, framework="numpy") as opened:
+            known = {name: float(opened.get_tensor(name).reshape(-1)[0])
+                     for name in ("logit_scale", "logit_bias") if name in opened.keys()}  # fmt: skip # noqa: SIM118
+        if "logit_scale" in known:
+            return Scale.of(known["logit_scale"], known.get("logit_bias"))
+    return None
 
 
 class ClipModel:
@@ -76,6 +107,15 @@ class ClipModel:
         loaded = cls(model.eval(), preprocess, tokenizer, where, batch_size)
         check_golden(folder, lambda image: loaded.embed_images([image])[0])
         return loaded
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The model's own scale."""
+        factor, bias = getattr(self.model, "logit_scale", None), getattr(self.model, "logit_bias", None)
+        if factor is None:
+            return Scale()
+        return Scale.of(float(factor.detach().reshape(-1)[0]),
+                        None if bias is None else float(bias.detach().reshape(-1)[0]))  # fmt: skip
 
     def embed_images(self, images: Sequence[Image.Image]) -> Embedding:
         """Return (len(images), d) float32 embeddings, made in batches padded to ``batch_size``."""

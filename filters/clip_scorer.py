@@ -13,16 +13,15 @@ import numpy.typing as npt
 
 from catalogs.identity import UNKNOWN_BIAS
 from filters import clip_alignment, grey_scale, group_judge, spurious_absence
-from filters.clip_model import ClipModel, Embedding
+from filters.clip_model import ClipModel, Embedding, Scale
 from filters.spurious_absence import PhraseContrast
 from generators.images import BadImage, decode_image
 
 if TYPE_CHECKING:
     from PIL import Image
 
+CLIP = Scale()
 SCORES = (clip_alignment.SCORE, group_judge.CLASS_SCORE, group_judge.BIAS_SCORE, grey_scale.SCORE)
-TEMPERATURE = 100.0
-"""Cosines are multiplied by it before the softmax, as in CLIP's zero-shot classification."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,37 @@ class Answers:
 
     names: tuple[str, ...]
     embeddings: Embedding
+    scale: Scale = CLIP
 
     def judge(self, image: Embedding, intended: int) -> tuple[float, str]:
         """Return the probability of the intended answer and the name of the likeliest one.
 
+        It is the softmax over all answers; of a model that was trained with a sigmoid (SigLIP), which says of every
+        answer alone whether it holds, the sigmoid.
+
         Raises:
             IndexError: there is no answer of that number.
         """
-        logits = TEMPERATURE * (self.embeddings.astype(np.float64) @ image.astype(np.float64))
-        weights = np.exp(logits - logits.max())
-        return float(weights[intended] / weights.sum()), self.names[int(logits.argmax())]
+        logits = self._logits(image)
+        likeliest = self.names[int(logits.argmax())]
+        if self.scale.bias is None:
+            return _softmax(logits, intended), likeliest
+        return (1 + math.tanh((float(logits[intended]) + self.scale.bias) / 2)) / 2, likeliest  # the sigmoid
+
+    def prefers(self, image: Embedding, intended: int) -> float:
+        """Return the share of the intended answer where one of them must hold: the softmax, of every model."""
+        return _softmax(self._logits(image), intended)
+
+    def _logits(self, image: Embedding) -> npt.NDArray[np.float64]:
+        logits: npt.NDArray[np.float64] = self.scale.factor * (
+            self.embeddings.astype(np.float64) @ image.astype(np.float64)
+        )
+        return logits
+
+
+def _softmax(logits: npt.NDArray[np.float64], intended: int) -> float:
+    weights = np.exp(logits - logits.max())
+    return float(weights[intended] / weights.sum())
 
 
 class ClipScorer:
@@ -148,14 +168,13 @@ class ClipScorer:
         if row.spurious:
             yield self._presence(embedding, row)
 
-
     def _presence(self, embedding: Embedding, row: ScoreRequest) -> ScoreRow:
         """Return the probability of the likeliest of the row's phrases, with that phrase as its label."""
         unknown = [phrase for phrase in row.spurious if phrase not in self.contrasts]
         if unknown:
             detail = f"nothing says how {unknown[0]!r} is told from its absence; known: {sorted(self.contrasts)}"
             return ScoreRow(row.sample_id, spurious_absence.SCORE, None, None, "reject", "no_contrast", detail)
-        found = [(self.contrasts[phrase].judge(embedding, 0)[0], phrase) for phrase in row.spurious]
+        found = [(self.contrasts[phrase].prefers(embedding, 0), phrase) for phrase in row.spurious]
         return _checked(row.sample_id, spurious_absence.SCORE, *max(found))
 
 
@@ -166,7 +185,7 @@ def _unreadable(error: Any, row: ScoreRequest) -> list[ScoreRow]:
 def _answers(clip: ClipModel, names: Sequence[str], prompts: Sequence[Sequence[str]]) -> Answers:
     if len(names) != len(prompts) or not names or not all(prompts):
         raise ValueError(f"the judge needs at least one prompt for each of {list(names)}, got {list(prompts)}")
-    return Answers(tuple(names), np.stack([clip.embed_wordings(wordings) for wordings in prompts]))
+    return Answers(tuple(names), np.stack([clip.embed_wordings(wordings) for wordings in prompts]), clip.scale)
 
 
 def _open(image: bytes | npt.NDArray[np.uint8] | Image.Image) -> Any:

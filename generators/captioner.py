@@ -13,11 +13,12 @@ from generators.images import BadImage, decode_image
 from generators.isolation import run_rows
 from generators.language_model import apply_template
 from generators.loading import resolve_device
-from generators.model_files import resolve_model
+from generators.model_files import ModelFilesError, resolve_model
 from generators.precision import resolve_dtype
 from generators.sampling import Decoding
 from generators.text_models import TextWriter, pad_on_the_left
 from generators.transformers_model import load_preprocessing, load_weights
+from generators.weights import read_json
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,6 +27,10 @@ DESCRIBE = "Describe this picture in one sentence: what is in it, and where it i
 """What models that follow instructions are told, unless the recipe says otherwise."""
 AGAIN = "Answer with a whole sentence."
 """What is added for a picture of which the model said nothing."""
+TASKS = {"florence2": "<CAPTION>", "paligemma": "caption en"}
+"""What models without a chat template are told that answer nothing, or anything, to a picture alone."""
+DESCRIBE_ALONE = ("git", "blip", "blip-2", "vision-encoder-decoder", "pix2struct")
+"""Models that were trained to describe the picture that they are given without a word."""
 NEUTRAL_SIZE = (64, 64)
 
 
@@ -33,7 +38,8 @@ class Captioner(TextWriter):
     """A loaded model that describes pictures, in padded batches of one size in the order of the requests.
 
     Models with a chat template get the picture and ``instruction`` through it. Plain captioners (GIT, BLIP) get the
-    picture alone, or, where an instruction is given, with that text to go on from.
+    picture alone, or, where an instruction is given, with that text to go on from. Others (Florence-2) are told their
+    task, which is the instruction.
 
     Attributes:
         model, processor: transformers' model and processor.
@@ -48,7 +54,7 @@ class Captioner(TextWriter):
         self.longest = longest
         self.tokenizer = getattr(processor, "tokenizer", processor)
         self.templated = next((one for one in (processor, self.tokenizer) if getattr(one, "chat_template", None)), None)
-        self.instruction = instruction or (DESCRIBE if self.templated else "")
+        self.instruction = instruction or (DESCRIBE if self.templated else _task(model.config.model_type))
         if self.templated:
             pad_on_the_left(self.tokenizer)
 
@@ -61,7 +67,7 @@ class Captioner(TextWriter):
 
         Raises:
             ModelFilesError: no such model, weights missing, only pickled ones without ``allow_pickle``, or a model
-                that AutoModelForImageTextToText and AutoProcessor can't read.
+                that AutoModelForImageTextToText and AutoProcessor can't read, or that isn't told what to do.
             ValueError: a device or dtype that can't be had here.
         """
         folder = resolve_model(model, allow_pickle=allow_pickle)
@@ -141,8 +147,9 @@ class Captioner(TextWriter):
         text = [self.instruction] * len(pictures)
         inputs = self.processor(images=list(pictures), text=text, padding=True, return_tensors="pt")
         ends = (self.tokenizer.sep_token_id, self.tokenizer.eos_token_id)
-        if self.model.config.model_type != "blip" and int(inputs["input_ids"][0, -1]) in ends:
-            # a text that goes on has no end yet; BLIP takes it off itself
+        goes_on = self.model.config.model_type != "blip" and not self.model.config.is_encoder_decoder
+        if goes_on and int(inputs["input_ids"][0, -1]) in ends:
+            # a text that goes on has no end yet; BLIP takes it off itself, and an encoder reads it to its end
             for name in ("input_ids", "attention_mask"):
                 inputs[name] = inputs[name][:, :-1]
         return inputs
@@ -162,6 +169,32 @@ class Captioner(TextWriter):
         said = text.strip()
         repeated = not self.templated and self.instruction and said.lower().startswith(self.instruction.lower())
         return said[len(self.instruction) :] if repeated else said
+
+
+def check_captioner(folder: Path, instruction: str | None) -> None:
+    """Check by its folder's files that a model will be told what to do, before it is loaded.
+
+    Raises:
+        ModelFilesError: see ``Captioner.load``.
+    """
+    config = folder / "config.json"
+    if instruction or not config.is_file() or any(folder.glob("chat_template*")):
+        return
+    others = [folder / name for name in ("processor_config.json", "tokenizer_config.json")]
+    if not any("chat_template" in read_json(file) for file in others if file.is_file()):
+        _task(str(read_json(config).get("model_type")))
+
+
+def _task(kind: str) -> str:
+    """Return what a model of that kind without a chat template is told; "" for one that needs nothing.
+
+    Raises:
+        ModelFilesError: nothing says what would make it describe a picture.
+    """
+    if kind in TASKS or kind in DESCRIBE_ALONE:
+        return TASKS.get(kind, "")
+    raise ModelFilesError(f"a {kind} without a chat template doesn't describe a picture unless it is told to: set the "
+                          "captioner's instruction to the words that it was trained with")
 
 
 def _decoded(image: bytes) -> Image.Image | BadImage:

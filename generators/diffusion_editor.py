@@ -6,23 +6,26 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from PIL import Image
 
-from generators.arguments import sampling_arguments
+from generators.arguments import check_arguments, sampling_arguments
 from generators.editing import EditReason, EditRequest, EditResult
 from generators.encoding import encoded_behind
 from generators.finite import FiniteRows
 from generators.images import encode_png
 from generators.isolation import run_rows
-from generators.loading import accepted_arguments, autocast, check_eta, load_pipeline, resolve_device
+from generators.loading import autocast, check_eta, load_pipeline, resolve_device, seeded_steps, takes_of
 from generators.masks import Pixels, feathered, resized, restored, scaled_radius
 from generators.model_files import resolve_model
 from generators.pixels import RawPicture, blank, fault, raw_pictures, to_uint8
 from generators.precision import resolve_dtype
 from generators.requests import Batch, batches
+from generators.trial import Asked, Pictures, Trial, quick, tried
 
 
 class DiffusionEditor(ABC):
@@ -52,7 +55,7 @@ class DiffusionEditor(ABC):
         self.dtype = dtype
         self.size = size or _own_size(pipeline)
         self.feather = feather
-        self._accepted = accepted_arguments(pipeline.__call__)
+        self._takes = takes_of(pipeline)
 
     @classmethod
     def load(
@@ -63,7 +66,7 @@ class DiffusionEditor(ABC):
 
         Raises:
             ModelFilesError: no such model, no weights, only pickled ones without ``allow_pickle``, or another kind.
-            ValueError: a device, dtype or scheduler that can't be had here.
+            ValueError: a device, dtype or scheduler that can't be had here, or a pipeline whose noise can't be seeded.
         """
         folder = resolve_model(model, allow_pickle=allow_pickle)
         where = resolve_device(device)
@@ -71,7 +74,9 @@ class DiffusionEditor(ABC):
         pipeline = load_pipeline(
             folder, where, kind, scheduler or cls.default_scheduler, allow_pickle, cls.pipeline_class, cls.needed
         )
-        return cls(pipeline, device=where, dtype=kind, **settings)
+        loaded = cls(pipeline, device=where, dtype=kind, **settings)
+        _ = loaded.trial
+        return loaded
 
     def edit(self, requests: Sequence[EditRequest], batch_size: int) -> Iterator[EditResult]:
         """Yield one result a request, in order; PNGs of one batch are encoded while the next one is made.
@@ -80,10 +85,15 @@ class DiffusionEditor(ABC):
         for a prompt that the model can't take.
 
         Raises:
-            ValueError: ``batch_size`` below 1, an ``eta`` that the scheduler can't take, no mask where one is
-                needed, or a mask of another size than its picture.
+            ValueError: ``batch_size`` below 1, or above it for a pipeline whose pictures depend on their batch; a
+                guidance scale, negative prompt or ``eta`` that pipeline or scheduler wouldn't heed, no mask where one
+                is needed, or a mask of another size than its picture.
             RuntimeError, OSError, MemoryError: machine or model failed (out of memory, CUDA, disk).
         """
+        name = type(self.pipeline).__name__
+        for guidance, negative, eta in {(one.guidance_scale, bool(one.negative_prompt), one.eta) for one in requests}:
+            check_arguments(name, self._takes, guidance, negative, eta)
+            self.trial.check(name, guidance, negative, batch_size)
         check_eta(self.pipeline, {request.eta for request in requests})
         for request in requests:
             _check_mask(request, self.needs_mask)
@@ -108,20 +118,54 @@ class DiffusionEditor(ABC):
 
     def _run(self, batch: Batch[EditRequest], shown: frozenset[int]) -> list[RawPicture]:
         """Run the model with the rows of ``shown`` as asked and an empty prompt in the others."""
+        with ExitStack() as stack:
+            self._enter(stack)
+            finite = stack.enter_context(FiniteRows(self.pipeline))
+            arguments = self._arguments(batch, shown)
+            stack.enter_context(seeded_steps(self.pipeline, arguments["generator"]))
+            return raw_pictures(self.pipeline(**arguments), len(batch.requests), finite.rows)
+
+    def _enter(self, stack: ExitStack) -> None:
+        """Set up what every run needs: no gradients, the number format."""
         import torch
 
-        with ExitStack() as stack:
-            stack.enter_context(torch.inference_mode())
-            stack.enter_context(autocast(self.device, self.dtype))
-            finite = stack.enter_context(FiniteRows(self.pipeline))
-            output = self.pipeline(**self._arguments(batch, shown))
-            return raw_pictures(output, len(batch.requests), finite.rows)
+        stack.enter_context(torch.inference_mode())
+        stack.enter_context(autocast(self.device, self.dtype))
 
     def _arguments(self, batch: Batch[EditRequest], shown: frozenset[int]) -> dict[str, Any]:
         """Return the pipeline's arguments, those that it takes."""
         requests = [batch.requests[row] for row in batch.rows()]
-        arguments = {**sampling_arguments(batch, shown), **self.inputs(requests)}
-        return {name: value for name, value in arguments.items() if name in self._accepted}
+        inputs = {name: value for name, value in self.inputs(requests).items() if name in self._takes}
+        return {**sampling_arguments(batch, shown, self._takes), **inputs}
+
+    @cached_property
+    def trial(self) -> Trial:
+        """What the pipeline was seen to do with small grey pictures that are edited whole."""
+        return tried(self.pipeline, self._takes, f"{self.device} {self.dtype}", self._trial_pictures)
+
+    def _trial_pictures(self, asked: Sequence[Asked], steps: int, side: int | None) -> Pictures:
+        """Return pictures of a trial, as ``edit`` would make them."""
+        own = self.size
+        self.size = own if side is None else (side, side)
+        grey = np.full((*self.size, 3), 128, np.uint8)
+        whole, calls = np.ones(self.size, bool), self.calls(steps)
+        requests = tuple(
+            EditRequest(str(row), one.seed, grey, whole, one.prompt, one.negative, one.guidance_scale, calls)
+            for row, one in enumerate(asked)
+        )
+        batch, rows = Batch(requests, len(requests)), frozenset(range(len(requests)))
+        try:
+            with ExitStack() as stack:
+                self._enter(stack)
+                arguments = {**self._arguments(batch, rows), **quick(self._takes)}
+                stack.enter_context(seeded_steps(self.pipeline, arguments["generator"]))
+                return np.asarray(self.pipeline(**arguments).images, np.float32)
+        finally:
+            self.size = own
+
+    def calls(self, steps: int) -> int:
+        """Return the steps to ask for so that at least ``steps`` are made."""
+        return steps
 
     def _result(self, request: EditRequest, made: RawPicture | Exception) -> EditResult:
         if isinstance(made, Exception):
@@ -148,9 +192,18 @@ def rejected(sample_id: str, reason: EditReason, detail: str) -> EditResult:
 
 
 def _own_size(pipeline: Any) -> tuple[int, int]:
-    """Return the height and width that the pipeline's U-Net was made for."""
-    size, factor = pipeline.unet.config.sample_size, pipeline.vae_scale_factor
+    """Return the height and width that the pipeline's model was made for.
+
+    Raises:
+        ValueError: it doesn't say.
+    """
+    config = getattr(getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None), "config", {})
+    size = config.get("sample_size") or getattr(pipeline, "default_sample_size", None)
+    if size is None:
+        raise ValueError(f"{type(pipeline).__name__} doesn't say in which size its model works; set the editor's "
+                         "height and width")
     height, width = (size, size) if isinstance(size, int) else size
+    factor = pipeline.vae_scale_factor
     return height * factor, width * factor
 
 

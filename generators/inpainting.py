@@ -7,6 +7,7 @@ mask are replaced by the source's own at that noise level, so that the fill grow
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -47,6 +48,10 @@ class Inpainting(DiffusionEditor):
             "width": width,
             "strength": self.strength,
         }
+
+    def calls(self, steps: int) -> int:
+        """Return the steps to ask for so that at least ``steps`` are made: ``strength`` leaves the first ones out."""
+        return math.ceil(steps / self.strength)
 
     def _mask(self, request: EditRequest) -> Image.Image:
         """Return what the model may fill: the mask, and around it what is blended afterwards; 255 where it is."""

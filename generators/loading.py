@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
+import functools
 import inspect
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from generators.model_files import ModelFilesError
+from generators.schedulers import fitted
+from generators.signatures import TEXT_TO_IMAGE
+from generators.weights import ModelFilesError, variant_of
 
-UNSEEDED_SCHEDULERS = ("DPMSolverSDEScheduler",)
-"""Draw noise in ``step`` from a source that per-sample generators can't seed."""
 NEEDED_ARGUMENTS = ("prompt", "generator", "num_inference_steps", "output_type")
 ENCODER_ARGUMENTS = ("prompt", "device", "num_images_per_prompt", "do_classifier_free_guidance", "clip_skip")
-TEXT_TO_IMAGE = "AutoPipelineForText2Image"
 
 
 def load_pipeline(
@@ -29,7 +28,7 @@ def load_pipeline(
 
     Raises:
         ModelFilesError: diffusers can't read the folder, or it is no pipeline of that kind.
-        ValueError: an unknown scheduler, or one that isn't reproducible.
+        ValueError: an unknown scheduler, or one that isn't reproducible or doesn't fit the model.
     """
     import diffusers
     import torch
@@ -39,14 +38,14 @@ def load_pipeline(
         with quiet():
             pipeline = getattr(diffusers, kind).from_pretrained(
                 str(folder), dtype=getattr(torch, weights_dtype(device, dtype)), use_safetensors=safe,
-                local_files_only=True,
+                local_files_only=True, variant=variant_of(folder, allow_pickle=allow_pickle),
             )
     except Exception as error:  # diffusers, transformers and safetensors raise unrelated types
         raise ModelFilesError(f"model folder {folder} can't be loaded by {kind}: "
                               f"{type(error).__name__}: {error}") from error
     _check_arguments(pipeline, folder, needed)
     if scheduler is not None:
-        pipeline.scheduler = scheduler_class(scheduler).from_config(pipeline.scheduler.config)
+        set_scheduler(pipeline, scheduler)
     pipeline.set_progress_bar_config(disable=True)
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
     return pipeline.to(device)
@@ -73,22 +72,22 @@ def weights_dtype(device: str, dtype: str) -> str:
     return "float32" if device.startswith("cpu") else dtype
 
 
-def scheduler_class(name: str) -> Any:
-    """Return the diffusers scheduler class of that name.
+def set_scheduler(pipeline: Any, name: str) -> None:
+    """Give the pipeline another scheduler, with what its model was trained with.
 
     Raises:
-        ValueError: there is none, or it draws noise that can't be seeded per sample.
+        ValueError: diffusers has none of that name, it can't be seeded, or it would read the model's output wrongly.
     """
     import diffusers
 
-    names = [entry for entry in dir(diffusers) if entry.endswith("Scheduler") and "Flax" not in entry]
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.3)
-        raise ValueError(f"scheduler {name!r} is not one of diffusers'; did you mean {', '.join(near)}?")
-    if name in UNSEEDED_SCHEDULERS:
-        raise ValueError(f"scheduler {name!r} draws noise that can't be seeded per sample, so its pictures "
-                         "can't be made again; choose another, for example EulerAncestralDiscreteScheduler")
-    return getattr(diffusers, name)
+    own = pipeline.scheduler
+    options = fitted(name, type(own).__name__, own.config)
+    kind = getattr(diffusers, name)
+    known = {key: value for key, value in own.config.items() if key in accepted_arguments(kind.__init__)}
+    chosen = kind.from_config({**known, **options})
+    within = [part for part in vars(pipeline).values() if getattr(part, "scheduler", None) is own]
+    for one in (pipeline, *within):  # a combined pipeline (Kandinsky) samples in pipelines of its own
+        one.scheduler = chosen
 
 
 def autocast(device: str, dtype: str) -> Any:
@@ -122,6 +121,47 @@ def is_stable_diffusion(pipeline: Any) -> bool:
     if not hasattr(pipeline, "unet") or encode is None or hasattr(pipeline, "text_encoder_2"):
         return False
     return accepted_arguments(encode).issuperset(ENCODER_ARGUMENTS)
+
+
+def is_guided(pipeline: Any) -> bool:
+    """Tell whether the pipeline's guidance is two U-Net rows a sample, with and without the prompt.
+
+    A U-Net that was distilled from guidance (an LCM) takes the scale as an input and has one.
+    """
+    distilled = getattr(pipeline.unet.config, "time_cond_proj_dim", None) is not None
+    return not distilled and "negative_prompt" in accepted_arguments(pipeline.__call__)
+
+
+@contextmanager
+def seeded_steps(pipeline: Any, generators: Sequence[Any]) -> Iterator[None]:
+    """Hand the samples' noise generators to the scheduler's ``step``, where the pipeline doesn't do it itself.
+
+    Pipelines of flow matching give their generators to the first noise alone; a scheduler that draws more
+    (FlowMatchLCMScheduler, ``stochastic_sampling``) would take it from a source that nobody seeds.
+    """
+    scheduler = pipeline.scheduler
+    step, before = scheduler.step, scheduler.__dict__.get("step")
+    if "generator" not in accepted_arguments(step):
+        yield
+        return
+
+    @functools.wraps(step)
+    def seeded(*args: Any, **kwargs: Any) -> Any:
+        return step(*args, **({"generator": generators} | kwargs))
+
+    scheduler.step = seeded
+    try:
+        yield
+    finally:
+        del scheduler.step
+        if before is not None:
+            scheduler.step = before
+
+
+def takes_of(pipeline: Any) -> dict[str, Any]:
+    """Return the arguments of the pipeline's call, with their defaults."""
+    found = inspect.signature(pipeline.__call__).parameters
+    return {name: None if one.default is one.empty else one.default for name, one in found.items()}
 
 
 def accepted_arguments(function: Any) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Where a model lies and what it is: folders, hub ids, safe weights, fingerprints. Imports no torch."""
+"""Where a model lies and what it is: folders, hub ids, fingerprints. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-SAFE_WEIGHTS = (".safetensors",)
-PICKLED_WEIGHTS = (".bin", ".ckpt", ".pt", ".pth")
+from generators.weights import (
+    PICKLED_WEIGHTS,
+    SAFE_WEIGHTS,
+    VARIANTS,
+    ModelFilesError,
+    check_weights,
+    model_folders,
+)
+
+__all__ = ["ModelFilesError", "check_weights", "file_sha256", "fingerprint", "library_versions", "resolve_model"]
+
 SETTINGS = (".json", ".txt", ".model", ".yaml", ".jinja")
 HUB_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
 IGNORED_STEMS = ("readme", "license", "notice", "changelog", "golden")
 LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow")
 
 _HASHES: dict[tuple[str, int, int], str] = {}
-
-
-class ModelFilesError(RuntimeError):
-    """A model can't be found or loaded: an error of the set-up, never of a sample."""
 
 
 def resolve_model(
@@ -49,26 +54,6 @@ def resolve_model(
     downloaded = _download(text, revision, offline, allow_pickle)
     check_weights(downloaded, allow_pickle=allow_pickle)
     return downloaded
-
-
-def check_weights(folder: Path, *, allow_pickle: bool = False) -> None:
-    """Check that a folder's weights, and those of every model in it, are there and safe to load.
-
-    Raises:
-        ModelFilesError: no weights, or pickled ones only and ``allow_pickle`` is False.
-    """
-    for part in _model_folders(folder):
-        names = sorted(path.name for path in part.glob("*") if path.is_file())
-        if any(name.endswith(SAFE_WEIGHTS) for name in names):
-            continue
-        pickled = [name for name in names if name.endswith(PICKLED_WEIGHTS)]
-        if not pickled:
-            raise ModelFilesError(f"model folder {part} has no weights: expected a .safetensors file, got "
-                                  f"{', '.join(names) or 'an empty folder'}; download or train the model again")
-        if not allow_pickle:
-            raise ModelFilesError(f"model folder {part} has only pickled weights ({', '.join(pickled)}), which can run "
-                                  "code when loaded; convert them to .safetensors, or set allow_pickle if you "
-                                  "trust their author")
 
 
 def fingerprint(path: Path | str, extra: Mapping[str, Any] | None = None) -> str:
@@ -117,31 +102,20 @@ def _deciding_files(folder: Path) -> Iterator[tuple[str, Path]]:
             yield name.as_posix(), file
 
 
-def _model_folders(folder: Path) -> list[Path]:
-    """Return the folders that must hold weights: a diffusers pipeline's models, or the folder itself."""
-    index = folder / "model_index.json"
-    if not index.is_file():
-        return [folder]
-    try:
-        entries = json.loads(index.read_text())
-    except ValueError as error:
-        raise ModelFilesError(f"{index} is not valid JSON ({error}); download the model again") from error
-    parts = [folder / name for name, kind in entries.items()
-             if isinstance(kind, list) and kind and kind[0] is not None and not name.startswith("_")]
-    missing = [part.name for part in parts if not part.is_dir()]
-    if missing:
-        raise ModelFilesError(f"model folder {folder} lacks {', '.join(missing)}, which its model_index.json names; "
-                              "download the model again")
-    return [part for part in parts if (part / "config.json").is_file()]
-
-
 def _is_hub_id(text: str) -> bool:
     parts = text.split("/")
     return len(parts) <= 2 and all(part and not part.startswith((".", "~")) for part in parts) and "\\" not in text
 
 
+def _holds_weights(part: Path) -> bool:
+    return any(file.suffix in (*SAFE_WEIGHTS, *PICKLED_WEIGHTS) for file in part.glob("*"))
+
+
 def _download(name: str, revision: str | None, offline: bool | None, allow_pickle: bool) -> Path:
-    """Fetch a hub repository's config files and weights; of a pipeline only what it loads by default."""
+    """Fetch a hub repository's config files and weights; of a pipeline only what it loads by default.
+
+    A model that has its weights in a variant alone (fp16) is fetched in that one.
+    """
     from huggingface_hub import snapshot_download
 
     settings: dict[str, Any] = {"revision": revision, "local_files_only": bool(offline)}
@@ -151,7 +125,13 @@ def _download(name: str, revision: str | None, offline: bool | None, allow_pickl
         of_pipeline = (configs / "model_index.json").is_file()
         wanted = [f"*/{pattern}" if of_pipeline else pattern for pattern in (*HUB_FILES, *pickled)]
         variants = ["*.fp16.*", "*.bf16.*", "*non_ema*"]
-        return Path(snapshot_download(name, allow_patterns=[*wanted, "*.json"], ignore_patterns=variants, **settings))
+        found = Path(snapshot_download(name, allow_patterns=[*wanted, "*.json"], ignore_patterns=variants, **settings))
+        if lacking := [part.relative_to(found) for part in model_folders(found) if not _holds_weights(part)]:
+            also = [(part / f"*.{variant}*.safetensors").as_posix() for part in lacking for variant in VARIANTS]
+            snapshot_download(name, allow_patterns=also, **settings)
+        return found
+    except ModelFilesError:
+        raise
     except Exception as error:  # the hub's client raises a dozen unrelated types
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ModelFilesError(

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from generators.loading import is_stable_diffusion
+from generators.loading import is_guided, is_stable_diffusion
 from generators.requests import ImageRequest, Negative
 
 if TYPE_CHECKING:
@@ -64,6 +64,9 @@ def check_perp_neg(pipeline: Any, requests: Iterable[ImageRequest]) -> None:
     if not is_stable_diffusion(pipeline):
         raise ValueError(f"sample {asked[0].sample_id} has negatives for Perp-Neg, but {type(pipeline).__name__} isn't "
                          "of the Stable Diffusion family (a U-Net with one text encoder); use negative_prompt")
+    if not is_guided(pipeline):
+        raise ValueError(f"sample {asked[0].sample_id} has negatives for Perp-Neg, but {type(pipeline).__name__}'s "
+                         "U-Net was distilled from guidance and is never called without the prompt; leave them out")
     weak = [request for request in asked if request.guidance_scale <= 1]
     if weak:
         raise ValueError(f"sample {weak[0].sample_id} has negatives and guidance_scale {weak[0].guidance_scale}; "
@@ -119,16 +122,16 @@ class PerpNeg:
         """Add what Perp-Neg subtracts to the conditional half of a U-Net call's output.
 
         Raises:
-            ValueError: the call doesn't hold an unconditional and a conditional row of each sample.
+            RuntimeError: the call doesn't hold an unconditional and a conditional row of each sample; no sample is to
+                blame for that.
         """
-
         call = inspect.signature(unet.forward).bind(*args, **kwargs).arguments
         made = output[0] if isinstance(output, tuple) else output.sample
         rows = len(self.negatives)
         if len(made) != 2 * rows:
-            raise ValueError(f"Perp-Neg got a U-Net call of {len(made)} rows for {rows} samples; it expects 2 of each, "
-                             "the unconditional ones first: use a Stable Diffusion pipeline with a guidance scale "
-                             "above 1")
+            raise RuntimeError(f"Perp-Neg got a U-Net call of {len(made)} rows for {rows} samples; it expects 2 of "
+                               "each, the unconditional ones first: use a Stable Diffusion pipeline with a guidance "
+                               "scale above 1")
         bare, wanted = made[:rows].float(), made[rows:].float()
         away = [self._call(unet, call, embedded, rows) - bare for embedded, _ in self._slots]
         across = perpendicular(wanted - bare, away, [weights for _, weights in self._slots])

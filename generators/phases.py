@@ -81,7 +81,7 @@ def generate_pruned(
             can't be told apart by row.
     """
     check_phases(model, requests, step)
-    model.check(requests)
+    model.check(requests, batch_size)
     found: dict[str, tuple[ImageResult, Verdict | None]] = {}
     spared: list[Paused] = []
     for number, batch in enumerate(batches(requests, batch_size)):
@@ -211,7 +211,7 @@ class _StopAfter:
         result = self._step(model_output, timestep, sample, *args, **{**kwargs, "return_dict": True})
         self.left -= 1
         if self.left:
-            return (result.prev_sample,)
+            return result.to_tuple()  # an LCM's has the denoised picture too
         self.latents = result.prev_sample
         self.x0 = predicted_x0(self.scheduler, result, model_output, timestep, sample)
         raise _Stopped
@@ -219,7 +219,7 @@ class _StopAfter:
 
 def _resume(scheduler: Any, state: Mapping[str, Any], step: int) -> None:
     """Make a scheduler begin at a step, with what it remembered there."""
-    set_timesteps, scale = scheduler.set_timesteps, scheduler.scale_model_input
+    set_timesteps, scale, step_on = scheduler.set_timesteps, scheduler.scale_model_input, scheduler.step
 
     def begun(*args: Any, **kwargs: Any) -> None:
         """Let the pipeline see the remaining timesteps only."""
@@ -229,12 +229,16 @@ def _resume(scheduler: Any, state: Mapping[str, Any], step: int) -> None:
         for name, value in state.items():
             setattr(scheduler, name, value)
 
-    def scaled(*args: Any, **kwargs: Any) -> Any:
-        """Give the scheduler all timesteps back: solvers know the last steps by how many there are."""
-        scheduler.timesteps = scheduler.whole
-        return scale(*args, **kwargs)
+    def whole_again(call: Callable[..., Any]) -> Callable[..., Any]:
+        """Give the scheduler all timesteps back first: solvers know the last steps by how many there are."""
+        def called(*args: Any, **kwargs: Any) -> Any:
+            scheduler.timesteps = scheduler.whole
+            return call(*args, **kwargs)
 
-    scheduler.set_timesteps, scheduler.scale_model_input = _like(set_timesteps, begun), _like(scale, scaled)
+        return _like(call, called)
+
+    scheduler.set_timesteps = _like(set_timesteps, begun)
+    scheduler.scale_model_input, scheduler.step = whole_again(scale), whole_again(step_on)  # an LCM scales nothing
 
 
 @contextmanager
@@ -261,7 +265,7 @@ def glimpses(model: TextToImage, steps: Sequence[int]) -> Iterator[dict[int, lis
         seen[0] += 1
         if seen[0] in steps:
             predicted[seen[0]] = predicted_x0(scheduler, result, model_output, timestep, sample)
-        return (result.prev_sample,)
+        return result.to_tuple()
 
     scheduler.step = _like(step, stepped)
     try:

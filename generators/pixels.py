@@ -36,6 +36,19 @@ class RawPicture:
     note: str | None = None
 
 
+class WrongSize(RuntimeError):
+    """A pipeline made pictures of another size than it was asked for: no sample is to blame."""
+
+
+def check_size(made: Sequence[RawPicture], height: int, width: int, pipeline: str) -> None:
+    """Raise ``WrongSize`` where a picture isn't of the size that was asked for."""
+    for one in made:
+        if one.pixels.shape[:2] != (height, width):
+            found = "x".join(map(str, one.pixels.shape[:2]))
+            raise WrongSize(f"{pipeline} was asked for pictures of {height}x{width} (height x width) and made {found}; "
+                            "set generator.height and width to a size that it keeps")
+
+
 def to_uint8(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """Return pixels of [0, 1] as grey levels, rounded half to even as diffusers' own "pil" output is."""
     levels: npt.NDArray[np.uint8] = (pixels * 255).round().astype(np.uint8)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from pathlib import Path
-from typing import Any
+
+from generators.weights import safetensors_header
 
 DTYPES = ("float32", "float16", "bfloat16")
 _SHORT = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -36,15 +35,8 @@ def stored_as_bfloat16(folder: Path) -> bool:
     if not files:
         return False
     sizes: dict[str, int] = {}
-    for name, tensor in _header(files[-1]).items():
+    for name, tensor in safetensors_header(files[-1]).items():
         if name != "__metadata__":
             begin, end = tensor["data_offsets"]
             sizes[tensor["dtype"]] = sizes.get(tensor["dtype"], 0) + end - begin
     return max(sizes, key=lambda kind: sizes[kind], default="") == "BF16"
-
-
-def _header(file: Path) -> dict[str, Any]:
-    """Return a safetensors file's JSON header (8 bytes of length, then JSON)."""
-    with open(file, "rb") as opened:
-        (length,) = struct.unpack("<Q", opened.read(8))
-        return dict(json.loads(opened.read(length)))

@@ -7,23 +7,28 @@ composition follows from the list alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from generators.arguments import sampling_arguments
+import numpy as np
+
+from generators.arguments import check_arguments, sampling_arguments
 from generators.encoding import encoded_behind
 from generators.finite import FiniteRows
 from generators.isolation import run_rows
-from generators.loading import accepted_arguments, autocast, check_eta, load_pipeline, resolve_device
+from generators.loading import autocast, check_eta, load_pipeline, resolve_device, seeded_steps, takes_of
 from generators.model_files import resolve_model
 from generators.perp_neg import PerpNeg, check_perp_neg
 from generators.personal import add_personal, check_new_words
-from generators.pixels import RawPicture, finish, raw_pictures, rejected
+from generators.pipeline_folder import size_step
+from generators.pixels import RawPicture, check_size, finish, raw_pictures, rejected
 from generators.precision import resolve_dtype
 from generators.requests import Batch, ImageRequest, ImageResult, batches
 from generators.trajectory import TrajectoryVariance
+from generators.trial import Asked, Pictures, Trial, quick, tried
 
 __all__ = ["ImageRequest", "ImageResult", "TextToImage"]
 
@@ -40,7 +45,7 @@ class TextToImage:
         self.pipeline = pipeline
         self.device = device
         self.dtype = dtype
-        self._accepted = accepted_arguments(pipeline.__call__)
+        self._takes = takes_of(pipeline)
 
     @classmethod
     def load(
@@ -53,14 +58,17 @@ class TextToImage:
 
         Raises:
             ModelFilesError: no such model, no weights, or only pickled ones without ``allow_pickle``.
-            ValueError: a device, dtype, scheduler or combination of ``personal`` that can't be had here.
+            ValueError: a device, dtype, scheduler or combination of ``personal`` that can't be had here, or a pipeline
+                whose noise can't be seeded per sample (``generators/trial.py``).
         """
         folder = resolve_model(model, allow_pickle=allow_pickle)
         where = resolve_device(device)
         kind = resolve_dtype(dtype, where, folder)
         pipeline = load_pipeline(folder, where, kind, scheduler, allow_pickle)
+        loaded = cls(pipeline, device=where, dtype=kind)
+        _ = loaded.trial
         add_personal(pipeline, personal)
-        return cls(pipeline, device=where, dtype=kind)
+        return loaded
 
     def generate(self, requests: Sequence[ImageRequest], batch_size: int) -> Iterator[ImageResult]:
         """Yield one result a request, in order; PNGs of one batch are encoded while the next one is made.
@@ -69,16 +77,32 @@ class TextToImage:
         ``generation_failed`` for a prompt that the model can't take.
 
         Raises:
-            ValueError: ``batch_size`` below 1, an ``eta`` that the scheduler doesn't know or can't take,
-                ``negatives`` where the pipeline can't have Perp-Neg guidance, or a ``<word>`` that wasn't loaded.
-            RuntimeError, OSError, MemoryError: machine or model failed (out of memory, CUDA, disk).
+            ValueError: ``batch_size`` below 1, or above it for a pipeline whose pictures depend on their batch; a size,
+                guidance, negative prompt or ``eta`` that pipeline or scheduler wouldn't heed, ``negatives`` where the
+                pipeline can't have Perp-Neg guidance, or a ``<word>`` that wasn't loaded.
+            RuntimeError, OSError, MemoryError: machine or model failed (out of memory, CUDA, disk), or the pictures
+                have another size than was asked for.
         """
-        self.check(requests)
+        self.check(requests, batch_size)
         made = ((batch.requests, self._make(batch)) for batch in batches(requests, batch_size))
         yield from encoded_behind(made, finished)
 
-    def check(self, requests: Sequence[ImageRequest]) -> None:
+    @cached_property
+    def trial(self) -> Trial:
+        """What the pipeline was seen to do with small pictures."""
+        return tried(self.pipeline, self._takes, f"{self.device} {self.dtype}", self._trial_pictures)
+
+    def check(self, requests: Sequence[ImageRequest], batch_size: int) -> None:
         """Refuse what the pipeline would take in silence; see ``generate``."""
+        name, step = type(self.pipeline).__name__, size_step(self._configs)
+        for guidance, negative, eta, height, width in {
+            (one.guidance_scale, bool(one.negative_prompt), one.eta, one.height, one.width) for one in requests
+        }:
+            check_arguments(name, self._takes, guidance, negative, eta)
+            self.trial.check(name, guidance, negative, batch_size)
+            if (height % step or width % step) and "use_resolution_binning" not in self._takes:
+                raise ValueError(f"{name} makes pictures whose height and width are multiples of {step}, but "
+                                 f"{height}x{width} was asked for (height x width)")
         check_eta(self.pipeline, {request.eta for request in requests})
         check_perp_neg(self.pipeline, requests)
         check_new_words(self.pipeline, requests)
@@ -92,8 +116,11 @@ class TextToImage:
         with ExitStack() as stack:
             finite, follower = self.watch(stack, batch.requests[0].window)
             self.enter(stack, batch, shown)
-            output = self.pipeline(**self.arguments(batch, shown))
-            return raw_pictures(output, len(batch.requests), finite.rows, follower)
+            arguments = self.arguments(batch, shown)
+            stack.enter_context(seeded_steps(self.pipeline, arguments["generator"]))
+            made = raw_pictures(self.pipeline(**arguments), len(batch.requests), finite.rows, follower)
+        check_size(made, batch.requests[0].height, batch.requests[0].width, type(self.pipeline).__name__)
+        return made
 
     def enter(self, stack: ExitStack, batch: Batch[ImageRequest], shown: frozenset[int]) -> None:
         """Set up what every sampling run needs: no gradients, the number format, Perp-Neg."""
@@ -113,8 +140,28 @@ class TextToImage:
     def arguments(self, batch: Batch[ImageRequest], shown: frozenset[int]) -> dict[str, Any]:
         """Return the pipeline's arguments, those that it takes."""
         first = batch.requests[0]
-        arguments = {**sampling_arguments(batch, shown), "height": first.height, "width": first.width}
-        return {name: value for name, value in arguments.items() if name in self._accepted}
+        return {**sampling_arguments(batch, shown, self._takes), "height": first.height, "width": first.width}
+
+    @property
+    def _configs(self) -> dict[str, Any]:
+        parts = {name: getattr(part, "config", None) for name, part in self.pipeline.components.items()}
+        return {name: dict(config) for name, config in parts.items() if isinstance(config, Mapping)}
+
+    def _trial_pictures(self, asked: Sequence[Asked], steps: int, side: int | None) -> Pictures:
+        """Return pictures of a trial, as ``generate`` would have them; sides are rounded up to what the model takes."""
+        whole = -(-(side or 1) // size_step(self._configs)) * size_step(self._configs)
+        requests = tuple(
+            ImageRequest(str(row), one.seed, one.prompt, one.negative, one.guidance_scale, steps, whole, whole)
+            for row, one in enumerate(asked)
+        )
+        batch, rows = Batch(requests, len(requests)), frozenset(range(len(requests)))
+        with ExitStack() as stack:
+            self.enter(stack, batch, rows)
+            arguments = {**self.arguments(batch, rows), **quick(self._takes)}
+            if side is None:
+                del arguments["height"], arguments["width"]
+            stack.enter_context(seeded_steps(self.pipeline, arguments["generator"]))
+            return np.asarray(self.pipeline(**arguments).images, np.float32)
 
 
 def finished(request: ImageRequest, made: RawPicture | Exception) -> ImageResult:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from generators.loading import quiet, resolve_device, weights_dtype
-from generators.model_files import ModelFilesError, resolve_model
+from generators.model_files import resolve_model
+from generators.weights import ModelFilesError, variant_of
 
 T = TypeVar("T")
 
@@ -42,6 +43,7 @@ def load_weights(kind: str, folder: Path, device: str, dtype: str, allow_pickle:
         lambda: getattr(transformers, kind).from_pretrained(
             str(folder), dtype=getattr(torch, weights_dtype(device, dtype)), local_files_only=True,
             use_safetensors=None if allow_pickle else True, output_loading_info=True,
+            variant=variant_of(folder, allow_pickle=allow_pickle),
         ),
         folder, kind,
     )

@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from filters.clip_model import resolve_clip
+from generators.arguments import check_arguments
+from generators.captioner import check_captioner
 from generators.constrained import installed_version
 from generators.endpoint import EndpointSettings
+from generators.inpainting import Inpainting
+from generators.instruct_edit import InstructEdit
 from generators.model_files import fingerprint, library_versions
+from generators.pipeline_folder import read_pipeline_folder
 from generators.precision import resolve_dtype
 from generators.sampling import Decoding
 from generators.sentences import check_installed
@@ -18,13 +23,14 @@ from generators.transformers_model import load_preprocessing
 from pipeline.discovery_settings import (
     CaptionModel,
     Discovery,
+    Editing,
     EndpointModel,
     ExtractionModel,
     Merging,
     TextModel,
 )
 from pipeline.models import POCKET, model_folder, segmenter_spec
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, RecipeError
 from transforms.edit_specs import EditorSpec, EditSpec, EditTestSpec
 from transforms.language_specs import CaptionerSpec, ExtractorSpec, TextModelSpec
 
@@ -77,11 +83,12 @@ def edit_test_spec(
 ) -> EditTestSpec:
     """Return what workers need to ask the reference classifier in ``training``, and the recipe's CLIP model."""
     name = recipe.scorer.model
-    folder = model_folder(name) if name.startswith(POCKET) else resolve_clip(name)
+    pickle = recipe.scorer.allow_pickle
+    folder = model_folder(name) if name.startswith(POCKET) else resolve_clip(name, allow_pickle=pickle)
     clip = fingerprint(folder, library_versions(("torch", "open_clip_torch", "pillow")))
     return EditTestSpec(
         str(training), training_hash, str(folder), clip, settings.device, recipe.scorer.batch_size,
-        accelerator=settings.accelerator, min_ram=settings.min_ram, threads=threads,
+        accelerator=settings.accelerator, min_ram=settings.min_ram, threads=threads, allow_pickle=pickle,
     )
 
 
@@ -101,6 +108,8 @@ def _text_model(settings: TextModel, cache: str, threads: int | None) -> TextMod
         return TextModelSpec(settings.endpoint.model, endpoint=_endpoint(settings.endpoint), **common)
     assert settings.model is not None
     folder = model_folder(settings.model, settings.revision, settings.allow_pickle)
+    if isinstance(settings, CaptionModel):
+        check_captioner(folder, settings.instruction)
     dtype = resolve_dtype(settings.dtype, settings.device, folder)
     weights = fingerprint(folder, {"dtype": dtype, **library_versions(("torch", "transformers"))})
     if isinstance(settings, ExtractionModel):
@@ -124,11 +133,29 @@ def _endpoint(settings: EndpointModel) -> EndpointSettings:
     return EndpointSettings(**said, extra=tuple(sorted(settings.extra.items())))
 
 
+def _checked_editor(editor: Editing, folder: Path) -> dict[str, Any]:
+    """Check what an editor's folder says against what is asked of it; return the settings that its scheduler gets.
+
+    Raises:
+        ModelFilesError: the folder holds no pipeline that edits so.
+        RecipeError: the pipeline would leave out what is asked for, or can't be sampled so.
+    """
+    kind = Inpainting if editor.kind == "inpaint" else InstructEdit
+    pipeline = read_pipeline_folder(folder, kind.pipeline_class)
+    try:
+        check_arguments(pipeline.name, pipeline.takes, editor.guidance_scale, bool(editor.negative), editor.eta)
+        return pipeline.options(editor.scheduler or kind.default_scheduler)
+    except ValueError as error:
+        raise RecipeError(f"discovery.editor {editor.model}: {error}") from None
+
+
 def _edit_spec(settings: Discovery, threads: int | None) -> EditSpec:
     editor = settings.editor
     folder = model_folder(editor.model, editor.revision, editor.allow_pickle)
     dtype = resolve_dtype(editor.dtype, settings.device, folder)
-    extra = {"scheduler": editor.scheduler, "dtype": dtype, **library_versions()}
+    options = _checked_editor(editor, folder)
+    extra = {"scheduler": editor.scheduler, **({"scheduler_options": options} if options else {}), "dtype": dtype,
+             **library_versions()}  # fmt: skip
     names = ("scheduler", "height", "width", "feather", "strength", "image_guidance_scale", "batch_size",
              "allow_pickle")  # fmt: skip
     return EditSpec(

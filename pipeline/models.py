@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from catalogs.identity import digest
-from filters.clip_model import resolve_clip
+from filters.clip_model import Scale, resolve_clip, stored_scale
+from generators.arguments import check_arguments
 from generators.model_files import fingerprint, library_versions, resolve_model
+from generators.pipeline_folder import read_pipeline_folder
 from generators.precision import resolve_dtype
+from generators.weights import ModelFilesError, variant_of
 from pipeline.discovery_settings import Segmenting
 from pipeline.recipe import LabelValue, Recipe, RecipeError
 from transforms.specs import GeneratorSpec, PruneSpec, ScorerSpec, SegmenterSpec
@@ -34,8 +38,10 @@ def generator_spec(recipe: Recipe, threads: int | None = None) -> GeneratorSpec:
     settings = recipe.generator
     folder = model_folder(settings.model, settings.revision, settings.allow_pickle)
     dtype = resolve_dtype(settings.dtype, settings.device, folder)
+    options = _scheduler_options(folder, settings.scheduler)
     extra = {
         "scheduler": settings.scheduler,
+        **({"scheduler_options": options} if options else {}),
         "dtype": dtype,
         **library_versions(),
     }
@@ -55,6 +61,70 @@ def generator_spec(recipe: Recipe, threads: int | None = None) -> GeneratorSpec:
     )
 
 
+def check_generator(recipe: Recipe) -> list[str]:
+    """Check what the text-to-image model's folder says against what the recipe asks of it; load nothing.
+
+    Returns:
+        Sentences on how it will be loaded that somebody should know.
+
+    Raises:
+        ModelFilesError: it isn't there, its weights are lacking or cut short, or it is no text-to-image pipeline.
+        RecipeError: the pipeline would leave out what the recipe asks for, or can't be sampled so.
+    """
+    settings = recipe.generator
+    folder = model_folder(settings.model, settings.revision, settings.allow_pickle)
+    pipeline = read_pipeline_folder(folder)
+    try:
+        pipeline.options(settings.scheduler)
+        for negative in {bool(text) for text in _negative_prompts(recipe)}:
+            check_arguments(pipeline.name, pipeline.takes, settings.guidance_scale, negative, settings.eta)
+    except ValueError as error:
+        raise RecipeError(f"generator.model {settings.model}: {error}") from None
+    if _asks_for_perp_neg(recipe):
+        if not pipeline.takes_perp_neg:
+            raise RecipeError(f"generator.model {settings.model}: {pipeline.name} can't have Perp-Neg guidance, which "
+                              "spurious_free.guidance or negatives in prompts.by_class ask for; use negative prompts, "
+                              "or a model of the Stable Diffusion family with one text encoder")
+        if settings.guidance_scale <= 1:
+            raise RecipeError(f"generator.guidance_scale is {settings.guidance_scale}, and Perp-Neg changes guidance, "
+                              "which 1 and below switches off: give a scale above 1, or no negatives")
+    if settings.height % pipeline.step or settings.width % pipeline.step:
+        raise RecipeError(f"generator.model {settings.model}: {pipeline.name} makes pictures whose height and width "
+                          f"are multiples of {pipeline.step}, but generator.height and width are {settings.height} and "
+                          f"{settings.width}")
+    variant = variant_of(folder, allow_pickle=settings.allow_pickle)
+    note = f"{settings.model} has weights of the variant {variant} alone; these are loaded"
+    return [note] if variant else []
+
+
+def _negative_prompts(recipe: Recipe) -> list[str]:
+    """Return the negative prompt of every class; a phrase stands for what discovery will report."""
+    own = [recipe.prompts.of_class(value.name).negative for value in recipe.classes]
+    found = [recipe.prompts.negative if negative is None else negative for negative in own]
+    return [*found, "phrase"] if _spurious_guidance(recipe) == "negative-prompt" else found
+
+
+def _asks_for_perp_neg(recipe: Recipe) -> bool:
+    by_class = any(own.negatives for own in recipe.prompts.by_class.values())
+    return by_class or _spurious_guidance(recipe) == "perp-neg"
+
+
+def _spurious_guidance(recipe: Recipe) -> str | None:
+    """Return how pictures are led away from spurious phrases, where any are generated."""
+    settings = recipe.spurious_free
+    return settings.guidance if settings and settings.make != "edit" else None
+
+
+def _scheduler_options(folder: Path, scheduler: str | None) -> dict[str, Any]:
+    """Return the settings that another scheduler gets to fit the model; none where it can't be told or doesn't fit."""
+    if scheduler is None:
+        return {}
+    try:
+        return read_pipeline_folder(folder).options(scheduler)
+    except (ModelFilesError, ValueError):
+        return {}
+
+
 def _prune_spec(recipe: Recipe, threads: int | None) -> PruneSpec | None:
     """Return how previews are judged: by the recipe's scorer, on the generator's device."""
     prune, device = recipe.generator.prune, recipe.generator.device
@@ -67,17 +137,20 @@ def _prune_spec(recipe: Recipe, threads: int | None) -> PruneSpec | None:
 def scorer_spec(recipe: Recipe, threads: int | None = None) -> ScorerSpec:
     """Return what workers need for the recipe's CLIP scorer and judge."""
     settings = recipe.scorer
-    pocket = settings.model.startswith(POCKET)
-    folder = model_folder(settings.model) if pocket else resolve_clip(settings.model)
+    name, pickle = settings.model, settings.allow_pickle
+    folder = model_folder(name) if name.startswith(POCKET) else resolve_clip(name, allow_pickle=pickle)
+    scale = stored_scale(folder)
+    own_scale = {} if scale == Scale() else {"scale": "its own"}  # scores were of a factor of 100
     return ScorerSpec(
         str(folder),
-        fingerprint(folder, library_versions(("torch", "open_clip_torch", "pillow"))),
+        fingerprint(folder, {**library_versions(("torch", "open_clip_torch", "pillow")), **own_scale}),
         settings.device,
         settings.batch_size,
         tuple(judge_prompts(value, settings.class_prompts, "class") for value in recipe.classes),
         tuple(judge_prompts(value, settings.bias_prompts, "bias") for value in recipe.bias.values),
         tuple(value.name for value in recipe.classes),
         tuple(value.name for value in recipe.bias.values),
+        allow_pickle=pickle,
         threads=threads,
         segmenter=segmenter_spec(settings.segmenter),
         objects=tuple(object_words(recipe, settings.segmenter, y) for y in range(len(recipe.classes)))

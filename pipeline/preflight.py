@@ -21,7 +21,7 @@ from filters.spurious_absence import SpuriousAbsence
 from pipeline.calibrating import stored_calibrations
 from pipeline.checks import Check, attempted
 from pipeline.jobs import Launcher
-from pipeline.models import POCKET, generator_spec, scorer_spec
+from pipeline.models import POCKET, check_generator, generator_spec, scorer_spec
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.recipe_yaml import RecipeSyntaxError, read_recipe_text
 from pipeline.stages import reaches
@@ -63,6 +63,7 @@ def before_source(
                    *_idle_filters(recipe)]
         named = [recipe.scorer.model, *_segmenters(recipe.scorer.segmenter)]
         checks += _spec("generator", [recipe.generator.model], fetch, specs, lambda: generator_spec(recipe, threads))
+        checks += _asked_of_generator(recipe) if generate and "generator" in specs else ()
         checks += _spec("scorer", named, fetch, specs, lambda: scorer_spec(recipe, threads))
         checks += _borrowed_limits(recipe)
     if discovers:
@@ -183,6 +184,13 @@ def _spec(what: str, names: list[str], fetch: bool, specs: dict[str, Any], build
         yield Check(f"models of {what}", "not checked", f"{', '.join(far)}: on a hub; looked at when the run begins")
         return
     yield attempted(f"models of {what}", lambda: specs.update({what: build()}), ", ".join(dict.fromkeys(names)))
+
+
+def _asked_of_generator(recipe: Recipe) -> Iterator[Check]:
+    """Check what the recipe asks of the pipeline against what its folder says of it."""
+    what, notes = "what is asked of the generator", list[str]()
+    yield attempted(what, lambda: notes.extend(check_generator(recipe)))
+    yield from (Check(what, "note", note) for note in notes)
 
 
 def _borrowed_limits(recipe: Recipe) -> Iterator[Check]:

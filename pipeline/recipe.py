@@ -15,6 +15,7 @@ from filters.base import Filter
 from filters.preview import PreviewLimits
 from filters.registry import PICTURE_FILTERS
 from filters.silhouette import Silhouette
+from filters.trajectory_variance import TrajectoryVarianceLimit
 from pipeline.discovery_settings import Discovery, Segmenting
 from pipeline.nearest import nearest
 from pipeline.recipe_yaml import Given, RecipeSyntaxError, read_recipe_text
@@ -149,7 +150,9 @@ class Generator(Strict):
     height: int = Field(512, ge=8, multiple_of=8)
     width: int = Field(512, ge=8, multiple_of=8)
     batch_size: int = Field(8, ge=1)
-    window: int = Field(10, ge=2, description="k: the trajectory variance is taken over the last k steps.")
+    window: int = Field(
+        10, ge=0, description="k: the trajectory variance is taken over the last k steps, 2 or more; 0: it isn't taken."
+    )
     allow_pickle: bool = False
     accelerator: str | None = Field(
         None, description="Beam's accelerator hint, e.g. type:nvidia-tesla-t4;count:1;install-nvidia-driver."
@@ -161,11 +164,15 @@ class Generator(Strict):
 
     @model_validator(mode="after")
     def _window_fits(self) -> Generator:
+        if self.window == 1:
+            raise ValueError("window is 1, and one step has no variance: give 2 or more, or 0 to follow none")
         if self.window > self.steps:
-            raise ValueError(f"window is {self.window}, but there are only {self.steps} steps")
+            raise ValueError(f"window is {self.window}, but there are only {self.steps} steps; window: 0 follows none")
         if self.prune and self.prune.step > self.steps - self.window:
             raise ValueError(f"prune.step is {self.prune.step}, but the trajectory variance is followed over the last "
                              f"{self.window} of {self.steps} steps: prune at {self.steps - self.window} or before")
+        if self.prune and self.prune.step == self.steps:
+            raise ValueError(f"prune.step is {self.prune.step}, the last step; prune at {self.steps - 1} or before")
         return self
 
 
@@ -199,6 +206,7 @@ class Scorer(Strict):
     model: str = Field(description="A folder with an open_clip model, a hub name, or pocket:<name>.")
     device: Literal["cpu", "cuda", "mps"] = "cpu"
     batch_size: int = Field(64, ge=1)
+    allow_pickle: bool = Field(False, description="Load weights that can run code (.bin, .pt), of an author you trust.")
     class_prompts: tuple[str, ...] = Field(("a photo of a {class}",), min_length=1)
     bias_prompts: tuple[str, ...] = Field(("a photo of {bias}",), min_length=1)
     segmenter: Segmenting | None = Field(
@@ -283,6 +291,9 @@ class Recipe(Strict):
         yield from _alike("classes", self.classes)
         yield from _alike("bias.values", self.bias.values)
         yield from filter_problems(self.filters, PICTURE_FILTERS)
+        if TrajectoryVarianceLimit.name in self.filters and not self.generator.window:
+            raise ValueError("filters has variance, but generator.window is 0, so no trajectory variance is taken: set "
+                             "the window to 2 or more steps, or leave the filter out")
         if Silhouette.name in self.filters and not self.scorer.segmenter:
             yield ("filters has silhouette, which compares the outlines of objects: name what finds them, "
                    "e.g. scorer.segmenter: {model: CIDAS/clipseg-rd64-refined, object_words: [a bird]}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.strict import check_fields, field_problems
 from trainers.methods import ASPIRE
 from trainers.settings import StageSettings, TrainSettings
+from trainers.timm_config import input_side
 
 if TYPE_CHECKING:
     from pipeline.recipe import Method, Training
@@ -78,6 +80,9 @@ def _options(training: Training, method: Method) -> dict[str, Any]:
     common = _checked(training.settings, "training.settings")
     own = _checked(training.by_method.get(method, {}), f"training.by_method.{method}")
     options = {**common, **own}
+    weights = options.get("weights")
+    if weights and "image_size" not in options and (side := input_side(Path(str(weights)).expanduser())):
+        options["image_size"] = side  # what the weights were trained at
     for stage in STAGES:
         if stage in options:
             options[stage] = StageSettings(**{**common.get(stage, {}), **own.get(stage, {})})

@@ -113,7 +113,7 @@ def _byte_symbols() -> list[str]:
     return [chr(byte) if byte in printable else chr(next(shifted)) for byte in range(256)]
 
 
-def tiny_unet(in_channels: int = 4) -> Any:
+def tiny_unet(in_channels: int = 4, **more: Any) -> Any:
     """Return a U-Net for 16x16 latents; inpainting has 9 channels, InstructPix2Pix 8."""
     from diffusers import UNet2DConditionModel
 
@@ -121,7 +121,7 @@ def tiny_unet(in_channels: int = 4) -> Any:
         sample_size=IMAGE_SIZE // 2, in_channels=in_channels, out_channels=4, block_out_channels=(32, 32),
         layers_per_block=1, norm_num_groups=8, attention_head_dim=8, cross_attention_dim=32,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), **more,
     )
 
 

@@ -69,6 +69,27 @@ def write_tiny_blip(folder: Path, *, seed: int = 0) -> Path:
     )
 
 
+def write_tiny_florence2(folder: Path, *, seed: int = 0) -> Path:
+    """Write a ``Florence2ForConditionalGeneration`` folder, which is told its task, and return it."""
+    from transformers import BartConfig, Florence2Config, Florence2ForConditionalGeneration, Florence2Processor
+
+    text = BartConfig(
+        vocab_size=VOCABULARY, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, max_position_embeddings=160,
+        pad_token_id=PAD, bos_token_id=BOS, eos_token_id=EOS, decoder_start_token_id=EOS, forced_eos_token_id=EOS,
+    )
+    vision = {
+        "embed_dim": [16], "depths": [1], "num_heads": [2], "num_groups": [2], "patch_size": [7], "patch_stride": [4],
+        "patch_padding": [3], "patch_prenorm": [False], "window_size": 2, "projection_dim": 16,
+    }
+    config = Florence2Config(text_config=text.to_dict(), vision_config=vision, image_token_id=IMAGE)
+    images = _clip_images()
+    images.image_seq_length = 17  # 4x4 patches and their mean
+    return _save(
+        folder, seed, lambda: Florence2ForConditionalGeneration(config), Florence2Processor(images, byte_tokenizer())
+    )
+
+
 def write_tiny_llava(folder: Path, *, seed: int = 0) -> Path:
     """Write a ``LlavaForConditionalGeneration`` folder, whose processor has a chat template, and return it."""
     from transformers import CLIPVisionConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor

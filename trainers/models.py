@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from trainers.errors import TrainerError
 from trainers.settings import POCKET, TIMM, check_model_name
+from trainers.timm_config import check_architecture, normalisation, weights_config
 
 WIDTHS = (16, 32, 64, 96)
 
@@ -55,14 +57,31 @@ def build_model(
 
 
 def timm_classifier(name: str, classes: int, weights: str | None, pretrained: bool) -> Classifier:
-    """Return a timm backbone with its own mean and deviation and a new head."""
+    """Return a timm backbone with a new head, and the mean and deviation that its weights were trained with."""
     import timm  # takes seconds, which the pocket world needn't spend
 
     _check_known(name)
     network = timm.create_model(name.removeprefix(TIMM), pretrained=pretrained, num_classes=classes)
+    mean, std = tuple(network.default_cfg["mean"]), tuple(network.default_cfg["std"])
     if weights:
-        load_backbone(network, Path(weights).expanduser())
-    return Classifier(network, tuple(network.default_cfg["mean"]), tuple(network.default_cfg["std"]))
+        folder = Path(weights).expanduser()
+        check_architecture(folder, name.removeprefix(TIMM))
+        load_backbone(network, folder)
+        mean, std = normalisation(folder, mean, std)
+    return Classifier(network, mean, std)
+
+
+def other_normalisation(name: str, weights: str) -> dict[str, Any]:
+    """Return the mean and deviation of a folder's weights where they aren't those that timm has for the backbone."""
+    folder = Path(weights).expanduser()
+    if not weights_config(folder).keys() & {"mean", "std"}:
+        return {}
+    import timm
+
+    _check_known(name)
+    usual = timm.get_pretrained_cfg(name.removeprefix(TIMM))
+    mean, std = normalisation(folder, tuple(usual.mean), tuple(usual.std))
+    return {} if (mean, std) == (tuple(usual.mean), tuple(usual.std)) else {"mean": list(mean), "std": list(std)}
 
 
 def check_backbone(name: str, classes: int, image_size: int, weights: str | None) -> None:

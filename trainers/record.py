@@ -22,7 +22,7 @@ from trainers.evaluate import GroupAccuracy
 from trainers.index import Sample, group_counts, group_names
 from trainers.methods import method_name
 from trainers.mixes import Stage, shortcut_bits
-from trainers.models import weights_file
+from trainers.models import other_normalisation, weights_file
 from trainers.settings import TrainSettings
 from trainers.train import StageResult
 
@@ -67,6 +67,7 @@ def training_hash(settings: TrainSettings, inputs: Sequence[str]) -> str:
     values = settings.identity()
     if settings.weights:
         values["weights"] = file_sha256(weights_file(Path(settings.weights)))
+        values.update(other_normalisation(settings.model, settings.weights))
     return task_hash("train", VERSION, (), inputs, values)
 
 

@@ -85,6 +85,7 @@ class EditTestSpec(HasHints):
     accelerator: str | None = None
     min_ram: str | None = None
     threads: int | None = None
+    allow_pickle: bool = False
 
     def __post_init__(self) -> None:
         if "{phrase}" not in self.wording:

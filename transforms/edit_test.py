@@ -55,7 +55,8 @@ class LazyTester(LazyModels[EditTestSpec]):
         spec, device = self.spec, resolve_device(self.spec.device)
         use_threads(spec.threads)
         reference = ReferenceClassifier.load(Path(spec.training), device=device, batch_size=spec.batch_size)
-        return reference, ClipModel.load(spec.clip, device=device, batch_size=spec.batch_size)
+        clip = ClipModel.load(spec.clip, device=device, batch_size=spec.batch_size, allow_pickle=spec.allow_pickle)
+        return reference, clip
 
 
 def edit_test_task(made: TaskRecord, lazy: LazyTester) -> TaskRecord:

@@ -133,6 +133,13 @@ def regenerate(task: ShardTask, lazy: LazyGenerator, wanted: Collection[str]) ->
             yield from (result for result in lazy.model.generate(batch, size) if result.sample_id in wanted)
 
 
+def regenerate_alone(task: ShardTask, lazy: LazyGenerator, wanted: Collection[str]) -> Iterator[ImageResult]:
+    """Yield the wanted samples of a task again, each in a batch of its own, whose pixels must be the same."""
+    for row in commit.read_task_rows(task):
+        if row["sample_id"] in wanted:
+            yield from lazy.model.generate([image_request(row, lazy.spec.window)], lazy.spec.batch_size)
+
+
 def image_request(row: Mapping[str, Any], window: int) -> ImageRequest:
     """Return what a plan row asks of the model."""
     names = (

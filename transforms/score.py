@@ -69,7 +69,7 @@ def load_scorer(spec: ScorerSpec) -> ClipScorer:
     return ClipScorer.load(
         spec.model, device=spec.device, batch_size=spec.batch_size, class_prompts=spec.class_prompts,
         bias_prompts=spec.bias_prompts, class_names=spec.class_names, bias_names=spec.bias_names,
-        contrasts=spec.contrasts,
+        contrasts=spec.contrasts, allow_pickle=spec.allow_pickle,
     )  # fmt: skip
 
 

@@ -147,6 +147,7 @@ class ScorerSpec(HasHints):
     reference_means: tuple[float, ...] = ()
     segmenter: SegmenterSpec | None = None
     objects: tuple[str, ...] = ()
+    allow_pickle: bool = False
 
     @property
     def _more(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
-from filters.clip_model import ClipModel, resolve_clip
+from filters.clip_model import ClipModel, Scale, resolve_clip, stored_scale
 from filters.clip_scorer import Answers, ClipScorer, ScoreRequest, ScoreRow
 from filters.golden import write_golden
 from generators.images import encode_png
@@ -58,11 +60,42 @@ def test_values_are_those_of_open_clip(scorer: ClipScorer, clip_folder: Path) ->
         land = model.encode_text(tokenizer(["a landbird", "a photo of a landbird"]), normalize=True).mean(dim=0)
         water = model.encode_text(tokenizer(["a waterbird"]), normalize=True)[0]
     classes = torch.stack([land / land.norm(), water])
-    probabilities = (100 * classes @ image).softmax(dim=0)
+    probabilities = (float(model.logit_scale.exp()) * classes @ image).softmax(dim=0)
     alignment, of_class, *_ = scorer.score(PNGS, ROWS)[1]
     assert alignment.value == pytest.approx(float(prompt @ image), abs=1e-5)
     assert of_class.value == pytest.approx(float(probabilities[ROWS[1].y]), abs=1e-4)
     assert of_class.label == ("landbird", "waterbird")[int(probabilities.argmax())]
+
+
+def test_a_model_trained_with_a_sigmoid_is_asked_with_its_own(own_clip: Path) -> None:
+    """SigLIP: every answer has a probability of its own, by the model's own scale and bias."""
+    config = json.loads((own_clip / "open_clip_config.json").read_text())
+    config["model_cfg"].update(init_logit_scale=2.0, init_logit_bias=-3.0)
+    (own_clip / "open_clip_config.json").write_text(json.dumps(config))
+    weights = own_clip / "open_clip_model.safetensors"
+    save_file({**load_file(weights), "logit_scale": torch.tensor(2.0), "logit_bias": torch.tensor(-3.0)}, weights)
+    clip = ClipModel.load(own_clip, device="cpu")
+    assert clip.scale == stored_scale(own_clip) == Scale(pytest.approx(math.exp(2)), -3.0)
+    scorer = ClipScorer.load(own_clip, class_names=("a", "b"), class_prompts=(("a bird",), ("a boat",)),
+                             bias_names=("c", "d"), bias_prompts=(("land",), ("water",)), device="cpu")  # fmt: skip
+    _, of_class, *_ = scorer.score(PNGS[:1], ROWS[:1])[0]
+    cosine = float(clip.embed_text("a bird") @ clip.embed_images([Image.fromarray(PIXELS[0])])[0])
+    assert of_class.value == pytest.approx(1 / (1 + math.exp(3 - math.exp(2) * cosine)), abs=1e-5)
+
+
+@pytest.mark.parametrize(("logarithm", "factor"), [(math.log(100), 100.0), (4.60517, 100.0), (2.97, math.exp(2.97))])
+def test_a_scale_of_100_is_exactly_that(logarithm: float, factor: float) -> None:
+    """CLIP's own models keep their scores, and with them their fingerprint."""
+    assert Scale.of(logarithm, None) == Scale(factor)
+
+
+@pytest.mark.parametrize("scale", [Scale(), Scale(20.0), Scale(20.0, -10.0), Scale(100.0, 1e6)])
+def test_answers_keep_their_order_whatever_the_scale(scale: Scale) -> None:
+    answers = Answers(("one", "other"), np.eye(2, dtype=np.float32), scale)
+    image = np.array([0.6, 0.8], np.float32)
+    (small, _), (large, label) = answers.judge(image, 0), answers.judge(image, 1)
+    assert label == "other" and 0 <= small <= large <= 1
+    assert answers.prefers(image, 0) + answers.prefers(image, 1) == pytest.approx(1)
 
 
 def test_a_score_does_not_depend_on_the_other_pictures(scorer: ClipScorer) -> None:
@@ -162,7 +195,7 @@ def test_pickled_missing_and_damaged_weights(own_clip: Path) -> None:
     weights = own_clip / "open_clip_model.safetensors"
     data = weights.read_bytes()
     weights.write_bytes(data[:1000])
-    with pytest.raises(ModelFilesError, match="can't be loaded by open_clip"):
+    with pytest.raises(ModelFilesError, match=r"open_clip_model.safetensors can't be loaded: it was cut short"):
         ClipModel.load(own_clip, device="cpu")
     weights.rename(weights.with_suffix(".bin"))
     with pytest.raises(ModelFilesError, match="only pickled weights"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from PIL import Image
 
 from generators.answer_cache import AnswerCache
-from generators.captioner import AGAIN, DESCRIBE, Captioner
+from generators.captioner import AGAIN, DESCRIBE, Captioner, check_captioner
 from generators.captions import CaptionRequest, CaptionResult, captioned
 from generators.endpoint import Endpoint, EndpointError, EndpointSettings
 from generators.images import encode_png
@@ -24,7 +25,14 @@ from generators.retries import Retries
 from generators.sampling import Decoding
 from generators.vision_endpoint import VisionEndpoint
 from tests.chat_server import HTML, ChatServer, chat_server, fails, says, scripted
-from tests.tiny_text_models import EOS, PAD, write_tiny_blip, write_tiny_git, write_tiny_llava
+from tests.tiny_text_models import (
+    EOS,
+    PAD,
+    write_tiny_blip,
+    write_tiny_florence2,
+    write_tiny_git,
+    write_tiny_llava,
+)
 
 KINDS = {"git": write_tiny_git, "blip": write_tiny_blip, "llava": write_tiny_llava}
 
@@ -333,3 +341,29 @@ def test_a_picture_is_paid_for_once(tmp_path: Path) -> None:
 
 def test_a_result_in_any_script() -> None:
     assert captioned("a", "птица", 100) == CaptionResult("a", "птица", "ok")
+
+
+def test_florence2_is_told_its_task(tmp_path: Path) -> None:
+    """Without one its processor would ask nothing of the picture, with a warning in a log."""
+    folder = write_tiny_florence2(tmp_path / "florence")
+    captioner = load(folder)
+    asked = captioner.processor.batch_decode(captioner._inputs([Image.new("RGB", (20, 20))])["input_ids"])
+    assert asked == ["<image>" * 17 + "<s>What does the image describe?</s>"]
+    more = load(folder, instruction="<DETAILED_CAPTION>")
+    (longer,) = more.processor.batch_decode(more._inputs([Image.new("RGB", (20, 20))])["input_ids"])
+    assert longer.endswith("<s>Describe in detail what is shown in the image.</s>")
+    assert len(texts(captioner.caption(requests(1, 2, 3), 2))) == 3
+    check_captioner(folder, None)
+
+
+def test_a_model_that_is_told_nothing_is_refused(llava: Path, git: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(llava, tmp_path / "llava"))
+    (folder / "chat_template.jinja").unlink()
+    for instruction in (None, ""):
+        with pytest.raises(ModelFilesError, match="a llava without a chat template doesn't describe a picture"):
+            check_captioner(folder, instruction)
+    with pytest.raises(ModelFilesError, match="a llava without a chat template"):
+        load(folder)
+    check_captioner(folder, "a picture of")
+    for good in (llava, git):
+        check_captioner(good, None)

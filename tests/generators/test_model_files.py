@@ -11,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from image_requests import requests
+from safetensors.numpy import load_file, save_file
 
 from generators.model_files import ModelFilesError, check_weights, fingerprint, library_versions, resolve_model
+from generators.text_to_image import TextToImage
+from generators.weights import variant_of
 
 
 def test_a_folder_is_itself(tiny_folder: Path) -> None:
@@ -145,3 +148,94 @@ def test_weights_of_a_single_model_folder(tmp_path: Path) -> None:
     save_file({"weight": np.zeros(2, np.float32)}, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps({}))
     check_weights(tmp_path)
+
+
+def as_variant(folder: Path, *parts: str, variant: str = "fp16") -> None:
+    """Rename the weights of these models as a variant's."""
+    for file in [file for part in parts for file in (folder / part).glob("*.safetensors")]:
+        file.rename(file.with_suffix(f".{variant}.safetensors"))
+
+
+def test_a_folder_of_fp16_weights_alone_is_loaded(own_folder: Path, model: TextToImage) -> None:
+    as_variant(own_folder, "unet", "vae", "text_encoder")
+    check_weights(own_folder)
+    assert variant_of(own_folder) == "fp16"
+    loaded = TextToImage.load(own_folder, device="cpu")
+    assert list(loaded.generate(requests(2), 2)) == list(model.generate(requests(2), 2))
+
+
+def test_a_variant_beside_plain_weights_is_not_needed(own_folder: Path) -> None:
+    unet = own_folder / "unet" / "diffusion_pytorch_model.safetensors"
+    shutil.copy(unet, unet.with_suffix(".fp16.safetensors"))
+    assert variant_of(own_folder) is None
+    unet.unlink()  # of the others the plain files are there, which diffusers takes where a variant is lacking
+    assert variant_of(own_folder) == "fp16"
+    assert TextToImage.load(own_folder, device="cpu").pipeline.unet is not None
+
+
+def test_variants_that_cannot_be_loaded_together(own_folder: Path) -> None:
+    as_variant(own_folder, "unet")
+    as_variant(own_folder, "vae", variant="bf16")
+    with pytest.raises(ModelFilesError, match="unet has fp16, vae has bf16; download one variant"):
+        check_weights(own_folder)
+
+
+def in_two_files(folder: Path) -> tuple[Path, Path]:
+    """Split a model's weights into two files with an index, as large models have them; return the files."""
+    whole = folder / "diffusion_pytorch_model.safetensors"
+    tensors = sorted(load_file(whole).items())
+    parts = [folder / f"diffusion_pytorch_model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    halves = (dict(tensors[::2]), dict(tensors[1::2]))
+    for part, half in zip(parts, halves, strict=True):
+        save_file(half, part, metadata={"format": "pt"})
+    names = {name: part.name for part, half in zip(parts, halves, strict=True) for name in half}
+    index = {"metadata": {"total_size": whole.stat().st_size}, "weight_map": names}
+    (folder / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+    whole.unlink()
+    return parts[0], parts[1]
+
+
+def test_weights_in_several_files(own_folder: Path) -> None:
+    _, second = in_two_files(own_folder / "unet")
+    check_weights(own_folder)
+    assert TextToImage.load(own_folder, device="cpu").pipeline.unet is not None
+    second.unlink()
+    with pytest.raises(ModelFilesError, match=f"unet lacks 1 of 2 files that .* names, the first is {second.name}"):
+        check_weights(own_folder)
+    (own_folder / "unet" / "diffusion_pytorch_model.safetensors.index.json").unlink()
+    with pytest.raises(ModelFilesError, match="a part of its weights, but no index"):
+        check_weights(own_folder)
+
+
+def test_a_pointer_and_a_file_that_was_cut_short(own_folder: Path) -> None:
+    weights = own_folder / "unet" / "diffusion_pytorch_model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-100])
+    with pytest.raises(ModelFilesError, match=f"its header says {len(whole)} bytes, it has {len(whole) - 100}"):
+        check_weights(own_folder)
+    weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 123\n")
+    with pytest.raises(ModelFilesError, match="is a Git LFS pointer"):
+        check_weights(own_folder)
+
+
+def test_lists_that_are_settings_are_no_models(own_folder: Path) -> None:
+    """Krea 2's model_index.json lists the layers of its text encoder that are read."""
+    index = own_folder / "model_index.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), "text_encoder_select_layers": [2, 5]}))
+    check_weights(own_folder)
+
+
+def test_of_a_hub_pipeline_its_variant_is_fetched(monkeypatch: pytest.MonkeyPatch, own_folder: Path) -> None:
+    as_variant(own_folder, "unet")
+    hidden = [(file, file.with_suffix(".away")) for file in (own_folder / "unet").glob("*.safetensors")]
+    for file, away in hidden:
+        file.rename(away)
+
+    def download(name: str, allow_patterns: list[str], **_: object) -> str:
+        if "unet/*.fp16*.safetensors" in allow_patterns:
+            for file, away in hidden:
+                away.rename(file)
+        return str(own_folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    assert resolve_model("owner/name") == own_folder

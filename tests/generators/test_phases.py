@@ -53,6 +53,17 @@ def test_spared_samples_have_the_bytes_of_an_unbroken_run(tiny_folder: Path, sch
     assert list(model.generate(wanted, 4)) == whole  # no hook stays behind
 
 
+@pytest.mark.parametrize("step", [1, 2, 4])
+def test_an_lcm_is_pruned_at_any_step(lcm_folder: Path, step: int) -> None:
+    """Its pipeline unpacks two values of every step, and never scales the model's input."""
+    model = TextToImage.load(lcm_folder, device="cpu")
+    wanted = asked(6, guidance_scale=2.0)
+    whole = list(model.generate(wanted, 4))
+    found = pruned(model, wanted, [0, 4, 5], step)
+    assert [found[number] for number in (0, 4, 5)] == [whole[number] for number in (0, 4, 5)]
+    assert all(one.status == "ok" for one in whole)
+
+
 @pytest.mark.parametrize(("pays_from", "judged"), [(0.0, 10), (0.25, 10), (0.26, 4)])
 def test_where_the_first_batch_loses_little_the_others_are_not_judged(
     model: TextToImage, pays_from: float, judged: int

@@ -319,7 +319,8 @@ def test_inside_a_pipeline_with_guidance(model: TextToImage, guidance: float) ->
 
 
 def test_a_picture_without_a_variance_says_why(tiny_folder: Path) -> None:
-    unfollowed = TextToImage.load(tiny_folder, device="cpu", scheduler="CMStochasticIterativeScheduler")
+    unfollowed = TextToImage.load(tiny_folder, device="cpu")
+    unfollowed.pipeline.scheduler = diffusers.CMStochasticIterativeScheduler()
     results = list(unfollowed.generate(requests(3), batch_size=2))
     note = "CMStochasticIterativeScheduler doesn't tell its predicted x0"
     assert [(one.status, one.trajectory_variance, one.detail) for one in results] == [("ok", None, note)] * 3

@@ -11,6 +11,7 @@ import yaml
 from pipeline.ehr_recipe import load_any
 from pipeline.recipe import Recipe, RecipeError, load_recipe, shipped_recipes
 from pipeline.training_settings import reference_settings, train_settings
+from tests.pipeline.small import small_recipe
 
 
 @pytest.mark.parametrize("name", shipped_recipes("pictures"))
@@ -226,3 +227,19 @@ def test_a_resolved_recipe_loads_again(tmp_path: Path) -> None:
         recipe = load_any(name)
         (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True)))
         assert load_any(str(tmp_path / "r.yaml")) == recipe
+
+
+@pytest.mark.parametrize(("overrides", "message"), [
+    (["generator.window=1"], "window is 1, and one step has no variance"),
+    (["generator.window=0"], "filters has variance, but generator.window is 0"),
+    (["generator.steps=1"], "there are only 1 steps; window: 0 follows none"),
+    (["generator.window=0", "filters={}", "generator.prune={step: 4, min_class: 0.1}"], "is 4, the last step"),
+])  # fmt: skip
+def test_a_window_that_does_not_fit(tmp_path: Path, overrides: list[str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        small_recipe(tmp_path, *overrides)
+
+
+def test_one_step_models_follow_no_trajectory(tmp_path: Path) -> None:
+    recipe = small_recipe(tmp_path, "generator.steps=1", "generator.window=0", "filters={}")
+    assert (recipe.generator.steps, recipe.generator.window) == (1, 0)

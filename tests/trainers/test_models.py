@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +12,13 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from pipeline.recipe import Training
+from pipeline.training_settings import train_settings
 from trainers.errors import TrainerError
-from trainers.models import build_model
+from trainers.models import build_model, other_normalisation
+from trainers.record import training_hash
+from trainers.settings import TrainSettings
+from trainers.timm_config import input_side
 
 TINY = "timm:test_resnet"
 
@@ -46,6 +54,49 @@ def test_weights_from_a_folder_fill_all_but_a_head_of_another_size(tmp_path: Pat
         if not name.startswith("fc."):
             assert torch.equal(loaded[name], tensor), name
     assert loaded["fc.weight"].shape[0] == 2
+
+
+def write_weights(folder: Path, **said: object) -> str:
+    """Write test_resnet's weights with timm's ``config.json`` and return the folder."""
+    folder.mkdir(exist_ok=True)
+    save_file(timm.create_model("test_resnet", num_classes=7).state_dict(), folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"architecture": "test_resnet", "num_classes": 7, **said}))
+    return str(folder)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_weights_keep_the_normalisation_that_they_were_trained_with(tmp_path: Path, inside: bool) -> None:
+    said = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "input_size": [3, 96, 96]}
+    folder = write_weights(tmp_path / "own", **({"pretrained_cfg": said} if inside else said))
+    model = build_model(TINY, 2, weights=folder)
+    assert model.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert model.std.flatten().tolist() == pytest.approx([0.4, 0.5, 0.6])
+    assert input_side(Path(folder)) == 96
+    own = TrainSettings("erm", model=TINY, weights=folder)
+    plain = write_weights(tmp_path / "plain")
+    shutil.copy(Path(folder) / "model.safetensors", Path(plain) / "model.safetensors")
+    assert training_hash(own, []) != training_hash(replace(own, weights=plain), [])
+    write_weights(tmp_path / "usual", mean=[0.5] * 3, std=[0.5] * 3)  # as timm has it: the same training as before
+    shutil.copy(Path(folder) / "model.safetensors", tmp_path / "usual" / "model.safetensors")
+    assert other_normalisation(TINY, str(tmp_path / "usual")) == {}
+
+
+def test_a_recipes_image_size_is_that_of_its_weights_unless_it_says_another(tmp_path: Path) -> None:
+    folder = write_weights(tmp_path / "own", input_size=[3, 96, 96])
+    for settings, size in (({}, 96), ({"image_size": 48}, 48)):
+        options = {"model": TINY, "weights": folder, **settings}
+        training = Training.model_validate({"methods": ["erm"], "settings": options})
+        assert [one.image_size for one in train_settings(training)] == [size]
+
+
+@pytest.mark.parametrize(("said", "message"), [
+    ({"architecture": "resnet50"}, "weights in .* are of resnet50 .config.json., but the model is test_resnet"),
+    ({"mean": [0.5], "std": [0.5]}, "expected three numbers each"),
+    ({"mean": [0.5] * 3, "std": [0.5, 0, 0.5]}, "deviations above 0"),
+])  # fmt: skip
+def test_a_config_that_does_not_fit_is_refused(tmp_path: Path, said: dict[str, object], message: str) -> None:
+    with pytest.raises(TrainerError, match=message):
+        build_model(TINY, 2, weights=write_weights(tmp_path / "own", **said))
 
 
 def test_weights_of_another_backbone_are_refused(tmp_path: Path) -> None:
