@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from generators.signatures import pipeline_takes
 
 UNLIMITED = 1_000_000
 """transformers writes a huge number for a tokenizer that has no limit of its own."""
@@ -99,8 +100,5 @@ def _limit(tokenizer: Any, pipeline: str, encoder: Path) -> int | None:
 
 def _longest_sequence(pipeline: str) -> int | None:
     """Return how many tokens a pipeline asks an encoder such as T5 for, by default."""
-    import diffusers
-
-    kind = getattr(diffusers, pipeline, None)
-    asked = inspect.signature(kind.__call__).parameters.get("max_sequence_length") if kind else None
-    return asked.default if asked and isinstance(asked.default, int) else None
+    asked = pipeline_takes(pipeline).get("max_sequence_length")
+    return asked if isinstance(asked, int) else None

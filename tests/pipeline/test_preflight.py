@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from catalogs.cohorts.schema import Column, Schema
 from generators.personal import in_plain_words
-from generators.prompt_length import clip_readers, pipeline_readers
+from generators.prompt_length import _longest_sequence, clip_readers, pipeline_readers
 from pipeline.checks import Check, PreflightError, print_checklist, require
 from pipeline.count_checks import after_source, check_quota
 from pipeline.driver import run
@@ -38,6 +38,9 @@ from tests.pipeline.small import small_recipe
 LONG = "a photo without a tree and without two legs and without the sky and one background and no neck "
 LONG += "of a {class} on {bias}"
 LOCAL = Launcher()
+
+
+PIPELINES = ("StableDiffusion3Pipeline", "FluxPipeline", "StableDiffusionPipeline")
 
 
 def pocket(*overrides: str) -> Recipe:
@@ -124,6 +127,11 @@ def test_limits_are_those_of_the_encoder_not_of_the_tokenizer_alone(small: Small
     config.write_text(config.read_text().replace('"max_position_embeddings": 77', '"max_position_embeddings": 40'))
     (reader,) = pipeline_readers(folder)
     assert (reader.longest, reader.tokens("birds"), reader.cut("b" * 38), reader.cut("b" * 40)) == (40, 7, "", "bb")
+
+
+def test_encoders_without_positions_take_what_their_pipeline_asks_for() -> None:
+    found = {name: _longest_sequence(name) for name in PIPELINES}
+    assert found == {"StableDiffusion3Pipeline": 256, "FluxPipeline": 512, "StableDiffusionPipeline": None}
 
 
 def test_open_clips_own_tokenizer_is_asked_as_those_of_transformers(small: Small) -> None:
