@@ -36,6 +36,8 @@ def print_ehr_plan(recipe: EhrRecipe, console: Console | None = None, output: Pa
     try:
         with own_files():  # DuckDB may write temporary ones
             checked, classes, values, counts = read_and_check(recipe.cohort)
+        for line in reading_lines(checked, recipe.cohort.attribute, values, counts):
+            out.print(escape(line), highlight=False, soft_wrap=True)
         groups = RowGroups(recipe, checked.schema, recipe.cohort.attribute, classes, values, sorted(counts))
         checks += after_cohort(groups, counts, checked.test[checked.schema.label])
     finally:
@@ -62,8 +64,6 @@ def _print_cohort(groups: RowGroups, checked: Checked, counts: dict[Group, int],
         y, s = group
         numbers = (counts[group], test[classes[y], values[s]], quota.total, shards[group] * recipe.quota.shard_size)
         table.add_row(escape(groups.group_name(*group)), *map(str, numbers))
-    for line in reading_lines(checked, recipe.cohort.attribute, values, counts):
-        out.print(escape(line), highlight=False, soft_wrap=True)
     out.print(table)
     steps = settings.steps + settings.stage2_steps
     out.print(f"training: {steps:,} steps of {settings.batch} rows, about {steps * SECONDS_A_STEP / 60:.0f} min on two "
