@@ -149,6 +149,8 @@ def _regenerated(
     drawn, done = _drawn(folder, samples), [0]
     with report.watch("regenerating", sum(map(len, drawn.values())), lambda: done[0]):
         problems, worst = _compared(folder, recipe, drawn, done)
+    for problem in problems:
+        console.print(f"[red]{problem}[/]", soft_wrap=True)
     console.print(
         f"{done[0]} samples regenerated, in their own batches and each alone: largest difference {worst} grey levels "
         f"(tolerance {TOLERANCE})",

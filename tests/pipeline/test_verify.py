@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -76,3 +77,24 @@ def test_a_folder_that_is_being_written_is_not_cleaned(small: Small, copy: Calla
     folder = RunFolder(copy())
     with folder.writing(), pytest.raises(RunFolderError, match=f"process {os.getpid()}"):
         clean(small, folder)
+
+
+def test_a_sample_that_depends_on_its_batch_is_seen(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made again in its own batch it is the same; alone it isn't."""
+    from diffusers import UNet2DConditionModel
+
+    forward = UNet2DConditionModel.forward
+
+    def mixed(unet: Any, *args: Any, **kwargs: Any) -> Any:
+        made = forward(unet, *args, **kwargs)[0]
+        return (made + made.roll(1, 0),)
+
+    monkeypatch.setattr(UNet2DConditionModel, "forward", mixed)
+    folder = small.run(tmp_path / "run", until="generate").folder
+    said = io.StringIO()
+    assert verify(folder, small_recipe(small.folder), 2, False, Console(file=said, width=200)) == 1
+    problems = [line for line in said.getvalue().splitlines() if "grey levels in" in line]
+    assert len(problems) == 2, said.getvalue()
+    assert all(line.endswith("grey levels in a batch alone") for line in problems)
