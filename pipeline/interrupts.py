@@ -25,9 +25,8 @@ def listen() -> None:
         _received.append(number)
         raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup and the like
-            signal.signal(number, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a script's background job ignores SIGINT
+        signal.signal(number, interrupt)
 
 
 def received() -> bool:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,10 +32,24 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_recipe(folder, quota=quota, training=endless)
 
 
-def started(recipe: Path, root: Path, *options: str) -> subprocess.Popen[str]:
-    """Start a run in a group of its own, as a terminal would."""
-    command = [sys.executable, "-m", "fairshards", "run", str(recipe), "-o", str(root), "-q", *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0)
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(recipe: Path) -> Iterator[Start]:
+    """Start a run in a group of its own, as a terminal would; none outlives its test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def started(root: Path, *options: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "fairshards", "run", str(recipe), "-o", str(root), "-q", *options]
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                          process_group=0))  # fmt: skip
+        return processes[-1]
+
+    yield started
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
 def wait_for(state: Callable[[], object], process: subprocess.Popen[str]) -> None:
@@ -64,7 +78,7 @@ def ends_well(process: subprocess.Popen[str], code: int = 130) -> None:
     assert "while running" not in said and "Traceback" not in said, said
 
 
-MANY = ("--until", "curate", "--set", "quota.per_group=500")
+MANY = ("--until", "curate", "--set", "quota.per_group=200")
 STATES: dict[str, tuple[tuple[str, ...], str]] = {
     "pictures are made": (MANY, "raw/*.parquet"),
     "a model is trained": ((), "curated/*/index.parquet"),
@@ -72,16 +86,16 @@ STATES: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_ctrl_c_ends_with_its_sentence_and_130(recipe: Path, tmp_path: Path, state: str) -> None:
+def test_ctrl_c_ends_with_its_sentence_and_130(start: Start, tmp_path: Path, state: str) -> None:
     options, pattern = STATES[state]
-    process = started(recipe, tmp_path / "run", *options)
+    process = start(tmp_path / "run", *options)
     wait_for(lambda: any((tmp_path / "run").glob(pattern)), process)
     if state == "a model is trained":
         wait_for(lambda: (tmp_path / "run/run.json").read_text().count("curated/"), process)
     process.send_signal(signal.SIGINT)
     ends_well(process)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("raw/*.parquet")}
-    again = started(recipe, tmp_path / "run", "--until", "curate", *options)  # and it goes on
+    again = start(tmp_path / "run", "--until", "curate", *options)  # and it goes on
     if state == "a model is trained":
         assert again.wait(LONG) == 0, again.communicate()[0]
     else:
@@ -91,11 +105,12 @@ def test_ctrl_c_ends_with_its_sentence_and_130(recipe: Path, tmp_path: Path, sta
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code", "to_all"), [("SIGINT", 130, True), ("SIGTERM", 143, False)])
 def test_worker_processes_are_quiet_and_end_with_their_driver(
-    recipe: Path, tmp_path: Path, sent: str, code: int, to_all: bool
+    start: Start, tmp_path: Path, sent: str, code: int, to_all: bool
 ) -> None:
-    process = started(recipe, tmp_path / "run", *MANY, "--workers", "2")
+    process = start(tmp_path / "run", *MANY, "--workers", "2")
     wait_for(lambda: any((tmp_path / "run").glob("raw/*.parquet")), process)
     workers = children(process.pid)
     assert len(workers) == 2
@@ -108,9 +123,10 @@ def test_worker_processes_are_quiet_and_end_with_their_driver(
     assert not any(map(alive, workers))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["a worker", "the driver"])
-def test_a_killed_process_leaves_none_of_the_others(recipe: Path, tmp_path: Path, which: str) -> None:
-    process = started(recipe, tmp_path / "run", *MANY, "--workers", "2")
+def test_a_killed_process_leaves_none_of_the_others(start: Start, tmp_path: Path, which: str) -> None:
+    process = start(tmp_path / "run", *MANY, "--workers", "2")
     wait_for(lambda: any((tmp_path / "run").glob("raw/*.parquet")), process)
     workers = children(process.pid)
     os.kill(workers[0] if which == "a worker" else process.pid, signal.SIGKILL)
