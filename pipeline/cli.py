@@ -20,6 +20,7 @@ from pipeline.messages import expected_errors, print_result
 from pipeline.plan_table import print_plan
 from pipeline.progress import Reporter
 from pipeline.recipe import Recipe, RecipeError, load_recipe, shipped_recipes
+from pipeline.runfolder import RunFolder
 from pipeline.stages import STAGES
 
 app = typer.Typer(
@@ -178,6 +179,7 @@ def evaluate_command(
         from pipeline.runfolder import open_run
 
         folder = open_run(run)
+        _go_home(folder)
         recipe = load_any(str(folder.root / "recipe.yaml"), sets or [])
         if not isinstance(recipe, EhrRecipe):
             raise RecipeError(f"{run} is a run over pictures, which trainings judge: fairshards train {run}")
@@ -289,6 +291,7 @@ def verify_command(
         from pipeline.verify import verify
 
         folder = open_run(run)
+        _go_home(folder)
         sys.exit(verify(folder, _recipe_of(folder.root), samples, clean, Console()))
 
 
@@ -367,6 +370,11 @@ def recipes_command() -> None:
         print(name)
 
 
+def _go_home(folder: RunFolder) -> None:
+    if home := folder.go_home():
+        _aside(f"relative paths of the recipe are looked for in {home}, where the run was made")
+
+
 def _aside(text: str) -> None:
     """Print one line that is no part of an answer."""
     Console(stderr=True).print(escape(text), highlight=False, soft_wrap=True)
@@ -386,6 +394,7 @@ def _stage(
         from pipeline.runfolder import open_run
 
         folder = open_run(run)
+        _go_home(folder)
         recipe = load_any(str(folder.root / "recipe.yaml"), sets or [])
         _run(recipe, context, runner, workers, until, folder.root, quiet, generate=until == "generate", read=False)
 

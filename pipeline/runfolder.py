@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from catalogs import manifest
 from catalogs.manifest import Head, ManifestError
 
@@ -85,7 +87,7 @@ class RunFolder:
 
     def set_current(self, manifests: Sequence[str], *, finished: bool) -> None:
         """Write run.json: the manifests that the catalog must reflect, in order, and whether the run is at its end."""
-        said = {"format": 1, "finished": finished, "manifests": list(manifests)}
+        said = {"format": 1, "finished": finished, "working_folder": os.getcwd(), "manifests": list(manifests)}
         manifest.write_local(self.root / "run.json", json.dumps(said, indent=1).encode())
 
     def current(self) -> list[str]:
@@ -97,6 +99,18 @@ class RunFolder:
         """Tell whether the last run came to its end; only then does ``current`` name all that is of use."""
         file = self.root / "run.json"
         return file.exists() and json.loads(file.read_text()).get("finished") is True
+
+    def go_home(self) -> Path | None:
+        """Change to the working folder that the run was last made from, where a model or run that its recipe names by
+        a relative path lies there and not here; return that folder, or None where nothing had to be done.
+        """
+        file = self.root / "run.json"
+        home = Path(json.loads(file.read_text()).get("working_folder", ".") if file.exists() else ".")
+        named = list(_named(yaml.safe_load((self.root / "recipe.yaml").read_text())))
+        if not any(not Path(name).exists() and (home / name).exists() for name in named):
+            return None
+        os.chdir(home)
+        return home
 
     def still_valid(self, candidates: Sequence[str], current: Mapping[str, str]) -> dict[str, str]:
         """Return, of manifests made earlier, those whose inputs are all current: name -> content hash.
@@ -113,6 +127,14 @@ class RunFolder:
             if set(head.inputs) <= {*current.values(), *kept.values()}:
                 kept[name] = head.content_sha256
         return kept
+
+
+def _named(section: Any) -> Iterator[str]:
+    """Yield what a recipe names as models and runs; the dataset isn't needed any more."""
+    for key, value in section.items() if isinstance(section, dict) else ():
+        if key in ("model", "sam", "run") and isinstance(value, str):
+            yield value
+        yield from _named(value)
 
 
 def run_folder(path: str | Path) -> RunFolder:

@@ -121,8 +121,14 @@ def test_curate_works_from_another_working_folder(
     root = copy()
     kept = load_recipe(str(root / "recipe.yaml"))
     text = (root / "recipe.yaml").read_text().replace(str(small.folder / "source"), "source")
+    text = text.replace(f"{small.folder}/models", "models")  # these are needed, and lie where the run was made
+    said = json.loads((root / "run.json").read_text())
+    (root / "run.json").write_text(json.dumps({**said, "working_folder": str(small.folder)}))
     (root / "recipe.yaml").write_text(text)
-    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
     assert kept.source.reader == "webdataset"
     done = CliRunner().invoke(app, ["curate", str(root), "-q"])
     assert done.exit_code == 0 and "curated 16 samples" in done.output, done.output
+    assert f"looked for in {small.folder}, where the run was made" in done.output
+    assert json.loads((root / "run.json").read_text())["working_folder"] == str(small.folder)
