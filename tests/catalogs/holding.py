@@ -28,3 +28,4 @@ def held(catalog: Path, mode: str = "read") -> Iterator[subprocess.Popen[str]]:
     finally:
         child.stdin.close()
         child.wait()
+        child.stdout.close()
