@@ -57,16 +57,25 @@ class Scale:
 
 
 def stored_scale(folder: Path) -> Scale | None:
-    """Return the scale that a folder's weights hold, read without torch; None where they are pickled or don't say."""
+    """Return the scale that a folder's weights hold; None where they are pickled or don't say."""
+    for file in sorted(folder.glob("*.safetensors")):
+        log_factor = _stored_number(file, "logit_scale")
+        if log_factor is not None:
+            return Scale.of(log_factor, _stored_number(file, "logit_bias"))
+    return None
+
+
+def _stored_number(file: Path, name: str) -> float | None:
+    """Return the number that weights hold under a name, read without torch but for bfloat16, which numpy lacks."""
     from safetensors import safe_open
 
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="numpy") as opened:
-            known = {name: float(opened.get_tensor(name).reshape(-1)[0])
-                     for name in ("logit_scale", "logit_bias") if name in opened.keys()}  # fmt: skip # noqa: SIM118
-        if "logit_scale" in known:
-            return Scale.of(known["logit_scale"], known.get("logit_bias"))
-    return None
+    with safe_open(file, framework="numpy") as opened:
+        if name not in opened.keys():  # noqa: SIM118
+            return None
+        if opened.get_slice(name).get_dtype() != "BF16":
+            return float(opened.get_tensor(name).reshape(-1)[0])
+    with safe_open(file, framework="pt") as opened:
+        return float(opened.get_tensor(name).reshape(-1)[0])
 
 
 class ClipModel:

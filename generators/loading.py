@@ -81,9 +81,11 @@ def set_scheduler(pipeline: Any, name: str) -> None:
     import diffusers
 
     own = pipeline.scheduler
-    options = fitted(name, type(own).__name__, own.config)
+    defaults = own.config.get("_use_default_values", ())  # where the model says nothing, another has its own
+    said = {key: value for key, value in own.config.items() if key not in defaults}
+    options = fitted(name, type(own).__name__, said)
     kind = getattr(diffusers, name)
-    known = {key: value for key, value in own.config.items() if key in accepted_arguments(kind.__init__)}
+    known = {key: value for key, value in said.items() if key in accepted_arguments(kind.__init__)}
     chosen = kind.from_config({**known, **options})
     within = [part for part in vars(pipeline).values() if getattr(part, "scheduler", None) is own]
     for one in (pipeline, *within):  # a combined pipeline (Kandinsky) samples in pipelines of its own

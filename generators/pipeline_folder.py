@@ -71,7 +71,7 @@ def read_pipeline_folder(folder: Path, loader: str = TEXT_TO_IMAGE) -> PipelineF
     parts = components(folder)
     scheduler = _config(folder / "scheduler" / "scheduler_config.json")
     configs = {part: _config(folder / part / "config.json") for part in parts}
-    return PipelineFolder(name, pipeline_takes(name), scheduler.get("_class_name") or parts.get("scheduler"), scheduler,
+    return PipelineFolder(name, pipeline_takes(name), parts.get("scheduler") or scheduler.get("_class_name"), scheduler,
                           {part: config for part, config in configs.items() if config})  # fmt: skip
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from generators.signatures import pipeline_takes
+from generators.weights import components, read_json
 
 UNLIMITED = 1_000_000
 """transformers writes a huge number for a tokenizer that has no limit of its own."""
@@ -39,13 +38,11 @@ class TextReader:
 
 def pipeline_readers(folder: Path) -> list[TextReader]:
     """Return the text encoders of a diffusers pipeline's folder whose limits can be told."""
-    index = folder / "model_index.json"
-    parts: Mapping[str, Any] = json.loads(index.read_text()) if index.is_file() else {}
-    found = []
-    for name, kind in parts.items():
-        if name.startswith("tokenizer") and isinstance(kind, list) and kind[0] == "transformers":
-            tokenizer, encoder = _tokenizer(str(kind[1]), folder / name), name.replace("tokenizer", "text_encoder")
-            if limit := _limit(tokenizer, str(parts.get("_class_name")), folder / encoder):
+    pipeline, found = str(read_json(folder / "model_index.json").get("_class_name")), []
+    for name, kind in components(folder).items():
+        if name.startswith("tokenizer"):
+            tokenizer, encoder = _tokenizer(kind, folder / name), name.replace("tokenizer", "text_encoder")
+            if limit := _limit(tokenizer, pipeline, folder / encoder):
                 found.append(TextReader(encoder, tokenizer, limit))
     return found
 
@@ -88,7 +85,7 @@ def _tokenizer(kind: str, folder: Path) -> Any:
 
 def _limit(tokenizer: Any, pipeline: str, encoder: Path) -> int | None:
     """Return the least of what tokenizer and encoder say; of an encoder without positions, what the pipeline asks."""
-    config = json.loads(file.read_text()) if (file := encoder / "config.json").is_file() else {}
+    config = read_json(file) if (file := encoder / "config.json").is_file() else {}
     said = [tokenizer.model_max_length]
     if "clip" in str(config.get("model_type", "")):
         said.append(config.get("max_position_embeddings"))

@@ -103,7 +103,7 @@ def _for_noise(name: str, own: str, config: Mapping[str, Any]) -> dict[str, Any]
     for key in TRAINED_WITH:
         value = config.get(key, own_takes.get(key))
         if key in takes:
-            if key not in config and value != takes[key]:
+            if key not in config and key in own_takes and value != takes[key]:
                 options[key] = value
         elif value and value != _USUAL.get(key):
             raise ValueError(f"scheduler {name!r} has no {key}, but this model was trained with {key}: {value!r} (its "

@@ -115,7 +115,7 @@ def safetensors_header(file: Path) -> dict[str, Any]:
                                   "bytes); download the model again")
         try:
             return dict(json.loads(opened.read(length)))
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise ModelFilesError(f"{file} can't be loaded: it is no safetensors file; download it again") from error
 
 

@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.discovery_settings import Segmenting
-from pipeline.models import POCKET
+from pipeline.models import POCKET, discovery_models, segmenter_models
 from pipeline.recipe import Recipe
 
 
@@ -26,21 +25,12 @@ def print_aspire_plan(recipe: Recipe, images: int | None, console: Console) -> N
 
 def downloads(recipe: Recipe) -> list[str]:
     """Return the models that a run would fetch from a hub: those that aren't pocket models or folders here."""
-    found = [recipe.generator.model, recipe.scorer.model, *_segmenters(recipe.scorer.segmenter)]
-    if recipe.discovery:
-        chosen = recipe.discovery
-        found += [model.model for model in (chosen.captioner, chosen.extractor) if model.model]
-        found += [chosen.editor.model, *([chosen.merge.model] if chosen.merge else ())]
-        found += _segmenters(chosen.segmenter)
+    found = [recipe.generator.model, recipe.scorer.model, *segmenter_models(recipe.scorer.segmenter)]
+    found += discovery_models(recipe)
     settings = recipe.training.settings
     if settings.get("pretrained"):
         found.append(f"{settings['model']} (timm's weights)")
-    return [name for name in dict.fromkeys(found) if not name.startswith(POCKET) and not Path(name).exists()]
-
-
-def _segmenters(chosen: Segmenting | None) -> list[str]:
-    """Return the models of a segmenter."""
-    return [name for name in (chosen.model, chosen.sam) if name] if chosen else []
+    return [name for name in dict.fromkeys(found) if not name.startswith(POCKET) and not Path(name).expanduser().exists()]
 
 
 def _steps(recipe: Recipe, images: int | None) -> Iterator[tuple[str, str, str]]:
@@ -52,7 +42,7 @@ def _steps(recipe: Recipe, images: int | None) -> Iterator[tuple[str, str, str]]
         yield "extract phrases", "one answer a caption, more for what is missing", _text(chosen.extractor)
         yield "reference classifier", "one ERM training", str(recipe.training.settings.get("model", "pocket-convnet"))
         each = f"at most {most} edits of each" if most else "every occurrence of each"
-        by = " + ".join([*_segmenters(chosen.segmenter), chosen.editor.model])
+        by = " + ".join([*segmenter_models(chosen.segmenter), chosen.editor.model])
         yield "edit and test", f"{each} of up to {chosen.max_phrases} phrases a class", by
         yield "rank", f"top {chosen.ranking.top_k} of each of {classes} classes", "hits of successful edits, lift"
     if recipe.spurious_free:

@@ -163,11 +163,26 @@ def segmenter_spec(chosen: Segmenting | None) -> SegmenterSpec | None:
     """Return what workers need for a segmenter."""
     if chosen is None:
         return None
-    folders = [model_folder(name) for name in (chosen.model, chosen.sam) if name]
+    folders = [model_folder(name) for name in segmenter_models(chosen)]
     weights = digest([fingerprint(folder, library_versions(("torch", "transformers"))) for folder in folders])
     names = ("threshold", "text_threshold", "dilate", "min_share", "max_share", "batch_size")
     sam = str(folders[1]) if chosen.sam else None
     return SegmenterSpec(str(folders[0]), weights, sam, **{name: getattr(chosen, name) for name in names})
+
+
+def segmenter_models(chosen: Segmenting | None) -> list[str]:
+    """Return the models of a segmenter, by folder or hub id."""
+    return [name for name in (chosen.model, chosen.sam) if name] if chosen else []
+
+
+def discovery_models(recipe: Recipe) -> list[str]:
+    """Return the models that discovery loads, by folder or hub id."""
+    chosen = recipe.discovery
+    if chosen is None:
+        return []
+    found = [one.model for one in (chosen.captioner, chosen.extractor) if one.model]
+    found += [chosen.editor.model, *([chosen.merge.model] if chosen.merge else [])]
+    return [*found, *segmenter_models(chosen.segmenter)]
 
 
 def object_words(recipe: Recipe, chosen: Segmenting | None, y: int) -> str:

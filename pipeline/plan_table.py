@@ -28,6 +28,7 @@ def print_plan(recipe: Recipe, output: Path | None) -> bool:
     """
     from pipeline.jobs import Launcher
     from pipeline.preflight import before_source
+    from pipeline.sourcing import SourceRefused
 
     console, root = Console(), (output or Path(recipe.output) / recipe.name).absolute()
     looks = bool(recipe.spurious_free) or not recipe.bias.known
@@ -42,7 +43,7 @@ def print_plan(recipe: Recipe, output: Path | None) -> bool:
     except RecipeError as error:
         if not looks:
             raise
-        checks.append(Check("dataset", "not checked", str(error)))
+        checks.append(Check("dataset", "problem" if isinstance(error, SourceRefused) else "not checked", str(error)))
     finally:
         good = print_checklist(checks, console)
     if looks or counted is None:

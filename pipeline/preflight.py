@@ -21,7 +21,14 @@ from filters.spurious_absence import SpuriousAbsence
 from pipeline.calibrating import stored_calibrations
 from pipeline.checks import Check, attempted
 from pipeline.jobs import Launcher
-from pipeline.models import POCKET, check_generator, generator_spec, scorer_spec
+from pipeline.models import (
+    POCKET,
+    check_generator,
+    discovery_models,
+    generator_spec,
+    scorer_spec,
+    segmenter_models,
+)
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.recipe_yaml import RecipeSyntaxError, read_recipe_text
 from pipeline.stages import reaches
@@ -61,7 +68,7 @@ def before_source(
     if makes:
         checks += [attempted("what is made", lambda: _something_to_make(recipe)), *_sizes(recipe),
                    *_idle_filters(recipe)]
-        named = [recipe.scorer.model, *_segmenters(recipe.scorer.segmenter)]
+        named = [recipe.scorer.model, *segmenter_models(recipe.scorer.segmenter)]
         checks += _spec("generator", [recipe.generator.model], fetch, specs, lambda: generator_spec(recipe, threads))
         checks += _asked_of_generator(recipe) if generate and "generator" in specs else ()
         checks += _spec("scorer", named, fetch, specs, lambda: scorer_spec(recipe, threads))
@@ -110,25 +117,11 @@ def check_groups(recipe: Recipe, discovered: bool) -> None:
         )
 
 
-def discovery_models(recipe: Recipe) -> list[str]:
-    """Return the models that discovery loads, by folder or hub id."""
-    chosen = recipe.discovery
-    if chosen is None:
-        return []
-    found = [one.model for one in (chosen.captioner, chosen.extractor) if one.model]
-    found += [chosen.editor.model, *([chosen.merge.model] if chosen.merge else [])]
-    return [*found, *_segmenters(chosen.segmenter)]
-
-
 def _looks(recipe: Recipe, threads: int | None) -> DiscoverySpecs:
     from pipeline.discovery_models import discovery_specs
 
     assert recipe.discovery is not None
     return discovery_specs(recipe, recipe.discovery, threads)
-
-
-def _segmenters(chosen: Any) -> list[str]:
-    return [name for name in (chosen.model, chosen.sam) if name] if chosen else []
 
 
 def _is_there(place: Path) -> bool:

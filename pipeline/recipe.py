@@ -292,8 +292,8 @@ class Recipe(Strict):
         yield from _alike("bias.values", self.bias.values)
         yield from filter_problems(self.filters, PICTURE_FILTERS)
         if TrajectoryVarianceLimit.name in self.filters and not self.generator.window:
-            raise ValueError("filters has variance, but generator.window is 0, so no trajectory variance is taken: set "
-                             "the window to 2 or more steps, or leave the filter out")
+            yield ("filters has variance, but generator.window is 0, so no trajectory variance is taken: set the "
+                   "window to 2 or more steps, or leave the filter out")
         if Silhouette.name in self.filters and not self.scorer.segmenter:
             yield ("filters has silhouette, which compares the outlines of objects: name what finds them, "
                    "e.g. scorer.segmenter: {model: CIDAS/clipseg-rd64-refined, object_words: [a bird]}")

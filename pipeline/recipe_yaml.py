@@ -53,11 +53,11 @@ class Given:
         """
         place: Any = self.data
         for key in path[:-1]:
-            if place.get(key) is None:
-                place[key] = {}
-            place = place[key]
-            if not isinstance(place, dict):
+            within = {} if place.get(key) is None else place[key]
+            if not isinstance(within, dict):
                 raise RecipeSyntaxError(f"{'.'.join(map(str, path[:-1]))} is no mapping")
+            place[key] = dict(within)  # an alias elsewhere may be the same mapping, and keeps what it says
+            place = place[key]
         value, scalars = _read(text, scalar_alone=True)
         place[path[-1]] = value
         self.scalars = {where: one for where, one in self.scalars.items() if where[: len(path)] != path}

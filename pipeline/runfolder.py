@@ -130,9 +130,9 @@ class RunFolder:
 
 
 def _named(section: Any) -> Iterator[str]:
-    """Yield what a recipe names as models and runs; the dataset isn't needed any more."""
+    """Yield what a recipe names as models, weights and runs; the dataset isn't needed any more."""
     for key, value in section.items() if isinstance(section, dict) else ():
-        if key in ("model", "sam", "run") and isinstance(value, str):
+        if key in ("model", "sam", "weights", "run") and isinstance(value, str):
             yield value
         yield from _named(value)
 

@@ -42,11 +42,12 @@ def said_of(rejected: Mapping[str, Sequence[str]], ignored: Mapping[str, int]) -
 
 
 def check_training_groups(
-    recipe: Recipe, counts: Mapping[Group, int], rows: Sequence[Mapping[str, Any]], listing: Listing
+    recipe: Recipe, counts: Mapping[Group, int], rows: Sequence[Mapping[str, Any]], listing: Listing | None = None
 ) -> None:
     """Refuse a class, or a group that something is made for, without a training image.
 
-    Spurious-free pictures are made by class, so that there a group may be empty.
+    Spurious-free pictures are made by class, so that there a group may be empty. There is no ``listing`` where the
+    dataset isn't looked at again.
 
     Raises:
         RecipeError: names them, the labels that stand in the data, the first reject, and how to mend it.
@@ -89,12 +90,13 @@ def stated_empty(recipe: Recipe) -> set[Group]:
     return {groups[name] for name in recipe.source.empty_groups}
 
 
-def _seen(recipe: Recipe, counts: Mapping[Group, int], listing: Listing) -> str:
-    there = ", ".join(f"{recipe.group_name(*group)} {count}" for group, count in counts.items())
-    labels = f"class labels in the data: {shown(sorted(listing.class_labels)) or 'none'}"
-    if listing.bias_labels and recipe.bias.known:
-        labels += f"; bias labels: {shown(sorted(listing.bias_labels))}"
-    return f"Training images: {there}; {labels}"
+def _seen(recipe: Recipe, counts: Mapping[Group, int], listing: Listing | None) -> str:
+    said = "Training images: " + ", ".join(f"{recipe.group_name(*group)} {n}" for group, n in counts.items())
+    if listing:
+        said += f"; class labels in the data: {shown(sorted(listing.class_labels)) or 'none'}"
+    if listing and listing.bias_labels and recipe.bias.known:
+        said += f"; bias labels: {shown(sorted(listing.bias_labels))}"
+    return said
 
 
 def _why(rejects: Sequence[Mapping[str, Any]]) -> str:

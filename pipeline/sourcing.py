@@ -129,8 +129,13 @@ def source_stage(
 
 
 def _again(recipe: Recipe, folder: RunFolder, known: CommittedSource) -> SourceResult:
-    """Return the source that is committed already, sub-sampled as the recipe says now."""
+    """Return the source that is committed already, sub-sampled as the recipe says now.
+
+    Raises:
+        RecipeError: as ``source_stage`` where it was refused already, or would be by this recipe.
+    """
     good, rejected = _usable(known.rows)
+    check_training_groups(recipe, group_counts(recipe, good), known.rows)
     index = to_bias_ratio(recipe, good)
     return _indexed(recipe, folder, known.units, {**known.units, **known.ignored}, index, rejected, known.counts)
 

@@ -66,7 +66,7 @@ def training_hash(settings: TrainSettings, inputs: Sequence[str]) -> str:
     """Return the 64 hex digits that stand for a training: its settings and its indexes' content hashes."""
     values = settings.identity()
     if settings.weights:
-        values["weights"] = file_sha256(weights_file(Path(settings.weights)))
+        values["weights"] = file_sha256(weights_file(Path(settings.weights).expanduser()))
         values.update(other_normalisation(settings.model, settings.weights))
     return task_hash("train", VERSION, (), inputs, values)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,9 @@ def test_a_scheduler_of_another_kind_is_refused_for_a_noise_model(tiny_folder: P
      {name: value for name, value in V.items() if name not in ("clip_sample", "rescale_betas_zero_snr")},
      {"clip_sample": False}),
     ("HeunDiscreteScheduler", "DDIMScheduler", {"clip_sample": False}, {"beta_start": 0.0001, "beta_end": 0.02}),
+    ("EulerDiscreteScheduler", "PNDMScheduler",  # of Stable Diffusion 1.5, which says no more
+     {name: V[name] for name in ("beta_schedule", "beta_start", "beta_end", "num_train_timesteps", "trained_betas")},
+     {}),
 ])  # fmt: skip
 def test_what_the_model_was_trained_with_is_set(
     name: str, own: str, config: dict[str, Any], options: dict[str, Any]
@@ -94,3 +98,12 @@ def test_velocity_of_noise_stays_velocity(tmp_path: Path) -> None:
         assert chosen.config.prediction_type == "v_prediction"
     with pytest.raises(ValueError, match="EDMEulerScheduler"):
         TextToImage.load(folder, device="cpu", scheduler="EDMEulerScheduler")
+
+
+def test_what_the_model_does_not_say_is_the_other_schedulers_own(own_folder: Path) -> None:
+    """As ``from_config`` has it: a default of the model's own scheduler is nothing that the model was trained with."""
+    file = own_folder / "scheduler" / "scheduler_config.json"
+    said = {name: value for name, value in json.loads(file.read_text()).items() if name != "timestep_spacing"}
+    file.write_text(json.dumps({**said, "steps_offset": 1}))
+    chosen = TextToImage.load(own_folder, device="cpu", scheduler="EulerDiscreteScheduler").pipeline.scheduler.config
+    assert (chosen.timestep_spacing, chosen.steps_offset) == ("linspace", 1)  # DDIM's own is "leading"

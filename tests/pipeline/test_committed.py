@@ -16,6 +16,7 @@ from pipeline.driver import RunResult, run
 from pipeline.jobs import Launcher
 from pipeline.progress import Reporter
 from pipeline.recipe import Recipe, RecipeError, load_recipe
+from pipeline.runfolder import RunFolder
 from pipeline.sourcing import SourceResult
 from tests.pipeline.conftest import Small
 from tests.pipeline.small import small_recipe, write_source
@@ -132,3 +133,16 @@ def test_curate_works_from_another_working_folder(
     assert done.exit_code == 0 and "curated 16 samples" in done.output, done.output
     assert f"looked for in {small.folder}, where the run was made" in done.output
     assert json.loads((root / "run.json").read_text())["working_folder"] == str(small.folder)
+
+
+def test_weights_that_a_recipe_names_are_looked_for_where_the_run_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("home/weights", "elsewhere", "run"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "home")
+    folder = RunFolder(tmp_path / "run")
+    folder.set_current([], finished=True)
+    (folder.root / "recipe.yaml").write_text("training: {settings: {model: 'timm:resnet18', weights: weights}}")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert folder.go_home() == tmp_path / "home" == Path.cwd()

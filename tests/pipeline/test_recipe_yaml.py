@@ -38,7 +38,10 @@ def test_a_key_that_stands_twice_is_refused_with_both_lines() -> None:
 
 def test_anchors_and_merged_keys_still_work() -> None:
     text = "a: &common {lr: 1e-3, epochs: 3}\nb:\n  <<: *common\n  epochs: 5\nc: *common\n"
-    assert read_recipe_text(text).data["b"] == {"lr": 0.001, "epochs": 5}
+    given = read_recipe_text(text)
+    assert given.data["b"] == {"lr": 0.001, "epochs": 5}
+    given.override(("c", "epochs"), "9")  # of what is one mapping under two names only the one that was named changes
+    assert (given.data["c"]["epochs"], given.data["a"]["epochs"]) == (9, 3)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
 from catalogs import manifest
 from pipeline.driver import run
@@ -61,6 +62,11 @@ def test_where_every_row_is_rejected_the_error_quotes_the_first_and_the_catalog_
     with duckdb.connect(str(tmp_path / "run/catalog.duckdb"), read_only=True) as catalog:
         rows = catalog.execute("SELECT key, reason, detail FROM rejects ORDER BY key").fetchall()
     assert [row[:2] for row in rows] == [("a.png", "unknown_split"), ("b.png", "unknown_split")]
+    (data / "metadata.csv").rename(tmp_path / "moved.csv")
+    for read in (True, False):  # what was refused once isn't gone on with
+        with pytest.raises(RecipeError, match=r"no usable training image: 2 were read.* line 2: split is 'fold1'"):
+            run(recipe(data, reader="metadata_csv"), Launcher(), Reporter(quiet=True), "source", tmp_path / "run",
+                read=read)
     assert "'fold2'" in rows[1][2] and (tmp_path / "run/run.json").exists()
 
 
@@ -140,3 +146,13 @@ def test_a_file_that_is_added_where_it_is_ignored_makes_nothing_again(tmp_path: 
     tree(data, {"notes.txt": b"x"})
     second = staged(data, tmp_path / "run")
     assert (first.index, first.ignored, second.ignored) == (second.index, {}, {"no_picture": 1})
+
+
+def test_a_plan_of_a_dataset_that_would_be_refused_says_so(tmp_path: Path) -> None:
+    from pipeline.cli import app
+
+    data = tree(tmp_path / "data", GROUPS[:2])
+    asked = [f"--set=source={{reader: image_folder, path: {json.dumps(str(data))}}}", "-o", str(tmp_path / "run")]
+    done = CliRunner().invoke(app, ["plan", "pocket-aspire", *asked], env={"COLUMNS": "300"})
+    assert done.exit_code == 1
+    assert "problem      dataset: the source has no usable training image of class waterbird" in done.output

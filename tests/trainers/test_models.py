@@ -81,6 +81,14 @@ def test_weights_keep_the_normalisation_that_they_were_trained_with(tmp_path: Pa
     assert other_normalisation(TINY, str(tmp_path / "usual")) == {}
 
 
+def test_weights_may_lie_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = write_weights(tmp_path / "own")
+    assert training_hash(TrainSettings("erm", model=TINY, weights="~/own"), []) == training_hash(
+        TrainSettings("erm", model=TINY, weights=folder), []
+    )
+
+
 def test_a_recipes_image_size_is_that_of_its_weights_unless_it_says_another(tmp_path: Path) -> None:
     folder = write_weights(tmp_path / "own", input_size=[3, 96, 96])
     for settings, size in (({}, 96), ({"image_size": 48}, 48)):
