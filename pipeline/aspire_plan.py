@@ -30,7 +30,8 @@ def downloads(recipe: Recipe) -> list[str]:
     settings = recipe.training.settings
     if settings.get("pretrained"):
         found.append(f"{settings['model']} (timm's weights)")
-    return [name for name in dict.fromkeys(found) if not name.startswith(POCKET) and not Path(name).expanduser().exists()]
+    return [name for name in dict.fromkeys(found)
+            if not (name.startswith(POCKET) or Path(name).expanduser().exists())]  # fmt: skip
 
 
 def _steps(recipe: Recipe, images: int | None) -> Iterator[tuple[str, str, str]]:
