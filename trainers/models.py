@@ -167,7 +167,8 @@ def load_backbone(network: nn.Module, folder: Path) -> None:
             f"weights in {folder} aren't this backbone's: {len(missing)} tensors missing or of another shape "
             f"(first {missing[:1]}), {len(unknown)} unknown (first {unknown[:1]})"
         )
-    network.load_state_dict(fitting, strict=False)
+    if not any(tensor.is_meta for tensor in own.values()):  # a network of shapes alone holds none
+        network.load_state_dict(fitting, strict=False)
 
 
 def _head_prefix(network: nn.Module) -> str:

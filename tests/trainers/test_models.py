@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 from pipeline.recipe import Training
 from pipeline.training_settings import train_settings
 from trainers.errors import TrainerError
-from trainers.models import build_model, other_normalisation
+from trainers.models import build_model, check_backbone, other_normalisation
 from trainers.record import training_hash
 from trainers.settings import TrainSettings
 from trainers.timm_config import input_side
@@ -105,6 +106,15 @@ def test_a_recipes_image_size_is_that_of_its_weights_unless_it_says_another(tmp_
 def test_a_config_that_does_not_fit_is_refused(tmp_path: Path, said: dict[str, object], message: str) -> None:
     with pytest.raises(TrainerError, match=message):
         build_model(TINY, 2, weights=write_weights(tmp_path / "own", **said))
+
+
+def test_weights_that_fit_are_checked_without_a_word(tmp_path: Path) -> None:
+    folder = write_weights(tmp_path / "own")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # torch warned of every tensor
+        check_backbone(TINY, 2, 64, folder)
+    with pytest.raises(TrainerError, match="aren't this backbone's"):
+        check_backbone("timm:test_vit", 2, 160, write_weights(tmp_path / "other", architecture="test_vit"))
 
 
 def test_weights_of_another_backbone_are_refused(tmp_path: Path) -> None:
