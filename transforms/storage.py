@@ -67,7 +67,9 @@ def publish(path: str, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def matching(pattern: str) -> list[str]:
-    """Return the paths that match a glob pattern, sorted."""
-    results = FileSystems.match([pattern])
-    return sorted(entry.path for entry in results[0].metadata_list)
+def matching_below(root: str, pattern: str) -> list[str]:
+    """Return the paths below ``root`` that match a glob pattern, relative to it and sorted; ``root`` is no pattern."""
+    prefix = root.rstrip("/") + "/"
+    (found,) = FileSystems.match([re.sub(r"[*?[]", "?", prefix) + pattern])  # Beam's patterns can't quote a sign
+    paths = sorted(entry.path for entry in found.metadata_list)
+    return [path.removeprefix(prefix) for path in paths if path.startswith(prefix)]

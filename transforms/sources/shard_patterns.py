@@ -72,8 +72,7 @@ def _glob(path: str, pattern: str) -> list[str]:
     if storage.is_local(path):
         found = glob.glob(os.path.expanduser(pattern), root_dir=path, recursive=True)
         return [name.replace(os.sep, "/") for name in found if not os.path.isdir(os.path.join(path, name))]
-    prefix = path.rstrip("/") + "/"
-    return [name.removeprefix(prefix) for name in storage.matching(prefix + pattern)]
+    return storage.matching_below(path, pattern)
 
 
 def _check_disjoint(path: str, found: Mapping[str, Sequence[str]]) -> None:

@@ -51,8 +51,7 @@ def walk(root: str) -> Found:
         for name in _local(root, found):
             (found.hidden if is_hidden(name) else found.files).append(name)
     else:
-        prefix = root.rstrip("/") + "/"
-        for name in (path[len(prefix) :] for path in storage.matching(prefix + "**")):
+        for name in storage.matching_below(root, "**"):
             (found.hidden if is_hidden(name) else found.files).append(name)
     found.files.sort()
     return found
