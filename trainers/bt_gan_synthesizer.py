@@ -11,9 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from catalogs.cohorts.inferred import as_text, cohort_of
+from catalogs.cohorts.cohort import frame_of
+from catalogs.cohorts.inferred import cohort_of
 from catalogs.cohorts.rare import join_rare, said
-from catalogs.cohorts.table_settings import TableSettings
+from catalogs.cohorts.table_settings import TableSettings, Word
 from catalogs.cohorts.typed_columns import raw_of_frame
 from catalogs.cohorts.unquoted import unquoted
 from generators.ehr import BtGan
@@ -29,6 +30,7 @@ class BtGanSynthesizer:
     Args:
         label: A column of two values.
         attribute: The protected attribute S, a category.
+        event: The label's value that is the event, e.g. "died"; None: the one whose word says yes, else the rarer.
         settings: Further fields of ``BtGanSettings``, e.g. ``constraint="odds", lam=3.0, seed=1``.
 
     Example:
@@ -37,8 +39,8 @@ class BtGanSynthesizer:
         >>> model.sample(1000)                              # doctest: +SKIP
     """
 
-    def __init__(self, label: str | int, attribute: str | int, **settings: Any) -> None:
-        self.label, self.settings = str(label), BtGanSettings(str(attribute), **settings)
+    def __init__(self, label: str | int, attribute: str | int, *, event: Word | None = None, **settings: Any) -> None:
+        self.label, self.event, self.settings = str(label), event, BtGanSettings(str(attribute), **settings)
         self.model: BtGan | None = None
 
     @unquoted("fitting")
@@ -63,11 +65,13 @@ class BtGanSynthesizer:
                                        (self.label, self.settings.attribute, *discrete_columns))  # fmt: skip
         discrete += [name for name, one in types.items() if one.order is not None]
         rows = data.set_axis(list(types), axis=1).reset_index(drop=True)
-        cohort = cohort_of(raw_of_frame(rows), TableSettings(label, (attribute,), tuple(discrete)), "table")
+        settings = TableSettings(label, (attribute,), tuple(discrete), event=self.event)
+        cohort = cohort_of(raw_of_frame(rows), settings, "table")
         typed = [name for name, one in types.items() if one.typed]
-        schema, (rows,), joined = join_rare(cohort.schema, attribute, as_text(rows, cohort.schema), typed=typed)
+        read = frame_of(cohort.rows, cohort.schema)
+        schema, (rows,), joined = join_rare(cohort.schema, attribute, read, typed=typed)
         for sentence in (*cohort.remarks, *([said(joined)] if joined else [])):
-            warnings.warn(sentence, stacklevel=2)
+            warnings.warn(sentence, stacklevel=3)  # the caller's line, behind ``unquoted``
         self.model = fit(schema, rows, replace(self.settings, attribute=attribute), progress=progress).model
         self.model.types = to_json(named(types, schema))
         return self
@@ -97,7 +101,8 @@ class BtGanSynthesizer:
     def load(cls, path: Path | str, device: str = "cpu") -> BtGanSynthesizer:
         """Return the synthesizer of a file that ``save``, or a run, wrote."""
         model = BtGan.load(Path(path), device)
-        found = cls(model.encoding.schema.label, **model.settings)
+        schema = model.encoding.schema
+        found = cls(schema.label, event=schema[schema.label].categories[-1], **model.settings)
         found.model = model
         return found
 

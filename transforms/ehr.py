@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from catalogs import manifest
 from catalogs.cohorts.checked import broken_rules, invalid
-from catalogs.cohorts.cohort import own_column, parquet_bytes
+from catalogs.cohorts.cohort import frame_of, own_column, parquet_bytes
 from catalogs.cohorts.schema import Schema
 from catalogs.cohorts.unquoted import unquoted
 from catalogs.identity import canonical_json, digest
@@ -277,15 +277,6 @@ def read_people(data: bytes, schema: Schema) -> NDArray[np.int64] | None:
             codes: NDArray[np.int64] = pd.factorize(table[name].to_pandas())[0].astype(np.int64)
             return codes
     return None
-
-
-def frame_of(table: pa.Table, schema: Schema) -> pd.DataFrame:
-    """Return the schema's columns: categories as str, integers as Int64, numerics as float64."""
-    frame = table.select(schema.names).to_pandas(integer_object_nulls=True)
-    for column in schema.columns:
-        kinds = {"integer": "Int64", "numeric": "float64", "category": "object"}
-        frame[column.name] = frame[column.name].astype(kinds[column.kind])
-    return frame
 
 
 @dataclass

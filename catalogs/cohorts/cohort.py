@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -72,6 +73,15 @@ def parquet_bytes(rows: pa.Table, schema: Schema) -> bytes:
     sink = io.BytesIO()
     pq.write_table(rows.replace_schema_metadata({SCHEMA_KEY: schema.to_json().encode()}), sink, compression="zstd")
     return sink.getvalue()
+
+
+def frame_of(table: pa.Table, schema: Schema) -> pd.DataFrame:
+    """Return the schema's columns: categories as str, integers as Int64, numerics as float64."""
+    frame: pd.DataFrame = table.select(schema.names).to_pandas(integer_object_nulls=True)
+    for column in schema.columns:
+        kinds = {"integer": "Int64", "numeric": "float64", "category": "object"}
+        frame[column.name] = frame[column.name].astype(kinds[column.kind])
+    return frame
 
 
 def read_cohort(path: Path) -> Cohort:

@@ -5,6 +5,7 @@ Python's own parser reads it, strictly. What it finds wrong is told by line numb
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections import Counter
@@ -53,7 +54,7 @@ def read_delimited(data: bytes, where: str, asked: Sequence[str], encoding: str 
         names.insert(0, "")
     if not found.rows:
         raise CohortError(f"{where} has a header of {len(header.names)} columns and no rows")
-    found = replace(found, names=tuple(names), remarks=tuple(remarks))
+    found = replace(found, names=tuple(names), remarks=(*remarks, *found.remarks))
     if longer and pc.count_distinct(found.columns[0]).as_py() < found.rows:
         raise CohortError(f"{where}: its lines have one field more than the {len(header.names)} names of its header, "
                           "and the first one is no row name: give every column a name")
@@ -159,6 +160,7 @@ def _rows(lines: Sequence[str], header: _Header, width: int, where: str) -> RawT
     rows: list[list[str]] = []
     numbers: list[int] = []
     rejects: list[Problem] = []
+    broken: list[int] = []
 
     def flush() -> None:
         for column, cells in zip(chunks, zip(*rows, strict=True), strict=False):
@@ -175,6 +177,11 @@ def _rows(lines: Sequence[str], header: _Header, width: int, where: str) -> RawT
             break
         if len(fields) > width and not any(map(str.strip, fields[width:])):
             fields = fields[:width]
+        if not wrong and feed.at > begin + 1:
+            if _are_rows(lines[begin + 1 : feed.at - 1], header.delimiter, width):
+                fields, wrong = [], f"a quote of line {begin + 1} closes in line {feed.at}, with whole rows between"
+            else:
+                broken.append(begin + 1)
         if len(fields) == width and (fields[0] or any(map(str.strip, fields))):
             rows.append(fields)
             numbers.append(len(numbers) + len(rejects))
@@ -193,7 +200,22 @@ def _rows(lines: Sequence[str], header: _Header, width: int, where: str) -> RawT
         raise CohortError(f"{where}: {len(rejects)} of {len(numbers) + len(rejects)} lines aren't as its header of "
                           f"{len(header.names)} columns says, the first: {rejects[0].detail}")
     columns = tuple(pa.chunked_array(column, pa.string()) for column in chunks)
-    return RawTable((), columns, tuple(rejects), tuple(numbers) if rejects else None)
+    return RawTable((), columns, tuple(rejects), tuple(numbers) if rejects else None, tuple(_line_breaks(broken)))
+
+
+def _are_rows(lines: Sequence[str], delimiter: str, width: int) -> bool:
+    """Tell whether lines inside a field are rows: two or more, and nothing but such."""
+    with contextlib.suppress(csv.Error):
+        return len(lines) > 1 and all(len(next(csv.reader([line], delimiter=delimiter))) == width for line in lines)
+    return False
+
+
+def _line_breaks(begin: Sequence[int]) -> Iterator[str]:
+    """Yield a sentence on rows of several lines, since a quote that isn't closed makes one of two."""
+    if begin:
+        many = len(begin) > 1
+        yield (f"{len(begin)} row{'s have' if many else ' has'} line breaks inside a field (the first begins in line "
+               f"{begin[0]}); where none should be, a quote isn't closed there, and a row is lost")
 
 
 def _named(found: RawTable, where: str, first: str) -> RawTable:

@@ -54,24 +54,6 @@ def infer_schema(
     return cohort_of(raw_of_frame(rows), settings, name).schema
 
 
-def as_text(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Return the schema's columns of a table: categories as strings, integers as Int64, numerics as float64.
-
-    What is no value of its column is missing.
-    """
-    raw = raw_of_frame(rows)
-    said = {column.name: ColumnSetting(kind="category" if column.kind == "category" else "numeric",
-                                       decimals=None if column.kind == "category" else column.decimals)
-            for column in schema.columns}  # fmt: skip
-    settings = TableSettings(schema.label, schema.protected, columns=said)
-    found = {}
-    for name in schema.names:
-        taken = _Cells.of(name, raw.columns[raw.names.index(name)], settings).taken(settings, ".")
-        kind = {"category": "object", "integer": "Int64", "numeric": "float64"}[schema[name].kind]
-        found[name] = taken.values.to_pandas(integer_object_nulls=True).astype(kind)
-    return pd.DataFrame(found).set_axis(rows.index)
-
-
 def cohort_of(raw: RawTable, settings: TableSettings, name: str) -> Cohort:
     """Return the cohort of a table's columns.
 

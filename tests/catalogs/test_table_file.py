@@ -17,7 +17,7 @@ import pytest
 
 from catalogs.cohorts.checked import check_cohort
 from catalogs.cohorts.schema import CohortError
-from tests.catalogs.tables import PLANTED, ROWS, lines, people, read, read_text, told
+from tests.catalogs.tables import PLANTED, ROWS, lines, people, read, read_rows, read_text, told
 
 TEXT = people().to_csv(index=False)
 
@@ -65,6 +65,26 @@ def test_an_unclosed_quote_swallows_no_line_after_it(tmp_path: Path) -> None:
     again.insert(200, '61,male,"1.3,icu,no')
     cohort = read_text(tmp_path, "\n".join(again) + "\n")
     assert cohort.rows.num_rows == ROWS and [one.row for one in cohort.rejects] == [18, 199]
+
+
+def test_a_quote_that_closes_some_rows_later_swallows_none_of_them(tmp_path: Path) -> None:
+    given = with_line('60,male,1.2,"icu,no', 20).splitlines()
+    given.insert(23, '61,male,1.3,icu",no')
+    cohort = read_text(tmp_path, "\n".join(given) + "\n")
+    assert cohort.rows.num_rows == ROWS + 1 and [one.row for one in cohort.rejects] == [18]
+    assert cohort.rejects[0].detail == "a quote of line 20 closes in line 24, with whole rows between"
+
+
+def test_rows_of_several_lines_are_told_of(tmp_path: Path) -> None:
+    """A text with line breaks is one; and so is a row whose quote closes in the next one, which can't be told."""
+    notes = [f"{PLANTED}, a\nb, and\nc, {number}" if number < 9 else "none" for number in range(ROWS)]
+    cohort = read_rows(tmp_path, people(note=notes), leave_out=("note",))
+    assert cohort.rows.num_rows == ROWS and not cohort.rejects
+    assert cohort.remarks[0].startswith("9 rows have line breaks inside a field (the first begins in line 2)")
+    given = with_line('60,male,1.2,"icu,no', 20).splitlines()
+    given[20] = '61,male,1.3,north",no'
+    cohort = read_text(tmp_path, "\n".join(given) + "\n")
+    assert "1 row has line breaks inside a field (the first begins in line 20)" in cohort.remarks[0]
 
 
 def test_many_faulty_lines_are_refused(tmp_path: Path) -> None:

@@ -47,6 +47,25 @@ def test_fit_sample_save_and_load(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again.sample(101, seed=3), rows)
 
 
+def test_the_table_s_decimal_comma_is_every_column_s() -> None:
+    """1,100 is a thousand and a hundred, but for a table whose other numbers have a comma before decimals."""
+    rows = table().assign(dose=lambda found: found["dose"].map(lambda one: f"{one:.2f}".replace(".", ",")),
+                          lab=[f"{number % 9 + 1},{number + 100}" for number in range(300)])  # fmt: skip
+    found = BtGanSynthesizer("died", "sex", **QUICK).fit(rows).sample(50, seed=1)
+    assert found["lab"].astype(float).between(1, 10).all()
+
+
+def test_the_event_is_the_one_that_was_named_and_stays_it(tmp_path: Path) -> None:
+    rows = table().assign(died=np.where(table()["died"] == 1, "left", "stayed"))
+    for event, others in (("stayed", "left"), ("left", "stayed")):
+        model = BtGanSynthesizer("died", "sex", event=event, **QUICK).fit(rows)
+        assert model.model is not None and model.model.encoding.schema["died"].categories == (others, event)
+        model.save(tmp_path / "model.safetensors")
+        assert BtGanSynthesizer.load(tmp_path / "model.safetensors").event == event
+    with pytest.raises(CohortError, match="event"):
+        BtGanSynthesizer("died", "sex", event="gone", **QUICK).fit(rows)
+
+
 def test_an_untrained_one_says_so() -> None:
     with pytest.raises(TrainerError, match="call fit first"):
         BtGanSynthesizer("died", "sex").sample(3)
