@@ -80,7 +80,8 @@ def cohort_stage(
     """Read, check and split the cohort.
 
     ``previous`` are the manifests of the run before. Without ``read`` the cohort isn't read again where these hold it;
-    with it, what they hold stands in for a cohort that isn't there any more.
+    with it, what they hold stands in for a cohort that isn't there any more. Either way the recipe must still name the
+    same place: at another one there may be another cohort.
 
     Raises:
         CohortError: it can't be read, or nothing usable is left.
@@ -88,7 +89,7 @@ def cohort_stage(
     source = recipe.cohort
     known = committed_cohort(recipe, folder, previous)
     gone = source.path is not None and not Path(source.path).exists()
-    if known and (not read or (gone and known.place == source.path)):
+    if known and known.place == source.path and (gone or not read):
         if read:
             report.say(f"{escape(str(source.path))} isn't there any more; the run goes on with the rows that it has "
                        "read before (cohort/)")

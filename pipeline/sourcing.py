@@ -30,7 +30,7 @@ from pipeline.source_settings import (
 from transforms import commit
 from transforms.labels import GroupLabels, Labels
 from transforms.source import IngestSource, listing_file, plan_source, write_listing
-from transforms.sources import READERS, SourceError, SourceReader, WebDatasetReader
+from transforms.sources import READERS, Listing, SourceError, SourceReader, WebDatasetReader
 from transforms.sources.metadata_csv import NUMBERED
 from transforms.sources.webdataset import USUAL_FIELD
 
@@ -74,7 +74,8 @@ def source_stage(
     """Read and check the dataset, once; a unit that is done is not read again.
 
     ``previous`` are the manifests of the run before. Without ``read`` the dataset isn't looked at where these hold it;
-    with it, what they hold stands in for a dataset that isn't there any more.
+    with it, what they hold stands in for a dataset that isn't there any more. Either way the recipe must still name the
+    same place: at another one there may be another dataset.
 
     Raises:
         SourceError, LabelError: the dataset isn't there, isn't what the recipe says, or its labels are numbers of which
@@ -86,17 +87,18 @@ def source_stage(
     stated_aligned(recipe)  # a mistake there is said before anything is read
     stated_empty(recipe)
     known = committed_source(recipe, folder, previous)
-    if known and not read:
-        return _again(recipe, folder, known)
+    at_hand = known if known and known.place == getattr(recipe.source, "path", "") else None
+    if at_hand and not read:
+        return _again(recipe, folder, at_hand)
     try:
         reader = reader_of(recipe, folder, report)
         listing = reader.listing()
     except (SourceError, OSError) as error:
-        if known is None or known.place != getattr(recipe.source, "path", ""):
+        if at_hand is None:
             raise
-        report.say(f"{escape(str(error))}. The run goes on with the {len(known.rows)} files that it has read before "
+        report.say(f"{escape(str(error))}. The run goes on with the {len(at_hand.rows)} files that it has read before "
                    "(source/)")
-        return _again(recipe, folder, known)
+        return _again(recipe, folder, at_hand)
     labels = labels_of(recipe).decided(listing.class_labels, listing.bias_labels)
     works = plan_source(reader, folder.path, recipe.name, labels, listing)
     todo = [work for work in works if commit.find(work.task) is None]
@@ -118,33 +120,30 @@ def source_stage(
     # the pocket world has a summary beside its tars, and nothing that was somebody's to give
     ignored = {} if isinstance(recipe.source, PocketSource) else listing.ignored
     heads = {**units, **commit_ignored(folder, ignored)}
+    left_out = {rule: one.count for rule, one in ignored.items()}
+    return _indexed(recipe, folder, units, heads, rows, left_out, listing)
+
+
+def _again(recipe: Recipe, folder: RunFolder, known: CommittedSource) -> SourceResult:
+    """Return the source that is committed already, sub-sampled as the recipe says now."""
+    return _indexed(recipe, folder, known.units, {**known.units, **known.ignored}, known.rows, known.counts)
+
+
+def _indexed(
+    recipe: Recipe, folder: RunFolder, units: Mapping[str, str], heads: Mapping[str, str], rows: Sequence[Row],
+    ignored: Mapping[str, int], listing: Listing | None = None,
+) -> SourceResult:  # fmt: skip
+    """Commit the index of what can be used of ``rows``, and return the source.
+
+    Raises:
+        SourceRefused: the recipe can't go on with that.
+    """
     good, rejected = _usable(rows)
     try:
         check_training_groups(recipe, group_counts(recipe, good), rows, listing)
         index = to_bias_ratio(recipe, good)
     except RecipeError as error:
         raise SourceRefused(str(error), heads) from error
-    left_out = {rule: one.count for rule, one in ignored.items()}
-    return _indexed(recipe, folder, units, heads, index, rejected, left_out)
-
-
-def _again(recipe: Recipe, folder: RunFolder, known: CommittedSource) -> SourceResult:
-    """Return the source that is committed already, sub-sampled as the recipe says now.
-
-    Raises:
-        RecipeError: as ``source_stage`` where it was refused already, or would be by this recipe.
-    """
-    good, rejected = _usable(known.rows)
-    check_training_groups(recipe, group_counts(recipe, good), known.rows)
-    index = to_bias_ratio(recipe, good)
-    return _indexed(recipe, folder, known.units, {**known.units, **known.ignored}, index, rejected, known.counts)
-
-
-def _indexed(
-    recipe: Recipe, folder: RunFolder, units: Mapping[str, str], heads: Mapping[str, str], index: list[Row],
-    rejected: Mapping[str, Sequence[str]], ignored: Mapping[str, int],
-) -> SourceResult:  # fmt: skip
-    """Commit the index and return the source."""
     inputs = list(units.values())
     hashed = task_hash("index", "source-index/1", [row["sample_id"] for row in index], inputs)
     file = f"source/index-{hashed[:TASK_DIGITS]}.parquet"

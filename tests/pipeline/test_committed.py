@@ -17,43 +17,47 @@ from pipeline.jobs import Launcher
 from pipeline.progress import Reporter
 from pipeline.recipe import Recipe, RecipeError, load_recipe
 from pipeline.runfolder import RunFolder
-from pipeline.sourcing import SourceResult
+from pipeline.sourcing import SourceRefused, SourceResult
 from tests.pipeline.conftest import Small
 from tests.pipeline.small import small_recipe, write_source
 from transforms.sources import SourceError
 
 
-def decided(recipe: Recipe, root: Path, read: bool = False) -> tuple[RunResult, str]:
+def decided(recipe: Recipe, root: Path, read: bool = False, until: str = "curate") -> tuple[RunResult, str]:
     """Decide again over what the run has; return the result and what was said."""
     said = io.StringIO()
     report = Reporter(Console(file=said, width=1000))
-    return run(recipe, Launcher(), report, "curate", root, generate=read, read=read), said.getvalue()
+    return run(recipe, Launcher(), report, until, root, generate=read, read=read), said.getvalue()
 
 
-def elsewhere(small: Small, *overrides: str) -> Recipe:
-    """Return the small run's recipe with a dataset that isn't there."""
-    return small_recipe(small.folder, f"source.path={small.folder}/gone", *overrides)
+@pytest.fixture
+def gone(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The dataset isn't where the recipe says, whoever looks at it."""
+    def look(*given: object) -> None:
+        raise SourceError("the dataset isn't there")
+
+    monkeypatch.setattr(sourcing, "reader_of", look)
+    return monkeypatch
 
 
-def test_curate_takes_the_dataset_from_the_run(
-    small: Small, copy: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sourcing, "reader_of", lambda *given: pytest.fail("the dataset is looked at"))
+@pytest.mark.usefixtures("gone")
+def test_curate_takes_the_dataset_from_the_run(small: Small, copy: Callable[[], Path]) -> None:
     root = copy()
-    again, _ = decided(elsewhere(small), root)
+    again, _ = decided(small_recipe(small.folder), root)
     assert again.source == small.result.source and again.generated == 0
     assert again.curated and small.result.curated
     assert again.curated.curation_id == small.result.curated.curation_id
-    stricter, _ = decided(elsewhere(small, "filters.variance.max=100000000.0"), root)
+    stricter, _ = decided(small_recipe(small.folder, "filters.variance.max=100000000.0"), root)
     assert stricter.curated and stricter.curated.curation_id != again.curated.curation_id
 
 
 def test_another_bias_ratio_is_another_choice_of_what_was_read(
-    small: Small, copy: Callable[[], Path], tmp_path: Path
+    small: Small, copy: Callable[[], Path], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     ratio = ("source.bias_ratio=0.75", "source.val_min_group=1")
     read = small.run(tmp_path / "read", *ratio, until="source").source
-    found = source_of(elsewhere(small, *ratio), copy())
+    request.getfixturevalue("gone")
+    found = source_of(small_recipe(small.folder, *ratio), copy())
     assert found == read and found.samples < small.result.source.samples
 
 
@@ -61,20 +65,45 @@ def source_of(recipe: Recipe, root: Path, read: bool = False) -> SourceResult:
     return run(recipe, Launcher(), Reporter(quiet=True), "source", root, read=read).source
 
 
+@pytest.mark.usefixtures("gone")
 @pytest.mark.parametrize("change", ["name=other", "classes=[{name: landbird, labels: [x]}, {name: waterbird}]",
                                     "source.class_field=kind"])  # fmt: skip
 def test_what_would_be_read_in_another_way_needs_the_dataset(
     small: Small, copy: Callable[[], Path], change: str
 ) -> None:
     with pytest.raises((SourceError, RecipeError)):
-        source_of(elsewhere(small, change), copy())
+        source_of(small_recipe(small.folder, change), copy())
 
 
-def test_a_source_that_is_incomplete_needs_the_dataset(small: Small, copy: Callable[[], Path]) -> None:
+def test_another_dataset_that_is_named_is_read_or_refused(
+    small: Small, copy: Callable[[], Path], tmp_path: Path
+) -> None:
+    root, other = copy(), write_source(tmp_path / "other", (5, 2, 2, 4))
+    found = source_of(small_recipe(small.folder, f"source.path={other}"), root)
+    assert found.samples == small.result.source.samples + 1
+    with pytest.raises(SourceError, match="typo"):
+        source_of(small_recipe(small.folder, f"source.path={tmp_path}/typo"), root)
+
+
+def test_a_dataset_that_was_refused_is_refused_again(
+    small: Small, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    recipe = small_recipe(small.folder, f"source.path={write_source(tmp_path / 'empty', (4, 2, 0, 0))}")
+    for read in (True, False):
+        with pytest.raises(SourceRefused, match="no usable training image of class waterbird"):
+            source_of(recipe, tmp_path / "run", read=read)
+        request.getfixturevalue("gone")
+
+
+def test_a_source_that_is_incomplete_needs_the_dataset(
+    small: Small, copy: Callable[[], Path], request: pytest.FixtureRequest
+) -> None:
     root = copy()
     next(iter(root.glob("source/source-*.tar"))).unlink()
+    gone = request.getfixturevalue("gone")
     with pytest.raises(SourceError):
-        source_of(elsewhere(small), root)
+        source_of(small_recipe(small.folder), root)
+    gone.undo()
     assert source_of(small_recipe(small.folder), root) == small.result.source  # which is read again where it is there
 
 
@@ -84,8 +113,8 @@ def test_a_run_goes_on_without_the_dataset_and_says_so(small: Small, tmp_path: P
     recipe = small_recipe(small.folder, f"source.path={data}")
     first = source_of(recipe, root, read=True)
     data.rename(tmp_path / "renamed")
-    result, said = decided(recipe, root, read=True)
-    assert result.source == first and result.generated == 16 and result.curated
+    result, said = decided(recipe, root, read=True, until="source")
+    assert result.source == first
     assert f"The run goes on with the {first.samples + first.rejects} files that it has read before" in said
     with pytest.raises(SourceError):  # another dataset that isn't there is a mistake
         source_of(small_recipe(small.folder, f"source.path={tmp_path}/typo"), root, read=True)

@@ -30,6 +30,7 @@ from catalogs.cohorts.schema import CohortError, Column, Rule, Schema
 from catalogs.explain import life_story
 from catalogs.query import run_query
 from catalogs.story import lines
+from pipeline import cohort_stage
 from pipeline.ehr_driver import EhrResult, run_ehr
 from pipeline.ehr_messages import print_ehr_result
 from pipeline.ehr_plan_table import print_ehr_plan
@@ -123,18 +124,23 @@ def ehr(tmp_path_factory: pytest.TempPathFactory) -> Ehr:
     return Ehr(folder / "run", path, result, said.getvalue())
 
 
-def test_a_cohort_that_is_gone_is_taken_from_the_run(ehr: Ehr, tmp_path: Path) -> None:
+def test_a_cohort_that_is_gone_is_taken_from_the_run(
+    ehr: Ehr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = shutil.copytree(ehr.root, tmp_path / "copied")
-    recipe = load_any(str(ehr.recipe), [f"cohort.path={tmp_path}/gone.parquet", "evaluation.bootstrap=3"])
+    recipe = load_any(str(ehr.recipe), ["evaluation.bootstrap=3"])
     assert isinstance(recipe, EhrRecipe)
+    monkeypatch.setattr(cohort_stage, "read_and_check", lambda source: pytest.fail("the cohort is looked at"))
     again = run_ehr(recipe, Launcher(), Reporter(quiet=True), "report", root, generate=False, read=False)
     facts = ("schema", "attribute", "train_sha256", "manifests", "classes", "values", "counts", "rejects")
     assert all(getattr(again.cohort, name) == getattr(ehr.result.cohort, name) for name in facts)
     assert again.cohort.rows("test").equals(ehr.result.cohort.rows("test")) and again.evaluation
+    monkeypatch.undo()
     recipe = load_any(str(ehr.recipe), [f"cohort.path={tmp_path}/typo.parquet"])
     assert isinstance(recipe, EhrRecipe)
-    with pytest.raises(CohortError):  # another cohort that isn't there is a mistake
-        run_ehr(recipe, Launcher(), Reporter(quiet=True), "source", root)
+    for read in (True, False):
+        with pytest.raises(CohortError):  # another cohort that isn't there is a mistake
+            run_ehr(recipe, Launcher(), Reporter(quiet=True), "source", root, read=read)
     data = tmp_path / "tiny.parquet"
     shutil.copy(ehr.recipe.parent / "tiny.parquet", data)
     recipe = load_any(str(ehr.recipe), [f"cohort.path={data}"])
