@@ -17,7 +17,7 @@ from pipeline.jobs import Launcher
 from pipeline.progress import Reporter
 from pipeline.recipe import Recipe, RecipeError, load_recipe
 from pipeline.runfolder import RunFolder
-from pipeline.sourcing import SourceRefused, SourceResult
+from pipeline.sourcing import SourceResult
 from tests.pipeline.conftest import Small
 from tests.pipeline.small import small_recipe, write_source
 from transforms.sources import SourceError
@@ -83,16 +83,6 @@ def test_another_dataset_that_is_named_is_read_or_refused(
     assert found.samples == small.result.source.samples + 1
     with pytest.raises(SourceError, match="typo"):
         source_of(small_recipe(small.folder, f"source.path={tmp_path}/typo"), root)
-
-
-def test_a_dataset_that_was_refused_is_refused_again(
-    small: Small, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    recipe = small_recipe(small.folder, f"source.path={write_source(tmp_path / 'empty', (4, 2, 0, 0))}")
-    for read in (True, False):
-        with pytest.raises(SourceRefused, match="no usable training image of class waterbird"):
-            source_of(recipe, tmp_path / "run", read=read)
-        request.getfixturevalue("gone")
 
 
 def test_a_source_that_is_incomplete_needs_the_dataset(
