@@ -171,18 +171,19 @@ class Captioner(TextWriter):
         return said[len(self.instruction) :] if repeated else said
 
 
-def check_captioner(folder: Path, instruction: str | None) -> None:
-    """Check by its folder's files that a model will be told what to do, before it is loaded.
+def own_instruction(folder: Path, instruction: str | None) -> str | None:
+    """Return the instruction, or the task that a model is told in its place, by its folder's files; nothing is loaded.
 
     Raises:
         ModelFilesError: see ``Captioner.load``.
     """
     config = folder / "config.json"
     if instruction or not config.is_file() or any(folder.glob("chat_template*")):
-        return
+        return instruction
     others = [folder / name for name in ("processor_config.json", "tokenizer_config.json")]
-    if not any("chat_template" in read_json(file) for file in others if file.is_file()):
-        _task(str(read_json(config).get("model_type")))
+    if any("chat_template" in read_json(file) for file in others if file.is_file()):
+        return instruction
+    return _task(str(read_json(config).get("model_type"))) or instruction
 
 
 def _task(kind: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from filters.clip_model import resolve_clip
 from generators.arguments import check_arguments
-from generators.captioner import check_captioner
+from generators.captioner import own_instruction
 from generators.constrained import installed_version
 from generators.endpoint import EndpointSettings
 from generators.inpainting import Inpainting
@@ -67,9 +67,10 @@ def discovery_specs(recipe: Recipe, settings: Discovery, threads: int | None = N
         ModelFilesError: a model isn't there, or has no safe weights.
     """
     cache = settings.cache or str(default_cache())
-    captioner = CaptionerSpec(
-        _text_model(settings.captioner, cache, threads), settings.captioner.instruction, splits=settings.splits
-    )
+    describes, told = _text_model(settings.captioner, cache, threads), settings.captioner.instruction
+    if describes.folder is not None:
+        told = own_instruction(Path(describes.folder), told)  # what decides captions stands in their hash
+    captioner = CaptionerSpec(describes, told, splits=settings.splits)
     labels = tuple(tuple(dict.fromkeys((*value.wordings, value.name))) for value in recipe.classes)
     extractor = ExtractorSpec(
         _text_model(settings.extractor, cache, threads), labels, settings.extractor.attempts
@@ -108,8 +109,6 @@ def _text_model(settings: TextModel, cache: str, threads: int | None) -> TextMod
         return TextModelSpec(settings.endpoint.model, endpoint=_endpoint(settings.endpoint), **common)
     assert settings.model is not None
     folder = model_folder(settings.model, settings.revision, settings.allow_pickle)
-    if isinstance(settings, CaptionModel):
-        check_captioner(folder, settings.instruction)
     dtype = resolve_dtype(settings.dtype, settings.device, folder)
     weights = fingerprint(folder, {"dtype": dtype, **library_versions(("torch", "transformers"))})
     if isinstance(settings, ExtractionModel):

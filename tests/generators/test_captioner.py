@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from generators.answer_cache import AnswerCache
-from generators.captioner import AGAIN, DESCRIBE, Captioner, check_captioner
+from generators.captioner import AGAIN, DESCRIBE, Captioner, own_instruction
 from generators.captions import CaptionRequest, CaptionResult, captioned
 from generators.endpoint import Endpoint, EndpointError, EndpointSettings
 from generators.images import encode_png
@@ -353,7 +353,7 @@ def test_florence2_is_told_its_task(tmp_path: Path) -> None:
     (longer,) = more.processor.batch_decode(more._inputs([Image.new("RGB", (20, 20))])["input_ids"])
     assert longer.endswith("<s>Describe in detail what is shown in the image.</s>")
     assert len(texts(captioner.caption(requests(1, 2, 3), 2))) == 3
-    check_captioner(folder, None)
+    assert own_instruction(folder, None) == captioner.instruction == "<CAPTION>"
 
 
 def test_a_model_that_is_told_nothing_is_refused(llava: Path, git: Path, tmp_path: Path) -> None:
@@ -361,9 +361,8 @@ def test_a_model_that_is_told_nothing_is_refused(llava: Path, git: Path, tmp_pat
     (folder / "chat_template.jinja").unlink()
     for instruction in (None, ""):
         with pytest.raises(ModelFilesError, match="a llava without a chat template doesn't describe a picture"):
-            check_captioner(folder, instruction)
+            own_instruction(folder, instruction)
     with pytest.raises(ModelFilesError, match="a llava without a chat template"):
         load(folder)
-    check_captioner(folder, "a picture of")
-    for good in (llava, git):
-        check_captioner(good, None)
+    assert own_instruction(folder, "a picture of") == "a picture of"
+    assert [own_instruction(good, given) for good in (llava, git) for given in (None, "")] == [None, "", None, ""]

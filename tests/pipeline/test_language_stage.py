@@ -11,7 +11,7 @@ from generators.constrained import installed_version
 from pipeline.discovery_models import discovery_specs
 from pipeline.language import _said
 from pipeline.recipe import load_recipe
-from tests.tiny_text_models import write_tiny_instruct
+from tests.tiny_text_models import write_tiny_florence2, write_tiny_instruct
 
 
 def phrase(source_id: str, kind: str | None, status: str = "ok") -> dict[str, Any]:
@@ -64,3 +64,15 @@ def test_a_model_that_chats_is_another_when_questions_or_library_change(
         prints.add(specs(change).stage_fingerprint)
     monkeypatch.setattr("transforms.language_specs.PROMPT_VERSION", "another")
     assert specs(change).stage_fingerprint not in prints and len(prints) >= 2
+
+
+def test_the_task_that_a_captioner_is_told_decides_its_captions(tmp_path: Path) -> None:
+    def captioner(*changes: str) -> Any:
+        recipe = load_recipe("pocket-aspire", changes)
+        assert recipe.discovery is not None
+        return discovery_specs(recipe, recipe.discovery).captioner
+
+    model = f"discovery.captioner.model={write_tiny_florence2(tmp_path / 'florence')}"
+    told = captioner(model, "discovery.captioner.instruction='<CAPTION>'")
+    assert captioner(model).stage_fingerprint == told.stage_fingerprint  # without it, it was told nothing once
+    assert captioner().instruction is None
