@@ -21,14 +21,13 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
-# What reads a catalog sees nothing but it: no files, no network, no variables of this process, and no way to ask for
-# more. What doesn't fit into memory is refused, since what only reads leaves no files.
+# What reads a catalog sees nothing but it: no files, no network, no variables of this process, and (``close_off``) no
+# way to ask for more. What doesn't fit into memory is refused, since what only reads leaves no files.
 READ_CONFIG = {
     **CONFIG,
     "enable_external_access": False,
     "python_enable_replacements": False,
     "temp_directory": "",
-    "lock_configuration": True,
 }
 _MAGIC = slice(8, 12)
 _DAMAGED = (
@@ -49,7 +48,7 @@ _UNWRITABLE = ("no space left", "disk quota", "file too large", "could not write
 def connect(path: Path, read_only: bool, wait: float = 0.0) -> duckdb.DuckDBPyConnection:
     """Return a connection to the catalog file, trying for ``wait`` seconds while another process holds it.
 
-    One that is read-only sees nothing but the catalog (``READ_CONFIG``).
+    One that is read-only sees nothing but the catalog (``READ_CONFIG``, ``close_off``).
 
     Raises:
         CatalogMissing: there is no such file.
@@ -99,6 +98,18 @@ def create(path: Path) -> None:
     finally:
         temporary.unlink(missing_ok=True)
         _wal(temporary).unlink(missing_ok=True)
+
+
+def close_off(con: duckdb.DuckDBPyConnection) -> None:
+    """Let an open connection touch no file any more, and lock its settings; closing off twice does nothing.
+
+    Without external access DuckDB still allows SQL the file that is open, and its log: EXPLAIN ANALYZE COPY wrote over
+    the catalog itself.
+    """
+    locked = con.execute("SELECT current_setting('lock_configuration')").fetchone()
+    if locked != (True,):  # all connections of a process to one file share their settings
+        con.execute("SET disabled_filesystems = 'LocalFileSystem'")
+        con.execute("SET lock_configuration = true")
 
 
 def delete(path: Path) -> None:
@@ -174,7 +185,10 @@ def unreadable(path: Path, why: str) -> CatalogUnreadable:
 def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
     _require_magic(path)
     try:
-        return duckdb.connect(str(path), read_only=read_only, config=READ_CONFIG if read_only else CONFIG)
+        con = duckdb.connect(str(path), read_only=read_only, config=READ_CONFIG if read_only else CONFIG)
+        if read_only:
+            close_off(con)
+        return con
     except duckdb.ConnectionException as error:
         if "different configuration" in str(error):
             raise CatalogBusy(

@@ -1,7 +1,8 @@
 """Questions to a run's catalog: SQL, or a query by name; read-only, on a catalog made current first.
 
 Read-only is meant: a query is one SELECT, on a connection that sees no files, no network and no variables of this
-process, and whose settings are locked (``connection.READ_CONFIG``). Answers are written by ``catalogs/formats.py``.
+process, and whose settings are locked (``connection.READ_CONFIG``, ``close_off``). Answers are written by
+``catalogs/formats.py``.
 """
 
 from __future__ import annotations

@@ -13,9 +13,8 @@ from typing import Any
 
 import duckdb
 
-from catalogs import statements
+from catalogs import connection, statements
 from catalogs.catalog import RUN_JSON, current_manifests
-from catalogs.connection import READ_CONFIG
 from catalogs.current import open_current
 from catalogs.query import answer
 
@@ -50,7 +49,8 @@ def open_reader(root: Path) -> Iterator[Reader]:
         CatalogError, ManifestError: the catalog can't be opened, nor made from the manifests.
     """
     if not (root / RUN_JSON).exists():
-        with duckdb.connect(config=READ_CONFIG) as con:
+        with duckdb.connect(config=connection.READ_CONFIG) as con:
+            connection.close_off(con)
             for statement in statements.schema_statements():
                 con.execute(statement)
             yield Reader(con, None)

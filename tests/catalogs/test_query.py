@@ -124,6 +124,14 @@ WAYS_ROUND = {
         "FROM query('FROM read_text(''{file}'')')", "EXPLAIN ANALYZE COPY (SELECT 1) TO '{out}'",
         "SELECT (SELECT content FROM read_text('{file}'))",
     ],
+    "the catalog's own file": [
+        "EXPLAIN ANALYZE COPY plan TO '{folder}/catalog.duckdb' (USE_TMP_FILE false)",
+        "EXPLAIN ANALYZE COPY plan TO '{folder}/catalog.duckdb.wal'",
+        "COPY (PIVOT plan ON y USING count(*)) TO '{folder}/catalog.duckdb' (USE_TMP_FILE false)",
+        "COPY (PIVOT plan ON y USING count(*)) TO '{folder}/catalog.duckdb.wal'",
+        "FROM read_blob('{folder}/catalog.duckdb')", "FROM read_duckdb('{folder}/catalog.duckdb', table_name = 'plan')",
+        "FROM glob('{folder}/catalog.duckdb')",
+    ],
     "this process": ["FROM secret", "FROM frame", "SELECT getenv('HOME')", "SELECT * FROM secret JOIN plan ON true"],
     "settings from a SELECT": [
         "FROM enable_logging(storage = 'file', storage_config = {{'path': '{out}'}})",
@@ -147,9 +155,21 @@ def test_no_way_leads_round_reading_the_catalog_alone(run: Run, tmp_path: Path, 
     assert (sorted(tmp_path.rglob("*")), (run.path / CATALOG).read_bytes()) == before
 
 
+def test_two_who_ask_in_one_process_are_closed_off_both(built: Run) -> None:
+    with Catalog.open(built.path) as first, Catalog.open(built.path) as second:
+        for con in (first.con, second.con, first.con.cursor()):
+            assert answer(con, "SELECT count(*) FROM plan")[1] == [(16,)]
+            for sql in (f"FROM read_blob('{built.path}/{CATALOG}')", "FROM read_text('/etc/hostname')"):
+                with pytest.raises(QueryError, match="more than the catalog"):
+                    answer(con, sql)
+            with pytest.raises(duckdb.Error, match="locked"):
+                con.execute("SET disabled_filesystems = ''")
+
+
 def test_what_only_reads_is_still_answered(built: Run) -> None:
     for sql in ("FROM plan", "TABLE plan", "VALUES (1)", "DESCRIBE plan", "SUMMARIZE plan", "SHOW TABLES",
                 "EXPLAIN SELECT 1", "EXPLAIN ANALYZE FROM plan", "PIVOT plan ON class_name USING count(*) GROUP BY y",
+                "WITH a AS (FROM plan) PIVOT a ON y USING count(*); -- a remark", "FROM (PIVOT plan ON y) LIMIT 1",
                 "WITH a AS (SELECT 1 AS n) FROM a", "SELECT 1; -- a remark",
                 "FROM samples SEMI JOIN plan USING (sample_id)"):  # fmt: skip
         assert run_query(built.path, sql)[1], sql
@@ -159,7 +179,7 @@ def test_a_refusal_says_what_to_do(built: Run) -> None:
     for sql, said in {
         "COPY plan TO 'a.csv'": r"this is a COPY statement\. .* --format csv, json or parquet with --to FILE",
         "SELECT 1; SELECT 2": r"these are 2 statements \(SELECT, SELECT\)",
-        "FROM read_text('/etc/passwd')": r"reads more than the catalog .*/etc/passwd",
+        "FROM read_text('/etc/passwd')": r"reads more than the catalog .*disabled",
         "-- a remark": "the query is empty",
     }.items():
         with pytest.raises(QueryError, match=said):
