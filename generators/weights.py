@@ -76,7 +76,8 @@ def components(folder: Path) -> dict[str, str]:
     """
     found = {}
     for name, kind in read_json(folder / "model_index.json").items():
-        if isinstance(kind, list) and len(kind) == 2 and all(isinstance(part, str) for part in kind):
+        own = name.startswith("_")  # a class of somebody's own is such a pair too
+        if not own and isinstance(kind, list) and len(kind) == 2 and all(isinstance(part, str) for part in kind):
             found[name] = kind[1]
     return found
 
@@ -114,9 +115,13 @@ def safetensors_header(file: Path) -> dict[str, Any]:
             raise ModelFilesError(f"{file} can't be loaded: it was cut short, or is no safetensors file ({size} "
                                   "bytes); download the model again")
         try:
-            return dict(json.loads(opened.read(length)))
-        except (TypeError, ValueError) as error:
-            raise ModelFilesError(f"{file} can't be loaded: it is no safetensors file; download it again") from error
+            header = json.loads(opened.read(length))
+        except ValueError:
+            header = None
+    tensors = header.items() if isinstance(header, dict) else [("", header)]
+    if not all(isinstance(one, dict) and (name == "__metadata__" or "data_offsets" in one) for name, one in tensors):
+        raise ModelFilesError(f"{file} can't be loaded: it is no safetensors file; download it again")
+    return dict(tensors)
 
 
 def _names(part: Path) -> list[str]:

@@ -218,6 +218,14 @@ def test_a_pointer_and_a_file_that_was_cut_short(own_folder: Path) -> None:
         check_weights(own_folder)
 
 
+@pytest.mark.parametrize("header", [b"[]", b'{"a": 1}', b'{"a": {}}', b"\xff{}"])
+def test_a_header_that_is_none(own_folder: Path, header: bytes) -> None:
+    (weights,) = (own_folder / "unet").glob("*.safetensors")
+    weights.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(ModelFilesError, match="it is no safetensors file; download it again"):
+        check_weights(own_folder)
+
+
 def test_lists_that_are_settings_are_no_models(own_folder: Path) -> None:
     """Krea 2's model_index.json lists the layers of its text encoder that are read."""
     index = own_folder / "model_index.json"
