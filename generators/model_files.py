@@ -49,7 +49,7 @@ def resolve_model(
         return folder.resolve()
     if folder.exists():
         raise ModelFilesError(f"model {text!r} is a file; give the folder that holds it, with its config files")
-    if not _is_hub_id(text) or str(name) != text:
+    if not is_hub_id(text) or str(name) != text:
         raise ModelFilesError(f"model folder {text!r} isn't there (looked in {Path.cwd()}); give a folder or a hub id")
     downloaded = _download(text, revision, offline, allow_pickle)
     check_weights(downloaded, allow_pickle=allow_pickle)
@@ -102,7 +102,8 @@ def _deciding_files(folder: Path) -> Iterator[tuple[str, Path]]:
             yield name.as_posix(), file
 
 
-def _is_hub_id(text: str) -> bool:
+def is_hub_id(text: str) -> bool:
+    """Tell whether a text has the form of a hub's id, ``owner/name``, so that it need not be a folder."""
     parts = text.split("/")
     return len(parts) <= 2 and all(part and not part.startswith((".", "~")) for part in parts) and "\\" not in text
 

@@ -25,11 +25,15 @@ def model_folder(name: str, revision: str | None = None, allow_pickle: bool = Fa
 
     Raises:
         generators.model_files.ModelFilesError: it isn't there, has no weights, or only pickled ones.
+        RecipeError: no pocket checkpoint has this name.
     """
     if name.startswith(POCKET):
         from pocket import checkpoint_path
 
-        return checkpoint_path(name.removeprefix(POCKET))
+        try:
+            return checkpoint_path(name.removeprefix(POCKET))
+        except KeyError as error:
+            raise RecipeError(error.args[0]) from None
     return resolve_model(name, revision, allow_pickle=allow_pickle)
 
 
@@ -138,7 +142,7 @@ def scorer_spec(recipe: Recipe, threads: int | None = None) -> ScorerSpec:
     """Return what workers need for the recipe's CLIP scorer and judge."""
     settings = recipe.scorer
     name, pickle = settings.model, settings.allow_pickle
-    folder = model_folder(name) if name.startswith(POCKET) else resolve_clip(name, allow_pickle=pickle)
+    folder = resolve_clip(model_folder(name) if name.startswith(POCKET) else name, allow_pickle=pickle)
     scale = stored_scale(folder)
     own_scale = {} if scale == Scale() else {"scale": "its own"}  # scores were of a factor of 100
     return ScorerSpec(

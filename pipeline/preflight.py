@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from filters.edit_misplaced import EditMisplaced
 from filters.shortcut_left import ShortcutLeft
 from filters.spurious_absence import SpuriousAbsence
+from generators.model_files import is_hub_id
 from pipeline.calibrating import stored_calibrations
 from pipeline.checks import Check, attempted
 from pipeline.jobs import Launcher
@@ -173,6 +174,9 @@ def _idle_filters(recipe: Recipe) -> Iterator[Check]:
 def _spec(what: str, names: list[str], fetch: bool, specs: dict[str, Any], build: Callable[[], Any]) -> Iterator[Check]:
     """Check that models are there, whole and fit for what the recipe asks; keep what workers need of them."""
     far = [name for name in names if not (fetch or name.startswith(POCKET) or Path(name).expanduser().exists())]
+    if lost := [name for name in far if not is_hub_id(name)]:
+        yield Check(f"models of {what}", "problem", f"{', '.join(lost)}: no such folder, and no hub's id, owner/name")
+        return
     if far:
         yield Check(f"models of {what}", "not checked", f"{', '.join(far)}: on a hub; looked at when the run begins")
         return

@@ -42,6 +42,7 @@ def _check_name(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
+Word = Annotated[str, Field(pattern=r"\S")]
 HomePath = Annotated[str, AfterValidator(os.path.expanduser)]
 
 
@@ -49,7 +50,7 @@ class LabelValue(Strict):
     """One class, or one value of the bias attribute."""
 
     name: Name = Field(description="Its name in the catalog, in groups and in reports.")
-    words: tuple[str, ...] = Field(
+    words: tuple[Word, ...] = Field(
         (), description="How prompts may word it; one is drawn per sample. Default: the name."
     )
     labels: tuple[str, ...] = Field((), description="What the dataset writes for it. Default: the name or its number.")
@@ -220,6 +221,9 @@ class Scorer(Strict):
         return self
 
 
+MOST_SEED = 2**63 - 1
+"""The largest number that torch takes."""
+Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 Method = Literal["erm", "usb", "asb", "ffr", "aspire-erm", "aspire-dfr"]
 
 
@@ -228,15 +232,23 @@ class Training(Strict):
 
     methods: tuple[Method, ...] = ("erm", "usb", "asb", "ffr")
     losses: tuple[Literal["erm", "resample"], ...] = Field(
-        ("erm",), description="Every method is trained with each; ASPIRE's with erm alone, which reads no bias label."
+        ("erm",), min_length=1,
+        description="Every method is trained with each; ASPIRE's with erm alone, which reads no bias label.",
     )
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
     settings: Mapping[str, Any] = Field(
         default_factory=dict, description="Fields of trainers.TrainSettings that differ from their defaults."
     )
     by_method: Mapping[Method, Mapping[str, Any]] = Field(
         default_factory=dict, description="The same for one method, e.g. its tuned learning rate; goes before settings."
     )
+
+    @model_validator(mode="after")
+    def _none_twice(self) -> Training:
+        for name, values in (("methods", self.methods), ("losses", self.losses), ("seeds", self.seeds)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"training.{name} has one twice: {list(values)}; each is trained once")
+        return self
 
 
 class Runner(Strict):
@@ -254,7 +266,7 @@ class Recipe(Strict):
     """Everything a run needs."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     source: Source
     classes: tuple[LabelValue, ...] = Field(min_length=2)
     bias: Bias = Field(UNKNOWN_BIAS_ATTRIBUTE, description="Default, or null: no label of it is known.")

@@ -121,6 +121,8 @@ def _read(text: str | bytes, scalar_alone: bool = False) -> tuple[Any, dict[Path
         return loader.construct_document(node), dict(_scalars(node, (), set()))
     except yaml.YAMLError as error:
         raise RecipeSyntaxError(_sentence(error)) from None
+    except RecursionError:
+        raise RecipeSyntaxError("is no recipe: lists or mappings lie in each other hundreds deep") from None
 
 
 def _twice(node: Node, path: Path, seen: set[int], above: frozenset[int]) -> Iterator[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from catalogs.identity import TASK_DIGITS, task_hash
@@ -41,6 +41,31 @@ def said_of(rejected: Mapping[str, Sequence[str]], ignored: Mapping[str, int]) -
     return text
 
 
+def same_pictures(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what is worth saying of usable pictures that have the same bytes, though their keys differ.
+
+    One that stands in two splits is learned from and measured on; of two labels one is wrong.
+    """
+    places = defaultdict[str, list[Mapping[str, Any]]](list)
+    for row in rows:
+        if row["status"] == "ok":
+            places[row["image_sha256"]].append(row)
+    several = [found for found in places.values() if len(found) > 1]
+    if apart := [found for found in several if len({row["split"] for row in found}) > 1]:
+        splits = ", ".join(sorted({row["split"] for found in apart for row in found}))
+        yield (f"pictures that stand in more than one split ({splits}): {len(apart)}, e.g. {_both(apart[0], 'split')}. "
+               "What one split teaches or chooses by, another can't measure; leave them out of one of them")
+    if differ := [found for found in several if len({row["group_name"] for row in found}) > 1]:
+        yield (f"pictures that stand there with more than one label: {len(differ)}, e.g. "
+               f"{_both(differ[0], 'group_name')}. Which of them is right can't be known here; leave the others out")
+
+
+def _both(rows: Sequence[Mapping[str, Any]], what: str) -> str:
+    """Return the first row and the first that differs from it, with how they differ."""
+    other = next(row for row in rows if row[what] != rows[0][what])
+    return " and ".join(f"{_short(row['key'])} ({row[what]})" for row in (rows[0], other))
+
+
 def check_training_groups(
     recipe: Recipe, counts: Mapping[Group, int], rows: Sequence[Mapping[str, Any]], listing: Listing | None = None
 ) -> None:
@@ -71,9 +96,10 @@ def check_training_groups(
         )
         text = f"the source has no usable training image {', nor '.join(lacking)}"
     fix = "; list the (class, bias) pairs that exist in groups, or one that is empty on purpose in source.empty_groups"
+    query = ". `fairshards query RUN rejects` lists all rejects"
     raise RecipeError(
-        f"{text}. {_seen(recipe, counts, listing)}{_why(rejects)}. Check the labels of classes and of "
-        f"bias.values{fix if groups else ''}{'. `fairshards query RUN rejects` lists all rejects' if rejects else ''}"
+        f"{text}. {_seen(recipe, counts, listing)}{_why(rejects)}{_left_out(listing)}. Check the labels of "
+        f"classes and of bias.values{fix if groups else ''}{query if rejects else ''}"
     )
 
 
@@ -108,6 +134,14 @@ def _why(rejects: Sequence[Mapping[str, Any]]) -> str:
     return f". Rejected: {text}; the first of them, {_short(first['key'])}: {first['detail']}"
 
 
+def _left_out(listing: Listing | None) -> str:
+    """Return what no picture was looked for in; pictures may be among it."""
+    rules = sorted((listing.ignored if listing else {}).items(), key=lambda one: (-one[1].count, one[0]))
+    said = ", ".join(f"{one.count} {rule} ({_short(one.example)}{', ...' if one.count > 1 else ''})"
+                     for rule, one in rules[:3])  # fmt: skip
+    return f". Ignored: {said}" if said else ""
+
+
 def _most(one: tuple[str, Sequence[str]]) -> tuple[int, str]:
     return -len(one[1]), one[0]
 
@@ -117,4 +151,6 @@ def _keys(keys: Sequence[str]) -> str:
 
 
 def _short(key: str) -> str:
-    return key if len(key) <= LONGEST_KEY else f"...{key[-LONGEST_KEY:]}"
+    """Return the end of a key, on one line and without what would steer a terminal."""
+    shown = key if key.isprintable() else repr(key)[1:-1]
+    return shown if len(shown) <= LONGEST_KEY else f"...{shown[-LONGEST_KEY:]}"

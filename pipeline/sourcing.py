@@ -19,7 +19,7 @@ from pipeline.progress import Reporter
 from pipeline.quota import Group, biased_counts
 from pipeline.recipe import LabelValue, Recipe, RecipeError
 from pipeline.runfolder import RunFolder
-from pipeline.source_account import check_training_groups, commit_ignored, stated_empty
+from pipeline.source_account import check_training_groups, commit_ignored, same_pictures, stated_empty
 from pipeline.source_settings import (
     DatasetSource,
     ImageFolderSource,
@@ -121,7 +121,10 @@ def source_stage(
     ignored = {} if isinstance(recipe.source, PocketSource) else listing.ignored
     heads = {**units, **commit_ignored(folder, ignored)}
     left_out = {rule: one.count for rule, one in ignored.items()}
-    return _indexed(recipe, folder, units, heads, rows, left_out, listing)
+    indexed = _indexed(recipe, folder, units, heads, rows, left_out, listing)
+    for said in same_pictures(rows):
+        report.say(f"[yellow]note[/]: {escape(said)}")
+    return indexed
 
 
 def _again(recipe: Recipe, folder: RunFolder, known: CommittedSource) -> SourceResult:

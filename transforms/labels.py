@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import unicodedata
@@ -20,13 +21,18 @@ class LabelError(ValueError):
 
 
 def plain_label(label: str) -> str:
-    """Return a label as it is looked up: without spaces around it, and "1.0" as the integer 1.
+    """Return a label as it is looked up: without spaces around it, and "1.0" or "1.000e+00" as the integer 1.
 
-    Tables that had a gap in a column of integers write them as floats.
+    Tables that had a gap in a column of integers write them as floats, and numpy.savetxt writes all numbers so.
     """
     text = unicodedata.normalize("NFC", label).strip()
     whole = re.fullmatch(r"([+-]?[0-9]+)\.0*", text)
-    return whole[1] if whole else text
+    if whole:
+        return whole[1]
+    if re.fullmatch(r"[+-]?[0-9]\.[0-9]+[eE][+-]?[0-9]{2}", text):
+        number = float(text)
+        return str(int(number)) if number.is_integer() and abs(number) < 10**MOST_DIGITS else text
+    return text
 
 
 @dataclass(frozen=True)
@@ -50,13 +56,23 @@ class Labels:
 
     def named(self, label: str) -> int | None:
         """Return the number of the value that has this name or spelling, or None."""
-        for text in (label, plain_label(label)):
-            if text in self.names:
-                return self.names.index(text)
-            for number, known in enumerate(self.spellings):
-                if text in known:
-                    return number
-        return None
+        exact, plain = self._known
+        return exact[label] if label in exact else plain.get(plain_label(label))
+
+    @functools.cached_property
+    def _known(self) -> tuple[dict[str, int], dict[str, int | None]]:
+        """The number by each name and spelling, as the recipe writes it and as labels are looked up.
+
+        None is the number of what two values go by when it is written plainly.
+        """
+        said = [(name, number) for number, name in enumerate(self.names)]
+        said += [(text, number) for number, known in enumerate(self.spellings) for text in known]
+        exact, plain = dict[str, int](), dict[str, int | None]()
+        for text, number in said:
+            exact.setdefault(text, number)
+            same = plain.get(plain_label(text), number) == number
+            plain[plain_label(text)] = number if same else None
+        return exact, plain
 
     def unknown(self, label: str) -> str:
         """Return what a message says of a label that isn't known."""

@@ -246,6 +246,20 @@ def test_a_plan_leaves_models_on_a_hub_alone(tmp_path: Path) -> None:
     assert problems(planned, "not checked")["models of generator"].startswith("CompVis/stable-diffusion-v1-4: on a hub")
 
 
+@pytest.mark.parametrize(
+    ("override", "key", "said"),
+    [
+        ("generator.model=/nowhere/sd", "models of generator", "/nowhere/sd: no such folder, and no hub's id"),
+        ("scorer.model=./clip", "models of scorer", "./clip: no such folder"),
+        ("generator.model='pocket:nothing'", "models of generator", "no pocket checkpoint 'nothing'; there are"),
+        ("scorer.model='pocket:pocket-diffusion'", "models of scorer", "no open_clip_config.json"),
+    ],
+)
+def test_a_plan_refuses_models_that_no_run_could_load(override: str, key: str, said: str, tmp_path: Path) -> None:
+    planned = before_source(pocket(override), LOCAL, tmp_path, "report", only_planned=True).checks
+    assert said in problems(planned)[key]
+
+
 def index(tmp_path: Path, counts: Mapping[tuple[str, int, int], int]) -> Path:
     rows = [{"split": split, "y": y, "b": b} for (split, y, b), count in counts.items() for _ in range(count)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "index.parquet")

@@ -51,6 +51,7 @@ def test_anchors_and_merged_keys_still_work() -> None:
         ("a: 1\n\tb: 2", "line 2, column 1: a tab; YAML is indented by spaces"),
         ("a: 1\n---\nb: 2", "line 2, column 1: a second document"),
         ("a: *b", "line 1, column 4: found undefined alias 'b', which no &anchor"),
+        ("a: " + 3000 * "[" + 3000 * "]", "lie in each other hundreds deep"),
         ("a: &x [*x]", r"the anchor at a\.0 holds itself"), ("a: &x {b: *x}", r"the anchor at a\.b holds itself"),
         ("a: [1", "line 1"), ("a: !!python/name:os.system x", "line 1, column 4"), (b"a: \xe9", "save it as UTF-8"),
     ],

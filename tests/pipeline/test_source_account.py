@@ -101,6 +101,33 @@ def test_numbers_that_begin_at_one_are_refused_before_anything_is_read(tmp_path:
     assert staged(data, tmp_path / "run", *spelled).samples == 4
 
 
+def test_pictures_in_two_splits_or_with_two_labels_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A link from test to val, or a copy with another label: nothing else would tell."""
+    files = {name: picture(seed) for seed, name in enumerate(GROUPS)}
+    data = tree(tmp_path / "data", {**files, "train/waterbird/land/copy.png": picture(0)})
+    data = tree(data, {name.replace("train", "val"): picture(seed + 9) for seed, name in enumerate(GROUPS)})
+    (data / "test").symlink_to("val")
+    (tmp_path / "run").mkdir()
+    source_stage(recipe(data), RunFolder(tmp_path / "run"), Launcher(), Reporter())
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert "more than one split (test, val): 4, e.g. test/landbird/land/0.png (test) and val/landbird/land/0.png" in said
+    assert ("more than one label: 1, e.g. train/landbird/land/0.png (landbird|land) and "
+            "train/waterbird/land/copy.png (waterbird|land).") in said  # fmt: skip
+
+
+def test_a_refusal_counts_what_no_picture_was_looked_for_in(tmp_path: Path) -> None:
+    members = [("0.jpg.gz", picture()), ("0.cls.gz", b"0")]
+    tar_of(tmp_path / "data/train-0.tar", members)
+    with pytest.raises(SourceRefused, match=r"0 were read, .*\. Ignored: 2 no_picture \(0, \.\.\.\)\. Check"):
+        staged(tmp_path / "data", tmp_path / "run", reader="webdataset")
+
+
+def test_a_key_of_a_line_steers_no_terminal() -> None:
+    assert said_of({"bad_key": ["a\x1b[31m\nb"]}, {}) == "1 rejected: 1 bad_key (a\\x1b[31m\\nb)"
+
+
 def test_keys_that_stand_in_two_tars_lose_nothing(tmp_path: Path) -> None:
     for number in range(2):
         members = bird("0", "0") + bird("1", "1")

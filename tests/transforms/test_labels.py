@@ -16,7 +16,8 @@ def decided(labels: Labels, *seen: str) -> Labels:
 @pytest.mark.parametrize(
     ("label", "plain"),
     [("1.0", "1"), (" 1 ", "1"), ("1.000", "1"), ("1.", "1"), ("-1.0", "-1"), ("1.5", "1.5"), ("v1.0", "v1.0"),
-     ("007", "007"), ("cafe\u0301", "caf\u00e9")],
+     ("007", "007"), ("cafe\u0301", "caf\u00e9"), ("1.000000000000000000e+00", "1"), ("1.0e+01", "10"),
+     ("1.5e+00", "1.5e+00"), ("1.0e+99", "1.0e+99"), ("1e5", "1e5")],
 )  # fmt: skip
 def test_floats_spaces_and_accents_are_written_in_one_way(label: str, plain: str) -> None:
     assert plain_label(label) == plain
@@ -45,6 +46,15 @@ def test_a_number_beyond_beside_names_is_a_reject_and_no_number_an_index() -> No
     labels = decided(BIRDS, "landbird", "waterbird", "0", "7")
     assert [labels.number(label) for label in ("waterbird", "0", "7")] == [1, None, None]
     assert "say with `labels`" in labels.unknown("0") and "`labels`" not in labels.unknown("gull")
+
+
+def test_the_recipe_may_write_names_and_spellings_in_another_way_than_the_dataset() -> None:
+    accents = decided(Labels(("e\u0301t", "hiver")), "\u00e9t", "hiver")
+    assert [accents.number(label) for label in ("\u00e9t", "e\u0301t", "hiver")] == [0, 0, 1]
+    floats = decided(Labels(("land", "water"), (("1.0",), ("2.0",))), "1", "2")
+    assert [floats.number(label) for label in ("1", "2.00", "0")] == [0, 1, None]
+    twins = decided(Labels(("1", "1.0")), "1", "1.0", "1.00")
+    assert [twins.number(label) for label in ("1", "1.0", "1.00")] == [0, 1, None]
 
 
 def test_spellings_are_taken_as_they_are_and_numbers_else_mean_nothing() -> None:

@@ -100,6 +100,17 @@ def test_rows_with_too_many_or_too_few_fields_are_rejects_with_their_line(tmp_pa
     assert found.detail("1.png") == "metadata.csv, line 3 has 3 fields, and the header has 5"
 
 
+def test_spaces_around_a_name_count_only_where_a_file_has_them(tmp_path: Path) -> None:
+    text = "img_filename, y, split, place\na.png, 0, 0, 0\n b.png, 1, 0, 1\n c.png , 1, 0, 1\n"
+    data = read(table(tmp_path / "data", text, "a.png", " b.png", "c.png"), tmp_path / "run")
+    assert sorted(data.good) == [" b.png", "a.png", "c.png"]
+
+
+def test_a_long_field_is_no_unclosed_quote(tmp_path: Path) -> None:
+    text = f"{TABLE}a.png,0,0,0,{'x' * 200_000}\n"
+    assert read(table(tmp_path / "data", text, "a.png"), tmp_path / "run").good == ["a.png"]
+
+
 def test_windows_separators_are_separators(tmp_path: Path) -> None:
     data = table(tmp_path / "data", TABLE + "train\\a\\0.png,0,0,0,a\n..\\1.png,0,0,0,b\n", "train/a/0.png")
     found = read(data, tmp_path / "run")

@@ -84,6 +84,7 @@ def _delimiter(text: str, needed: Sequence[str]) -> str:
 
 def _records(text: str, name: str, delimiter: str) -> Iterator[tuple[int, int, list[str]]]:
     """Yield (first line, last line, fields) of every record that isn't blank."""
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a caption may be long; a quote is closed or refused
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     while True:
         begin = reader.line_num + 1
@@ -103,7 +104,8 @@ def _records(text: str, name: str, delimiter: str) -> Iterator[tuple[int, int, l
 def _check_header(header: Sequence[str], name: str, needed: Sequence[str]) -> None:
     missing = sorted(set(needed) - set(header))
     if missing:
-        raise SourceError(f"{name} has columns {list(header)}, and lacks {missing}")
+        raise SourceError(f"{name} has columns {list(header)}, and lacks {missing}; its first line names the columns, "
+                          "and source.file_field, class_field, split_field and bias_field say which they are")
     twice = sorted({column for column in needed if header.count(column) > 1})
     if twice:
         raise SourceError(f"{name} has the column(s) {twice} twice; which one counts can't be told")

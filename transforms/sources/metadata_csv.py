@@ -66,6 +66,9 @@ class MetadataCsvReader(SourceReader):
         given = row.values[self.file_field]
         name = given.replace("\\", "/")
         rules = {"separators"} if name != given else set()
+        if name != name.strip() and not unsafe_key(name) and not storage.exists(storage.join(self.path, name)):
+            name = name.strip()  # "a.jpg, 0, 1" has a space before each value
+            rules.add("spaces")
         if row.problem:
             rules.add("fields")
         word = row.values[self.split_field].strip()
@@ -88,7 +91,8 @@ class MetadataCsvReader(SourceReader):
             return Entry(as_utf8(name), "", reason="unknown_split", detail=as_utf8(detail))
         problem = unsafe_key(name)
         if problem:
-            return Entry(as_utf8(name), split, reason="bad_key", detail=as_utf8(f"{where}: {problem}"))
+            detail = f"{where}: {problem}; names are relative to source.path, in UTF-8"
+            return Entry(as_utf8(name), split, reason="bad_key", detail=as_utf8(detail))
         return Entry(
             name,
             split,
