@@ -112,7 +112,7 @@ def test_pictures_in_two_splits_or_with_two_labels_are_said(
     (tmp_path / "run").mkdir()
     source_stage(recipe(data), RunFolder(tmp_path / "run"), Launcher(), Reporter())
     said = capsys.readouterr().err.replace("\n", " ")
-    assert "more than one split (test, val): 4, e.g. test/landbird/land/0.png (test) and val/landbird/land/0.png" in said
+    assert "one split (test, val): 4, e.g. test/landbird/land/0.png (test) and val/landbird/land/0.png (val)" in said
     assert ("more than one label: 1, e.g. train/landbird/land/0.png (landbird|land) and "
             "train/waterbird/land/copy.png (waterbird|land).") in said  # fmt: skip
 
@@ -120,7 +120,7 @@ def test_pictures_in_two_splits_or_with_two_labels_are_said(
 def test_a_refusal_counts_what_no_picture_was_looked_for_in(tmp_path: Path) -> None:
     members = [("0.jpg.gz", picture()), ("0.cls.gz", b"0")]
     tar_of(tmp_path / "data/train-0.tar", members)
-    with pytest.raises(SourceRefused, match=r"0 were read, .*\. Ignored: 2 no_picture \(0, \.\.\.\)\. Check"):
+    with pytest.raises(SourceRefused, match=r"0 were read, .*\. Ignored: 2 no_picture \(0\.jpg, \.\.\.\)\. Check"):
         staged(tmp_path / "data", tmp_path / "run", reader="webdataset")
 
 
