@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM: the exit code and the sentence wherever they strike, no process left behind, and it goes on."""
+"""Ctrl-C and SIGTERM: the exit code and the sentence wherever they strike, and no process left behind.
+
+That such a run goes on is in test_resume.py, which kills it at every stage.
+"""
 
 from __future__ import annotations
 
@@ -17,28 +20,21 @@ from pipeline import interrupts
 from pipeline.interrupts import SENTENCE
 from pipeline.jobs import Launcher
 from pipeline.messages import expected_errors
+from tests.pipeline.conftest import Small
 from tests.pipeline.small import write_recipe
 
 LONG = 300.0
 """Seconds that a busy machine may need for a state that takes a few; what waits looks at the state, not at the time."""
 
 
-@pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recipe with so many samples that no test sees its end, and an endless training."""
-    folder = tmp_path_factory.mktemp("endless")
-    quota = {"per_group": 4, "surplus": 0.0, "shard_size": 2, "max_rounds": 1}
-    endless = {"methods": ["erm"], "settings": {"main": {"epochs": 100000}}}
-    return write_recipe(folder, quota=quota, training=endless)
-
-
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def start(recipe: Path) -> Iterator[Start]:
+def start(small: Small) -> Iterator[Start]:
     """Start a run in a group of its own, as a terminal would; none outlives its test."""
     processes: list[subprocess.Popen[str]] = []
+    recipe = write_recipe(small.folder)
 
     def started(root: Path, *options: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "fairshards", "run", str(recipe), "-o", str(root), "-q", *options]
@@ -78,31 +74,24 @@ def ends_well(process: subprocess.Popen[str], code: int = 130) -> None:
     assert "while running" not in said and "Traceback" not in said, said
 
 
-MANY = ("--until", "curate", "--set", "quota.per_group=200")
-STATES: dict[str, tuple[tuple[str, ...], str]] = {
-    "pictures are made": (MANY, "raw/*.parquet"),
-    "a model is trained": ((), "curated/*/index.parquet"),
-}
+MANY = ("--until", "curate", "--set", "quota.per_group=200", "--set", "quota.max_rounds=1")
+"""So many samples that no test sees their end."""
+ENDLESS = ("--set", "training.methods=[erm]", "--set", "training.settings.main.epochs=100000")
 
 
-@pytest.mark.parametrize("state", STATES)
-def test_ctrl_c_ends_with_its_sentence_and_130(start: Start, tmp_path: Path, state: str) -> None:
-    options, pattern = STATES[state]
-    process = start(tmp_path / "run", *options)
-    wait_for(lambda: any((tmp_path / "run").glob(pattern)), process)
-    if state == "a model is trained":
-        wait_for(lambda: (tmp_path / "run/run.json").read_text().count("curated/"), process)
+def test_ctrl_c_ends_the_making_of_pictures(start: Start, tmp_path: Path) -> None:
+    process = start(tmp_path / "run", *MANY)
+    wait_for(lambda: any((tmp_path / "run").glob("raw/*.parquet")), process)
     process.send_signal(signal.SIGINT)
     ends_well(process)
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("raw/*.parquet")}
-    again = start(tmp_path / "run", "--until", "curate", *options)  # and it goes on
-    if state == "a model is trained":
-        assert again.wait(LONG) == 0, again.communicate()[0]
-    else:
-        wait_for(lambda: len(list((tmp_path / "run").glob("raw/*.parquet"))) > len(before), again)
-        again.send_signal(signal.SIGTERM)
-        ends_well(again, 143)
-    assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
+
+
+def test_sigterm_ends_a_training(start: Start, copy: Callable[[], Path]) -> None:
+    root = copy()
+    process = start(root, *ENDLESS)
+    wait_for(lambda: any(root.glob("training/*/*.checkpoint.*")), process)
+    process.send_signal(signal.SIGTERM)
+    ends_well(process, 143)
 
 
 @pytest.mark.slow
