@@ -75,6 +75,7 @@ def cohort_of(raw: RawTable, settings: TableSettings, name: str) -> Cohort:
         with _collecting(wrong):
             taken[one] = read[one].taken(settings, usual)
             _check_id(one, taken[one], settings)
+            _check_of_numbers(one, taken[one], settings)
     if wrong:
         raise CohortError("\n".join(wrong))
     columns = tuple(taken[one].column for one in used)
@@ -182,6 +183,14 @@ def _check_id(name: str, taken: Taken, settings: TableSettings) -> None:
     if len(known) >= FEWEST and distinct >= UNIQUE * len(known):
         raise CohortError(f"column {name!r} has {distinct} values in {len(known)} rows, as an id has: leave it out: "
                           f"cohort.leave_out=[{name}], or say cohort.columns={{{name}: {{kind: numeric}}}}")
+
+
+def _check_of_numbers(name: str, taken: Taken, settings: TableSettings) -> None:
+    """Refuse settings that would do nothing, since the column isn't taken for numbers."""
+    given = settings.columns.get(name, ColumnSetting()).of_numbers
+    if given and taken.column.kind == "category":
+        raise CohortError(f"column {name!r} is a category, which has no {' and no '.join(given)}: take it out of "
+                          f"cohort.columns, or say that the column is numeric: {{kind: numeric}}")
 
 
 def _repeated(taken: dict[str, Taken], settings: TableSettings, split: bool) -> list[str]:

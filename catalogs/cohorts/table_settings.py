@@ -28,6 +28,13 @@ class ColumnSetting(BaseModel):
     unit: Annotated[str, Field(description="The numbers' unit, for the dataset card.")] = ""
 
 
+    @property
+    def of_numbers(self) -> list[str]:
+        """The settings that are given and that only numbers have a use for."""
+        given = {"decimals": self.decimals, "decimal": self.decimal, "low": self.low, "high": self.high}
+        return [*(name for name, value in given.items() if value is not None), *(["unit"] if self.unit else [])]
+
+
 @dataclass(frozen=True)
 class TableSettings:
     """How a table is read.

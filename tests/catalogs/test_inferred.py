@@ -147,6 +147,18 @@ def test_settings_of_a_column_reach_its_schema(tmp_path: Path) -> None:
     assert "ward" not in read_rows(tmp_path, people(), columns=said).schema.names
 
 
+@pytest.mark.parametrize(("name", "said", "words"), [
+    ("ward", {"low": 1, "decimals": 2}, "column 'ward' is a category, which has no decimals and no low"),
+    ("sex", {"unit": "mmHg"}, "column 'sex' is a category, which has no unit"),
+    ("lab", {"kind": "category", "decimal": ","}, "column 'lab' is a category, which has no decimal:"),
+])  # fmt: skip
+def test_settings_of_numbers_are_refused_where_they_would_do_nothing(
+    tmp_path: Path, name: str, said: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(CohortError, match=words):
+        read_rows(tmp_path, people(), columns={name: ColumnSetting(**said)})
+
+
 def test_decimals_hold_tiny_huge_and_noisy_numbers() -> None:
     assert decimals_of(np.array([1.5, 2.25, 3.0])) == 2 and decimals_of(np.array([])) == 0
     assert decimals_of(np.array([0.1 + 0.2, 0.3, 100.0])) == 1
