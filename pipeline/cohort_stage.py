@@ -88,7 +88,7 @@ def cohort_stage(
     """
     source = recipe.cohort
     known = committed_cohort(recipe, folder, previous)
-    gone = source.path is not None and not Path(source.path).exists()
+    gone = source.path is not None and _is_gone(Path(source.path))
     if known and known.place == source.path and (gone or not read):
         if read:
             report.say(f"{escape(str(source.path))} isn't there any more; the run goes on with the rows that it has "
@@ -110,6 +110,11 @@ def cohort_stage(
     for line in reading_lines(checked, source.attribute, values, counts):
         report.say(escape(line))
     return result
+
+
+def _is_gone(path: Path) -> bool:
+    """Tell whether nothing is there, not even in the folder that a disk was mounted on."""
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
 
 def _again(known: CommittedCohort, folder: RunFolder) -> CohortResult:

@@ -147,10 +147,12 @@ def test_a_cohort_that_is_gone_is_taken_from_the_run(
     assert isinstance(recipe, EhrRecipe)
     first = run_ehr(recipe, Launcher(), Reporter(quiet=True), "source", tmp_path / "new").cohort
     data.unlink()
-    said = io.StringIO()
-    reporter = Reporter(Console(file=said, width=1000))
-    assert run_ehr(recipe, Launcher(), reporter, "source", tmp_path / "new").cohort == first
-    assert "isn't there any more; the run goes on with the rows that it has read before" in said.getvalue()
+    for _ in range(2):
+        said = io.StringIO()
+        reporter = Reporter(Console(file=said, width=1000))
+        assert run_ehr(recipe, Launcher(), reporter, "source", tmp_path / "new").cohort == first
+        assert "isn't there any more; the run goes on with the rows that it has read before" in said.getvalue()
+        data.mkdir(exist_ok=True)  # as a disk leaves it that isn't mounted
 
 
 @pytest.fixture
