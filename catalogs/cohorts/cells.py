@@ -41,9 +41,11 @@ _BOUND = r"^(?:<=|>=|=<|=>|<|>|≤|≥|≦|≧|＜|＞)\s*"
 _AND_MORE = r"\s*\+$"
 _PERCENT = r"\s*[%％]$"
 _ZEROS = r"^0\d+$"
-_DATE = (r"^(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})"
+_DATE = (r"^(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}"
+         r"|\d{1,2}(?:-\d{1,2}-|/\d{1,2}/|\.\d{1,2}\.)(?:\d{4}|\d{2})"
          r"|\d{1,2}[- ]?[A-Za-z]{3,9}[- ,]*\d{2,4}|[A-Za-z]{3,9} \d{1,2},? \d{4})(?:[ T:].*)?$"
          r"|^\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?$")  # fmt: skip
+_PAIR = r"^\d[\d.,]*\s*/\s*\d[\d.,]*$"
 _WITH_UNIT = r"^[$€£¥]?\s*[+-]?\d[\d.,]*\s*(?:[A-Za-zµμ°/%^²³*]{1,12}(?:/\S{1,12})?)?$"
 
 
@@ -126,9 +128,16 @@ def dates(texts: pa.Array) -> Flags:
     return _matches(texts, _DATE)
 
 
+def compact_dates(values: Floats) -> Flags:
+    """Return which numbers are a year, a month and a day in eight digits, as databases write 20240131."""
+    year, month, day = values // 10_000, values // 100 % 100, values % 100
+    found: Flags = (year >= 1900) & (year < 2100) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    return found
+
+
 def with_units(texts: pa.Array) -> Flags:
-    """Return which texts look like a number with a unit or a currency."""
-    return _matches(texts, _WITH_UNIT)
+    """Return which texts look like a number with a unit or a currency, or like two of them, as 120/80 is."""
+    return _matches(texts, _WITH_UNIT) | _matches(texts, _PAIR)
 
 
 def _parsed(bare: pa.Array, sign: str) -> Floats:

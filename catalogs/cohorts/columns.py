@@ -12,7 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from catalogs.cohorts.cells import Floats, Numbers, as_numbers, dates, missing_texts, trimmed, with_units
+from catalogs.cohorts.cells import (
+    Floats,
+    Numbers,
+    as_numbers,
+    compact_dates,
+    dates,
+    missing_texts,
+    trimmed,
+    with_units,
+)
 from catalogs.cohorts.decimals import decimals_of
 from catalogs.cohorts.schema import LEAST, CohortError, Column
 from catalogs.cohorts.table_settings import ColumnSetting, Word, words_of
@@ -26,6 +35,8 @@ LEAST_PLAIN = 3
 MOST_CATEGORIES = 100
 FEW_CATEGORIES, MOSTLY = 10, 0.5
 """A category has at most so many values, or fewer than this share of its cells: others are mostly unique."""
+_WHOLE, _NO_DECIMALS = r"^[+-]?(?:\d+(?:\.0*|,00?)?|\.0+|,00?)$", r"(?:\.0*|,00?)$"
+"""Whole numbers, also as SPSS and SAS write them: 1.00, 1,00 and .00 for 0."""
 MOST_INTEGER = 2**53
 """The largest whole number that a float64 can't miss."""
 
@@ -140,7 +151,11 @@ def _partly(texts: Texts, odd: int, numbers: int, flags: NDArray[np.bool_], gone
 
 
 def numeric(name: str, values: Floats, said: ColumnSetting) -> Taken:
-    """Return a column of numbers (float64[n], NaN is missing) at the precision that it has."""
+    """Return a column of numbers (float64[n], NaN is missing) at the precision that it has.
+
+    Raises:
+        CohortError: most of them are dates in eight digits, and nothing says that they are numbers.
+    """
     infinite = np.isinf(values)
     values = np.where(infinite, np.nan, values)
     known = values[~np.isnan(values)]
@@ -153,6 +168,8 @@ def numeric(name: str, values: Floats, said: ColumnSetting) -> Taken:
     column = Column(name, "integer" if whole else "numeric", decimals, said.low, said.high, unit=said.unit)
     cells = pa.array(values, pa.float64(), from_pandas=True)
     distinct, counts = np.unique(known, return_counts=True)
+    if whole and said.kind is None and len(distinct) > 2 and compact_dates(distinct).mean() > MOSTLY:
+        raise dated(name, f"; a number all the same: cohort.columns={{{name}: {{kind: numeric}}}}")
     if coded := _code(distinct, counts):
         remarks.append(f"{_cells(name, coded[1], len(values))} its {coded[0]} number, far from all others: where that "
                        f"is a code for missing, name it in cohort.columns={{{name}: {{missing: [...]}}}}")  # fmt: skip
@@ -183,11 +200,11 @@ def empty(name: str, rows: int) -> Taken:
 
 
 def _category(texts: Texts, gone: NDArray[np.bool_], asked: bool, *notes: str) -> Taken:
-    """Return a column of words, refused where they are mostly unique; whole numbers are so without their ".0"."""
+    """Return a column of words, refused where they are mostly unique; whole numbers are so without decimals."""
     words = texts.words
     there = words.filter(pa.array(~gone))
-    if pc.all(pc.match_substring_regex(there, r"^[+-]?\d+(\.0*)?$")).as_py():
-        words = pc.replace_substring_regex(words, r"\.0*$", "")
+    if pc.all(pc.match_substring_regex(there, _WHOLE)).as_py():
+        words = pc.replace_substring_regex(pc.replace_substring_regex(words, _NO_DECIMALS, ""), "^$", "0")
     found = tuple(sorted(set(words.filter(pa.array(~gone)).to_pylist())))
     _check_unique(texts.name, there, texts.counts[~gone], len(found), asked)
     codes = np.where(np.append(gone, True)[texts.codes], -1, texts.codes)
@@ -205,12 +222,13 @@ def _check_unique(
     """Refuse dates, measurements with units, and what is mostly unique; ``asked`` says that it is a category."""
     known = int(counts.sum())
     mostly = distinct > FEW_CATEGORIES and distinct > MOSTLY * known
-    if not asked and dates(there).all() and distinct > 2:
+    if not asked and distinct > 2 and int(counts[dates(there)].sum()) > MOSTLY * known:
         raise dated(name)
     if not asked and distinct > FEW_NUMBERS and (measured := int(counts[with_units(there)].sum())) > MOSTLY * known:
-        raise CohortError(f"column {name!r} has numbers with a unit, a currency or a sign in {measured} of {known} "
-                          f"cells: write numbers alone, or leave it out: cohort.leave_out=[{name}]; as words: "
-                          f"cohort.columns={{{name}: {{kind: category}}}}")  # fmt: skip
+        raise CohortError(f"column {name!r} has numbers with a unit, a currency or a sign, or two numbers, in "
+                          f"{measured} of {known} cells: write one number alone, or leave it out: "
+                          f"cohort.leave_out=[{name}]; as words: cohort.columns={{{name}: "
+                          "{kind: category}}")
     if not mostly and (asked or distinct <= MOST_CATEGORIES):
         return
     more = "" if mostly else f"; a category of so many is cohort.columns={{{name}: {{kind: category}}}}"
@@ -218,10 +236,10 @@ def _check_unique(
                       f"cohort.leave_out=[{name}]; where it says whose row it is: cohort.patient={name}{more}")
 
 
-def dated(name: str) -> CohortError:
+def dated(name: str, more: str = "") -> CohortError:
     """Return the refusal of a column of dates."""
     return CohortError(f"column {name!r} holds dates or times, which aren't modelled: turn it into a number, e.g. days "
-                       f"since admission, or leave it out: cohort.leave_out=[{name}]")
+                       f"since admission, or leave it out: cohort.leave_out=[{name}]{more}")
 
 
 def missing_words(said: tuple[Word, ...]) -> set[str]:

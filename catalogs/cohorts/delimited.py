@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalogs.cohorts.cohort import Problem
-from catalogs.cohorts.raw_table import RawTable, check_names, missing_columns, tidy
+from catalogs.cohorts.raw_table import RawTable, check_names, missing_columns, nameless, tidy
 from catalogs.cohorts.schema import CohortError
 
 DELIMITERS = (",", ";", "\t", "|", " ")
@@ -229,8 +229,8 @@ def _named(found: RawTable, where: str, first: str) -> RawTable:
             remarks.append(f"the first column has no name and holds {first or 'row numbers'}: left out")
         else:
             if not name:
-                remarks.append(f"column {number + 1} has no name: it is called column_{number + 1}")
-            names.append(name or f"column_{number + 1}")
+                remarks.append(f"column {number + 1} has no name: it is called {nameless(number)}")
+            names.append(name or nameless(number))
             columns.append(cells)
     check_names(where, names)
     return replace(found, names=tuple(names), columns=tuple(columns), remarks=tuple(remarks))

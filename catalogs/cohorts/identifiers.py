@@ -12,8 +12,12 @@ FEWEST, FEWEST_PEOPLE = 20, 5
 UNIQUE = 0.95
 """Share of rows with a value of their own, from which an id is one of rows."""
 ROWS_EACH = 50
+MEASURED = 100
+"""Rows from which whole numbers that were measured repeat somewhere, as birthdays do."""
 _KEYS = {"id", "ids", "identifier", "mrn", "ssn", "nhs", "nhi", "chi", "empi", "uid", "uuid", "guid", "pid"}
 _PEOPLE = {"patient", "patients", "pat", "subject", "subj", "person", "participant", "member", "individual", "proband"}
+_COMPOUND = (r"(?:patient|patienten|pat|fall|aufnahme|subject|person|hadm|stay|encounter|case)"
+             r"(?:id|nr|no|nummer)")  # fmt: skip
 _NUMBERS = {"no", "nr", "num", "number", "nummer", "key", "code", "hash", "ref", *_KEYS}
 
 
@@ -24,7 +28,7 @@ def is_id(name: str) -> bool:
         return False
     return (words[-1] in _KEYS or (len(words) == 1 and words[0] in _PEOPLE) or name.casefold() in _KEYS
             or (len(words) == 2 and words[0] in _PEOPLE and words[1] in _NUMBERS)
-            or bool(re.fullmatch(r"(?:patient|pat|subject|person|hadm|stay|encounter|case)(?:id|nr|no)", words[0])))
+            or bool(re.fullmatch(_COMPOUND, words[0])))
 
 
 def patients_in(name: str, values: NDArray[np.float64], whole: bool) -> int:
@@ -44,3 +48,8 @@ def patients_in(name: str, values: NDArray[np.float64], whole: bool) -> int:
 def counts_up(values: NDArray[np.float64]) -> bool:
     """Tell whether whole numbers stand one after the other, as a row's number does."""
     return len(values) >= FEWEST and bool((values[1:] - values[:-1] == 1).all())
+
+
+def all_differ(values: NDArray[np.float64]) -> bool:
+    """Tell whether each of many rows has a whole number of its own, as ids have."""
+    return len(values) >= MEASURED and len(np.unique(values)) == len(values) and not np.isnan(values).any()

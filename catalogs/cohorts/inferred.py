@@ -16,12 +16,12 @@ from catalogs.cohorts.cells import Numbers, missing_texts
 from catalogs.cohorts.cohort import SPLIT, Cohort
 from catalogs.cohorts.columns import Taken, Texts, missing_words, taken_text
 from catalogs.cohorts.event import event_of
-from catalogs.cohorts.identifiers import FEWEST, UNIQUE, counts_up, is_id, patients_in
+from catalogs.cohorts.identifiers import FEWEST, UNIQUE, all_differ, counts_up, is_id, patients_in
 from catalogs.cohorts.raw_table import RawTable, missing_columns
 from catalogs.cohorts.schema import CohortError, Schema
 from catalogs.cohorts.table_file import read_raw
 from catalogs.cohorts.table_settings import ColumnSetting, TableSettings, Word
-from catalogs.cohorts.typed_columns import plain, raw_of_frame, taken_numbers, words_of_numbers
+from catalogs.cohorts.typed_columns import as_words, plain, raw_of_frame, taken_numbers
 
 
 def read_table(path: Path, settings: TableSettings) -> Cohort:
@@ -86,7 +86,7 @@ def cohort_of(raw: RawTable, settings: TableSettings, name: str) -> Cohort:
     remarks = [*raw.remarks, *bad, *why, *(said for one in used for said in taken[one].remarks),
                *_repeated(taken, settings, SPLIT in cells)]  # fmt: skip
     rows = {one: taken[one].values for one in used} | {
-        one: _named(plain(one, cells[one]), settings) for one in beside if one and one in cells}  # fmt: skip
+        one: _named(as_words(one, cells[one]), settings) for one in beside if one and one in cells}  # fmt: skip
     notes = {one: "; ".join(taken[one].notes) for one in used}
     return Cohort(schema, pa.table(rows), raw.rejects, patient=settings.patient, numbers=raw.numbers, notes=notes,
                   remarks=tuple(remarks))  # fmt: skip
@@ -106,9 +106,7 @@ def _check_settings(raw: RawTable, settings: TableSettings, name: str) -> None:
 
 
 def _named(values: pa.ChunkedArray, settings: TableSettings) -> pa.Array:
-    """Return a column that is no feature: trimmed texts, or numbers."""
-    if values.type == pa.float64():
-        values = words_of_numbers(values)
+    """Return a column that is no feature, as trimmed texts."""
     texts = Texts.of("", values)
     gone = np.append(missing_texts(texts.words, missing_words(settings.missing)), True)[texts.codes]
     return texts.words.take(pa.array(texts.codes, pa.int64(), mask=gone))
@@ -137,13 +135,11 @@ class _Cells:
     def of(cls, name: str, values: pa.ChunkedArray, settings: TableSettings) -> _Cells:
         said = settings.of(name)
         missing = missing_words((*settings.missing, *said.missing))
-        cells = plain(name, values)
         if pa.types.is_dictionary(values.type) and pa.types.is_integer(values.type.value_type) and said.kind is None:
             said = said.model_copy(update={"kind": "category"})  # a pandas Categorical
+        cells = as_words(name, values) if said.kind == "category" else plain(name, values)
         if cells.type == pa.float64():
-            if said.kind != "category":
-                return cls(name, said, missing, cells, None)
-            cells = words_of_numbers(cells)
+            return cls(name, said, missing, cells, None)
         texts = Texts.of(name, cells)
         return cls(name, said, missing, texts, texts.numbers(said, missing))
 
@@ -195,8 +191,6 @@ def _check_of_numbers(name: str, taken: Taken, settings: TableSettings) -> None:
 
 def _repeated(taken: dict[str, Taken], settings: TableSettings, split: bool) -> list[str]:
     """Return a sentence for each column that looks like a patient's id with several rows, and for row numbers."""
-    if settings.patient:
-        return []
     found = []
     for name, one in taken.items():
         named = {settings.label, *settings.protected}
@@ -209,7 +203,9 @@ def _repeated(taken: dict[str, Taken], settings: TableSettings, split: bool) -> 
         if one.column.kind == "integer" and counts_up(values):
             found.append(f"{name} counts rows up: is it a row's number? cohort.leave_out=[{name}]")
             continue
-        if people := patients_in(name, values, one.column.kind == "integer"):
+        if one.column.kind == "integer" and all_differ(values):
+            found.append(f"{name} has another whole number in each row: is it an id? cohort.leave_out=[{name}]")
+        elif not settings.patient and (people := patients_in(name, values, one.column.kind == "integer")):
             now = "" if split else ", and rows of one patient may be in both train and test"
             found.append(f"{name} looks like a patient's id, with {people} values in {len(values)} rows. It is used as "
                          f"a feature{now}: cohort.patient={name} splits by patient, and leaves it out")  # fmt: skip

@@ -42,6 +42,11 @@ def tidy(name: object) -> str:
     return " ".join(str(name).replace("\ufeff", "").split())
 
 
+def nameless(number: int) -> str:
+    """Return what a column without a name is called, by its place from 0."""
+    return f"column_{number + 1}"
+
+
 def missing_columns(where: Path | str, asked: Sequence[str], names: Sequence[str]) -> CohortError:
     """Return the refusal of a table without the columns that a recipe names.
 

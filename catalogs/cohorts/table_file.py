@@ -21,7 +21,7 @@ import pyarrow.orc
 import pyarrow.parquet as pq
 
 from catalogs.cohorts.delimited import read_delimited
-from catalogs.cohorts.raw_table import RawTable, check_names, missing_columns, tidy
+from catalogs.cohorts.raw_table import RawTable, check_names, missing_columns, nameless, tidy
 from catalogs.cohorts.schema import CohortError
 
 _Got = TypeVar("_Got")
@@ -138,7 +138,7 @@ def _refuse(path: Path, name: str, lines: bool = False) -> None:
 def _columns(table: pa.Table, path: Path, asked: Sequence[str]) -> RawTable:
     """Return the columns of a typed table; pandas' own row numbers are none."""
     kept = [number for number, name in enumerate(table.column_names) if not name.startswith("__index_level_")]
-    names = tuple(tidy(table.column_names[number]) for number in kept)
+    names = tuple(tidy(table.column_names[number]) or nameless(number) for number in kept)
     if set(asked) - set(names):
         raise missing_columns(path, asked, names)
     check_names(path, names)

@@ -20,6 +20,9 @@ def plain(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
         CohortError: it holds lists, dates or another type that a record's column can't have.
     """
     kind = values.type
+    if isinstance(kind, pa.UuidType):
+        texts = [None if one is None else str(one) for one in values.to_pylist()]
+        return pa.chunked_array([pa.array(texts, pa.string())])
     if isinstance(kind, pa.DictionaryType | pa.RunEndEncodedType):
         return plain(name, pa.chunked_array([pa.array(values.to_pylist(), kind.value_type)]))
     types = pa.types
@@ -40,6 +43,21 @@ def plain(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
                  if of(kind)), f"values of type {kind.id if kind.num_fields else kind}")  # fmt: skip
     raise CohortError(f"column {name!r} holds {what}; a column has one number or one word a row. Make columns of it, "
                       f"or leave it out: cohort.leave_out=[{name}]")
+
+
+def as_words(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column's cells as text; whole numbers with all their digits, which float64 doesn't hold of long ids.
+
+    Raises:
+        CohortError: it holds lists, dates or another type that a record's column can't have.
+    """
+    kind = values.type
+    if isinstance(kind, pa.DictionaryType):
+        return as_words(name, pa.chunked_array([one.dictionary_decode() for one in values.chunks], kind.value_type))
+    if pa.types.is_integer(kind):
+        return values.cast(pa.string())
+    cells = plain(name, values)
+    return words_of_numbers(cells) if cells.type == pa.float64() else cells
 
 
 def _floats(values: pa.ChunkedArray) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,9 @@ def test_codes_are_categories(tmp_path: Path) -> None:
     assert schema["stage"].categories == ("1", "2", "3A", "3B") and schema["code"].categories[0] == "0000"
 
 
-@pytest.mark.parametrize("written", ["{} mg", "{}mg/dL", "€ {}", "${}"])
+@pytest.mark.parametrize("written", ["{} mg", "{}mg/dL", "€ {}", "${}", "{}/80"])
 def test_numbers_with_units_are_refused_by_name_and_count(tmp_path: Path, written: str) -> None:
-    with pytest.raises(CohortError, match="'lab' has numbers with a unit, a currency or a sign in 300 of 300 cells"):
+    with pytest.raises(CohortError, match=r"'lab' has numbers with a unit, .*, or two numbers, in 300 of 300 cells"):
         read_rows(tmp_path, people(lab=[written.format(one) for one in people()["lab"]]))
 
 
@@ -242,7 +243,9 @@ def test_words_stay_those_of_the_file(tmp_path: Path) -> None:
     for name, words in flags.items():
         assert schema[name].categories == tuple(sorted(set(words)))
     assert schema["died"].categories == ("no", "yes")
-    assert read_rows(tmp_path, people(died=["0.0", "1.0"] * 150)).schema["died"].categories == ("0", "1")
+    for zero, one in (("0.0", "1.0"), (".00", "1.00"), (",00", "1,00"), ("0,0", "1,0")):
+        cohort = read_rows(tmp_path, people(died=[zero, one] * 150))
+        assert cohort.schema["died"].categories == ("0", "1") and cohort.remarks == ()
 
 
 def test_constants_and_empty_columns_are_read(tmp_path: Path) -> None:
@@ -266,6 +269,28 @@ def test_all_columns_that_cannot_be_taken_are_told_of_at_once_without_a_value(tm
     assert PLANTED not in told(found.value) and "2020" not in told(found.value) and "77000" not in told(found.value)
     cohort = read_rows(tmp_path, rows, leave_out=("mrn", "admitted", "patient_id"))
     assert cohort.schema.names == list(people().columns)
+
+
+@pytest.mark.parametrize("write", ["%Y%m%d", "%Y-%m-%d", "%d.%m.%Y"])
+def test_dates_beside_other_words_or_in_eight_digits_are_refused(tmp_path: Path, write: str) -> None:
+    days = [datetime.date(1977, 7, 7) + datetime.timedelta(number % 60) for number in range(ROWS)]
+    admitted = [day.strftime(write) if number % 20 else "" for number, day in enumerate(days)]
+    if write[-2:] != "%d":
+        admitted[0] = "never"
+    with pytest.raises(CohortError, match="'admitted' holds dates or times") as found:
+        read_rows(tmp_path, people(admitted=admitted))
+    assert "1977" not in told(found.value)
+    year = read_rows(tmp_path, people(year=[1900 + number % 90 for number in range(ROWS)])).schema["year"]
+    assert year.kind == "integer"
+
+
+def test_dates_in_eight_digits_are_numbers_where_the_recipe_says_so(tmp_path: Path) -> None:
+    rows = people(key=[20240101 + number % 28 for number in range(ROWS)])
+    rows.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(CohortError, match=r"'key' holds dates.*a number all the same: cohort.columns=\{key: "):
+        read(tmp_path / "t.parquet")
+    said = {"key": ColumnSetting(kind="numeric")}
+    assert read(tmp_path / "t.parquet", columns=said).schema["key"].kind == "integer"
 
 
 def test_a_label_that_is_none_is_refused_without_its_values(tmp_path: Path) -> None:
@@ -319,7 +344,8 @@ def test_the_event_is_last_in_the_schema_and_a_setting_says_which(tmp_path: Path
 
 def test_names_of_ids_are_known() -> None:
     assert all(
-        map(is_id, ("patient_id", "PatientID", "mrn", "subject", "SubjectKey", "hadm_id", "pat_no", "patientid"))
+        map(is_id, ("patient_id", "PatientID", "mrn", "subject", "SubjectKey", "hadm_id", "pat_no", "patientid",
+                       "Fallnummer", "PatNr"))
     )
     assert not any(map(is_id, ("age", "grid", "valid", "acid", "stay", "case", "bilirubin", "patient_age", "")))
 
@@ -340,6 +366,18 @@ def test_patients_are_split_whole_and_are_no_feature(tmp_path: Path, ids: Any) -
     assert set(check_cohort(cohort, "sex", 0.3, 1).patients["test"]) != test
 
 
+@pytest.mark.parametrize("whose", [
+    pa.array([2**60 + number // 3 for number in range(ROWS)]),
+    pa.array([2**60 + number // 3 for number in range(ROWS)]).dictionary_encode(),
+    pa.array([uuid.UUID(int=number // 3).bytes for number in range(ROWS)], pa.uuid()),
+])  # fmt: skip
+def test_patients_of_long_ids_are_as_many_as_there_are(tmp_path: Path, whose: pa.Array) -> None:
+    pq.write_table(pa.Table.from_pandas(people()).append_column("whose", whose), tmp_path / "t.parquet")
+    checked = check_cohort(read(tmp_path / "t.parquet", patient="whose"), "sex", 0.3, 0)
+    train, test = (set(checked.patients[part]) for part in ("train", "test"))
+    assert not train & test and len(train | test) == 100
+
+
 def test_rows_without_a_patient_are_rejects_and_a_split_that_parts_patients_is_refused(tmp_path: Path) -> None:
     whose = ["" if number < 3 else f"P{number // 3}" for number in range(ROWS)]
     checked = check_cohort(read_rows(tmp_path, people(whose=whose), patient="whose"), "sex", 0.3, 0)
@@ -347,6 +385,13 @@ def test_rows_without_a_patient_are_rejects_and_a_split_that_parts_patients_is_r
     parted = read_rows(tmp_path, people(whose=whose, split=["train", "test"] * 150), patient="whose")
     with pytest.raises(CohortError, match="99 patients in both train and test"):
         check_cohort(parted, "sex", 0.3, 0)
+
+
+def test_whole_numbers_that_never_repeat_are_told_of_as_an_id(tmp_path: Path) -> None:
+    nobodys = np.random.default_rng(0).permutation(ROWS) + 5000
+    (said,) = read_rows(tmp_path, people(key=nobodys)).remarks
+    assert said.startswith("key has another whole number in each row: is it an id?") and "5000" not in said
+    assert read_rows(tmp_path, people(key=np.append(nobodys[1:], nobodys[1]))).remarks == ()
 
 
 def test_a_column_that_looks_like_a_patients_id_is_told_of(tmp_path: Path) -> None:

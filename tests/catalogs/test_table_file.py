@@ -241,6 +241,11 @@ def test_a_folder_and_no_file_are_refused(tmp_path: Path) -> None:
         read(tmp_path / "t.csv")
 
 
+def test_a_nameless_column_of_a_parquet_file_gets_a_name(tmp_path: Path) -> None:
+    people().assign(**{"": 1.5}).to_parquet(tmp_path / "t.parquet")
+    assert read(tmp_path / "t.parquet").schema.names[-1] == "column_6"
+
+
 def test_a_parquet_file_without_the_columns_or_rows_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({PLANTED: ["a"], "sex": ["m"]}).to_parquet(tmp_path / "t.parquet")
     with pytest.raises(CohortError, match="has no column 'died' among its 2 columns") as found:
