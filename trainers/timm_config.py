@@ -36,7 +36,8 @@ def normalisation(folder: Path, mean: tuple[float, ...], std: tuple[float, ...])
         TrainerError: they aren't three numbers each, with deviations above 0.
     """
     said = weights_config(folder)
-    found = tuple(said.get("mean") or mean), tuple(said.get("std") or std)
+    given = (said.get("mean") or mean, said.get("std") or std)
+    found = tuple(tuple(part) if isinstance(part, list | tuple) else (part,) for part in given)
     numbers = all(isinstance(value, int | float) for part in found for value in part)
     if [len(part) for part in found] != [3, 3] or not numbers or min(found[1]) <= 0:
         raise TrainerError(f"{folder / FILE} has mean {found[0]} and std {found[1]}; expected three numbers each, one "

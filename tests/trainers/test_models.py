@@ -101,6 +101,7 @@ def test_a_recipes_image_size_is_that_of_its_weights_unless_it_says_another(tmp_
 @pytest.mark.parametrize(("said", "message"), [
     ({"architecture": "resnet50"}, "weights in .* are of resnet50 .config.json., but the model is test_resnet"),
     ({"mean": [0.5], "std": [0.5]}, "expected three numbers each"),
+    ({"mean": 0.5, "std": [0.5] * 3}, "expected three numbers each"),
     ({"mean": [0.5] * 3, "std": [0.5, 0, 0.5]}, "deviations above 0"),
 ])  # fmt: skip
 def test_a_config_that_does_not_fit_is_refused(tmp_path: Path, said: dict[str, object], message: str) -> None:
