@@ -96,6 +96,10 @@ def check_training_groups(
         )
         text = f"the source has no usable training image {', nor '.join(lacking)}"
     fix = "; list the (class, bias) pairs that exist in groups, or one that is empty on purpose in source.empty_groups"
+    splits = Counter(row["split"] for row in rows if row["split"])
+    if splits and "train" not in splits:
+        there = ", ".join(f"{split} {count}" for split, count in sorted(splits.items()))
+        text += f". None is of split train ({there}): say in source.splits which are"
     query = ". `fairshards query RUN rejects` lists all rejects"
     raise RecipeError(
         f"{text}. {_seen(recipe, counts, listing)}{_why(rejects)}{_left_out(listing)}. Check the labels of "

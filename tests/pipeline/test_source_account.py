@@ -124,6 +124,12 @@ def test_a_refusal_counts_what_no_picture_was_looked_for_in(tmp_path: Path) -> N
         staged(tmp_path / "data", tmp_path / "run", reader="webdataset")
 
 
+def test_a_dataset_without_training_pictures_names_the_splits_that_it_has(tmp_path: Path) -> None:
+    data = tree(tmp_path / "data", [name.replace("train", "val") for name in GROUPS])
+    with pytest.raises(SourceRefused, match=r"None is of split train \(val 4\): say in source\.splits which are\. Tr"):
+        staged(data, tmp_path / "run")
+
+
 def test_a_key_of_a_line_steers_no_terminal() -> None:
     assert said_of({"bad_key": ["a\x1b[31m\nb"]}, {}) == "1 rejected: 1 bad_key (a\\x1b[31m\\nb)"
 

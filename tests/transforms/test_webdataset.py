@@ -72,6 +72,28 @@ def test_compressed_tars_are_read(name: str, tmp_path: Path) -> None:
     assert read(tmp_path / "data", tmp_path / "run").good == ["a", "b"]
 
 
+def test_a_tar_is_read_to_its_end_or_says_where_it_stops(tmp_path: Path) -> None:
+    """tarfile takes a damaged header for the end, and a tar behind the end of another for nothing."""
+    first = tar_of(tmp_path / "a.tar", [*bird("a"), *bird("b"), *bird("c")]).read_bytes()
+    second = tar_of(tmp_path / "b.tar", bird("d")).read_bytes()
+    header = first.index(b"c.png\0")
+    members = first.rstrip(b"\0")
+    members += bytes(-len(members) % 512)
+    cases = {
+        "damaged": (first[:header] + b"x" * 512 + first[header + 512 :], ["a"], "no member's header at byte"),
+        "in a header": (first[: header + 100], ["a"], "no member's header at byte"),
+        "behind": (first + second, ["a", "b", "c"], f"{len(second)} bytes stand behind its end"),
+        "unclosed": (members, ["a", "b", "c"], "ends without the empty blocks"),
+    }
+    for name, (data, good, said) in cases.items():
+        tree(tmp_path / name, {"train-0.tar": data})
+        found = read(tmp_path / name, tmp_path / f"run {name}")
+        assert (found.good, found.reasons) == (good, {"train-0.tar": "truncated_tar"})
+        assert said in found.detail("train-0.tar") and found.works[0].unit.rules == ("end",)
+    tree(tmp_path / "whole", {"train-0.tar": first})
+    assert read(tmp_path / "whole", tmp_path / "run").works[0].unit.rules == ()
+
+
 def test_a_compressed_tar_that_breaks_off_keeps_what_came_before(tmp_path: Path) -> None:
     members = [member for n in range(40) for member in bird(f"k{n:02d}", x=str(picture(n)))]
     packed = gzip.compress(tar_of(tmp_path / "plain.tar", members).read_bytes(), 1)

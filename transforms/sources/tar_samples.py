@@ -76,10 +76,12 @@ def samples_of(tar: bytes, ignored: Tally, rules: set[str]) -> Iterator[Sample]:
         tarfile.ReadError: the tar breaks off, or is none; what came before has been yielded.
     """
     with tarfile.open(fileobj=io.BytesIO(tar), mode="r:") as archive:
-        infos, broken = _headers(archive)
+        infos, broken = _headers(archive, tar, rules)
         found = list(samples_in(info for info in infos if _counted(info, ignored, rules)))
         if broken:
             found = found[:-1]  # the last one may lack members
+        else:
+            broken = _after_end(tar[archive.offset :], rules)
         apart, said = _apart(found), set[str]()
         if apart:
             rules.add("adjacent")
@@ -95,15 +97,37 @@ def samples_of(tar: bytes, ignored: Tally, rules: set[str]) -> Iterator[Sample]:
             raise broken
 
 
-def _headers(archive: tarfile.TarFile) -> tuple[list[tarfile.TarInfo], Exception | None]:
-    """Return what a tar's headers say, and what is wrong where it breaks off."""
+def _headers(
+    archive: tarfile.TarFile, tar: bytes, rules: set[str]
+) -> tuple[list[tarfile.TarInfo], Exception | None]:
+    """Return what a tar's headers say, and what is wrong where it breaks off.
+
+    Of a damaged header that isn't the first tarfile says nothing: it takes it for the end.
+    """
     infos: list[tarfile.TarInfo] = []
     try:
         for info in archive:
             infos.append(info)  # what came before an error counts
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         return infos, error
+    end = archive.offset
+    if any(tar[end : end + tarfile.BLOCKSIZE]):
+        rules.add("end")
+        return infos, tarfile.ReadError(f"no member's header at byte {end}, and {len(tar) - end} bytes from there on")
     return infos, None
+
+
+def _after_end(rest: bytes, rules: set[str]) -> tarfile.ReadError | None:
+    """Return what is wrong with what follows a tar's last member; nothing where it is the empty blocks of its end."""
+    more = rest.lstrip(b"\0")
+    if more or not rest:
+        rules.add("end")
+    if not rest:
+        return tarfile.ReadError("it ends without the empty blocks that close a tar, so that members may be lacking")
+    if more:
+        return tarfile.ReadError(f"{len(more)} bytes stand behind its end and aren't read; if they are another tar, "
+                                 "give each a file of its own")  # fmt: skip
+    return None
 
 
 def _used(key: str, members: Sequence[str], ignored: Tally, rules: set[str]) -> list[str]:
