@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.models import POCKET, discovery_models, segmenter_models
+from pipeline.models import discovery_models, is_here, segmenter_models
 from pipeline.recipe import Recipe
 
 
@@ -30,8 +29,7 @@ def downloads(recipe: Recipe) -> list[str]:
     settings = recipe.training.settings
     if settings.get("pretrained"):
         found.append(f"{settings['model']} (timm's weights)")
-    return [name for name in dict.fromkeys(found)
-            if not (name.startswith(POCKET) or Path(name).expanduser().exists())]  # fmt: skip
+    return [name for name in dict.fromkeys(found) if not is_here(name)]
 
 
 def _steps(recipe: Recipe, images: int | None) -> Iterator[tuple[str, str, str]]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filters.clip_model import resolve_clip
 from generators.arguments import check_arguments
 from generators.captioner import own_instruction
 from generators.constrained import installed_version
@@ -29,7 +28,7 @@ from pipeline.discovery_settings import (
     Merging,
     TextModel,
 )
-from pipeline.models import POCKET, model_folder, segmenter_spec
+from pipeline.models import clip_folder, model_folder, segmenter_spec
 from pipeline.recipe import Recipe, RecipeError
 from transforms.edit_specs import EditorSpec, EditSpec, EditTestSpec
 from transforms.language_specs import CaptionerSpec, ExtractorSpec, TextModelSpec
@@ -83,13 +82,12 @@ def edit_test_spec(
     recipe: Recipe, settings: Discovery, training: Path, training_hash: str, threads: int | None = None
 ) -> EditTestSpec:
     """Return what workers need to ask the reference classifier in ``training``, and the recipe's CLIP model."""
-    name = recipe.scorer.model
-    pickle = recipe.scorer.allow_pickle
-    folder = model_folder(name) if name.startswith(POCKET) else resolve_clip(name, allow_pickle=pickle)
+    folder = clip_folder(recipe)
     clip = fingerprint(folder, library_versions(("torch", "open_clip_torch", "pillow")))
     return EditTestSpec(
         str(training), training_hash, str(folder), clip, settings.device, recipe.scorer.batch_size,
-        accelerator=settings.accelerator, min_ram=settings.min_ram, threads=threads, allow_pickle=pickle,
+        accelerator=settings.accelerator, min_ram=settings.min_ram, threads=threads,
+        allow_pickle=recipe.scorer.allow_pickle,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,11 @@ def model_folder(name: str, revision: str | None = None, allow_pickle: bool = Fa
         except KeyError as error:
             raise RecipeError(error.args[0]) from None
     return resolve_model(name, revision, allow_pickle=allow_pickle)
+
+
+def is_here(name: str) -> bool:
+    """Tell whether a model needs no hub: it is a pocket model, or a folder here."""
+    return name.startswith(POCKET) or os.path.exists(os.path.expanduser(name))
 
 
 def generator_spec(recipe: Recipe, threads: int | None = None) -> GeneratorSpec:
@@ -138,11 +144,20 @@ def _prune_spec(recipe: Recipe, threads: int | None) -> PruneSpec | None:
     return PruneSpec(prune.step, prune.limits, scorer, prune.pays_from)
 
 
+def clip_folder(recipe: Recipe) -> Path:
+    """Return the local folder of the recipe's CLIP model.
+
+    Raises:
+        ModelFilesError: see ``resolve_clip``.
+    """
+    name = recipe.scorer.model
+    here = model_folder(name) if name.startswith(POCKET) else name
+    return resolve_clip(here, allow_pickle=recipe.scorer.allow_pickle)
+
+
 def scorer_spec(recipe: Recipe, threads: int | None = None) -> ScorerSpec:
     """Return what workers need for the recipe's CLIP scorer and judge."""
-    settings = recipe.scorer
-    name, pickle = settings.model, settings.allow_pickle
-    folder = resolve_clip(model_folder(name) if name.startswith(POCKET) else name, allow_pickle=pickle)
+    settings, folder = recipe.scorer, clip_folder(recipe)
     scale = stored_scale(folder)
     own_scale = {} if scale == Scale() else {"scale": "its own"}  # scores were of a factor of 100
     return ScorerSpec(
@@ -154,7 +169,7 @@ def scorer_spec(recipe: Recipe, threads: int | None = None) -> ScorerSpec:
         tuple(judge_prompts(value, settings.bias_prompts, "bias") for value in recipe.bias.values),
         tuple(value.name for value in recipe.classes),
         tuple(value.name for value in recipe.bias.values),
-        allow_pickle=pickle,
+        allow_pickle=settings.allow_pickle,
         threads=threads,
         segmenter=segmenter_spec(settings.segmenter),
         objects=tuple(object_words(recipe, settings.segmenter, y) for y in range(len(recipe.classes)))

@@ -23,10 +23,10 @@ from pipeline.calibrating import stored_calibrations
 from pipeline.checks import Check, attempted
 from pipeline.jobs import Launcher
 from pipeline.models import (
-    POCKET,
     check_generator,
     discovery_models,
     generator_spec,
+    is_here,
     scorer_spec,
     segmenter_models,
 )
@@ -173,7 +173,7 @@ def _idle_filters(recipe: Recipe) -> Iterator[Check]:
 
 def _spec(what: str, names: list[str], fetch: bool, specs: dict[str, Any], build: Callable[[], Any]) -> Iterator[Check]:
     """Check that models are there, whole and fit for what the recipe asks; keep what workers need of them."""
-    far = [name for name in names if not (fetch or name.startswith(POCKET) or Path(name).expanduser().exists())]
+    far = [name for name in names if not (fetch or is_here(name))]
     if lost := [name for name in far if not is_hub_id(name)]:
         yield Check(f"models of {what}", "problem", f"{', '.join(lost)}: no such folder, and no hub's id, owner/name")
         return

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from catalogs.cohorts.schema import Column, Schema
 from generators.personal import in_plain_words
 from generators.prompt_length import _longest_sequence, clip_readers, pipeline_readers
+from pipeline.aspire_plan import downloads
 from pipeline.checks import Check, PreflightError, print_checklist, require
 from pipeline.count_checks import after_source, check_quota
 from pipeline.driver import run
@@ -244,6 +245,14 @@ def test_a_backbone_that_fits_passes(tmp_path: Path) -> None:
 def test_a_plan_leaves_models_on_a_hub_alone(tmp_path: Path) -> None:
     planned = before_source(load_recipe("ffr_celeba_hq"), LOCAL, tmp_path, "report", only_planned=True).checks
     assert problems(planned, "not checked")["models of generator"].startswith("CompVis/stable-diffusion-v1-4: on a hub")
+    nobody = before_source(pocket("generator.model=~no-such-user/m"), LOCAL, tmp_path, "report", only_planned=True)
+    assert "~no-such-user/m: no such folder" in problems(nobody.checks)["models of generator"]
+
+
+def test_a_model_in_the_home_folder_is_not_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "clip").mkdir()
+    assert downloads(pocket("generator.model=a/b", "scorer.model=~/clip")) == ["a/b"]
 
 
 @pytest.mark.parametrize(
