@@ -8,11 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rich.markup import escape
+
 from catalogs.catalog import CATALOG, Catalog
 from catalogs.current import WAIT, why
 from catalogs.errors import CatalogError
 from pipeline.progress import Reporter
-from pipeline.runfolder import RunFolder
+from pipeline.runfolder import RunFolder, RunFolderError
+
+
+def listed_before(folder: RunFolder, report: Reporter) -> list[str]:
+    """Return the manifests of the run before; of a damaged run.json none, with a line, since a run writes it anew."""
+    try:
+        return folder.current()
+    except RunFolderError as error:
+        why = escape(str(error).partition(";")[0])
+        report.say(f"{why}. The run goes on with what is committed, and writes it anew")
+        return []
 
 
 @dataclass

@@ -14,7 +14,7 @@ from rich.markup import escape
 from catalogs import manifest
 from catalogs.identity import TASK_DIGITS, canonical_json, digest, task_hash
 from pipeline.calibrating import CalibrationSets, calibration_sets
-from pipeline.catalog_sync import CatalogSync
+from pipeline.catalog_sync import CatalogSync, listed_before
 from pipeline.checks import require
 from pipeline.compared import PLACES
 from pipeline.count_checks import after_source
@@ -105,7 +105,7 @@ def _run(
     recipe: Recipe, ready: Ready, folder: RunFolder, launcher: Launcher, report: Reporter, until: str, generate: bool,
     read: bool,
 ) -> RunResult:
-    begin, previous = time.monotonic(), folder.current()
+    begin, previous = time.monotonic(), listed_before(folder, report)
     specs, looks = ready.specs, ready.looks
     early = specs if not recipe.spurious_free else None
     rounds = planned_rounds(picture_making(recipe, early, folder), folder, previous) if early and not generate else None

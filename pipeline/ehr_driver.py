@@ -20,7 +20,7 @@ from filters.nearest_record import SCORE as NEAREST
 from filters.registry import FILTERS
 from generators.record_space import NEIGHBOURS, RecordSpace, distance_ratio, other_neighbours, told
 from pipeline.calibrating import CalibrationSets
-from pipeline.catalog_sync import CatalogSync
+from pipeline.catalog_sync import CatalogSync, listed_before
 from pipeline.checks import require
 from pipeline.cohort_stage import CohortResult, cohort_stage
 from pipeline.curating import Curated, curation_stage
@@ -87,7 +87,7 @@ def _run(
     recipe: EhrRecipe, folder: RunFolder, launcher: Launcher, report: Reporter, until: str, generate: bool, read: bool
 ) -> EhrResult:
     begin = time.monotonic()
-    previous = folder.current()
+    previous = listed_before(folder, report)
     if previous:
         folder.set_current(previous, finished=False)
     current, catalog = commit_run(recipe, folder, PACKAGES), CatalogSync(folder, report)

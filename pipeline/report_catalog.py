@@ -55,7 +55,7 @@ def open_reader(root: Path) -> Iterator[Reader]:
                 con.execute(statement)
             yield Reader(con, None)
         return
-    with open_current(root) as catalog:
+    with open_current(root) as catalog, connection.explained(catalog.path):
         yield Reader(catalog.con, _current_curation(root))
 
 

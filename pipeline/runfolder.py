@@ -91,21 +91,36 @@ class RunFolder:
         manifest.write_local(self.root / "run.json", json.dumps(said, indent=1).encode())
 
     def current(self) -> list[str]:
-        """Return what run.json lists; nothing before the first stage is done."""
-        file = self.root / "run.json"
-        return list(json.loads(file.read_text())["manifests"]) if file.exists() else []
+        """Return what run.json lists; nothing before the first stage is done.
+
+        Raises:
+            RunFolderError: run.json is damaged.
+        """
+        return list(self._said().get("manifests", []))
 
     def finished(self) -> bool:
         """Tell whether the last run came to its end; only then does ``current`` name all that is of use."""
+        return self._said().get("finished") is True
+
+    def _said(self) -> dict[str, Any]:
         file = self.root / "run.json"
-        return file.exists() and json.loads(file.read_text()).get("finished") is True
+        try:
+            said = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError):
+            said = None
+        if not isinstance(said, dict) or not isinstance(said.get("manifests"), list):
+            root = shlex.quote(self.path)
+            raise RunFolderError(f"{file} is damaged: expected JSON with a list of manifests; `fairshards run "
+                                 f"{root}/recipe.yaml -o {root}` writes it anew from what is committed")
+        return said
 
     def go_home(self) -> Path | None:
         """Change to the working folder that the run was last made from, where a model or run that its recipe names by
         a relative path lies there and not here; return that folder, or None where nothing had to be done.
         """
-        file = self.root / "run.json"
-        home = Path(json.loads(file.read_text()).get("working_folder", ".") if file.exists() else ".")
+        home = Path(self._said().get("working_folder", "."))
         named = list(_named(yaml.safe_load((self.root / "recipe.yaml").read_text())))
         if not any(not Path(name).exists() and (home / name).exists() for name in named):
             return None

@@ -7,16 +7,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from catalogs.catalog import CATALOG, Catalog, current_manifests
+from catalogs.errors import CatalogUnreadable
 from catalogs.query import run_query
-from pipeline.catalog_sync import CatalogSync
+from pipeline.catalog_sync import CatalogSync, listed_before
 from pipeline.driver import run
 from pipeline.jobs import Launcher
 from pipeline.progress import Reporter
 from pipeline.report_catalog import open_reader
-from pipeline.runfolder import RunFolder
+from pipeline.runfolder import RunFolder, RunFolderError
 from tests.catalogs.holding import held
 from tests.pipeline.conftest import Small
 from tests.pipeline.small import small_recipe
@@ -75,3 +77,27 @@ def test_a_damaged_catalog_is_told_and_ends_nothing(copy: Callable[[], Path]) ->
     catalog = CatalogSync(folder, report)
     catalog.sync(dict.fromkeys(folder.current(), ""))
     assert catalog.behind and "it is no DuckDB file. Delete it" in said.getvalue()
+
+
+@pytest.mark.parametrize("text", ["", '{"manifests": ["source/a', "[]", "{}", '{"manifests": null}'])
+def test_a_damaged_run_json_is_named_and_written_anew(small: Small, copy: Callable[[], Path], text: str) -> None:
+    folder = RunFolder(copy())
+    (folder.root / "run.json").write_text(text)
+    message = rf"run\.json is damaged.*fairshards run {folder.root}/recipe\.yaml -o"
+    for ask in (folder.current, folder.finished, folder.go_home):
+        with pytest.raises(RunFolderError, match=message):
+            ask()
+    report, said = reporter()
+    assert listed_before(folder, report) == []
+    assert "run.json is damaged" in said.getvalue() and "writes it anew" in said.getvalue()
+    if text == "":
+        small.run(folder.root)
+        assert folder.finished() and folder.current() == RunFolder(small.root).current()
+
+
+def test_a_catalog_that_is_damaged_where_only_the_report_reads_says_what_to_do(copy: Callable[[], Path]) -> None:
+    import duckdb
+
+    message = "can't be used as a catalog.*Delete it"
+    with pytest.raises(CatalogUnreadable, match=message), open_reader(copy()):
+        raise duckdb.Error("Corrupt database file: computed checksum 1 does not match stored checksum 2 in block 3")
