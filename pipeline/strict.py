@@ -83,7 +83,10 @@ def template_problem(template: str, known: Iterable[str]) -> str | None:
     names = list(known)
     said = f"known are {' and '.join(f'{{{name}}}' for name in names)}; a brace that is meant is written twice: {{{{"
     try:
-        asked = [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
+        parts = [part for part in string.Formatter().parse(template) if part[1] is not None]
+        asked = [str(field) for _, field, _, _ in parts]
+        if shaped := [spec for _, _, spec, _ in parts if spec]:
+            return f"template {template!r} asks for a width or form, {shaped[0]!r}; write the name alone; {said}"
         if unknown := [field for field in asked if field not in names]:
             return f"template {template!r} has a field {', '.join(map(repr, unknown))}; {said}"
         template.format(**dict.fromkeys(names, ""))

@@ -94,6 +94,7 @@ def test_mistakes_are_named(override: str, message: str) -> None:
         ("prompts.by_class={no: {negative: x}}", r"prompts\.by_class\.False: .*in quotes"),
         ("prompts.by_class={landbrid: {negative: x}}", r"by_class has 'landbrid' \(did you mean 'landbird'\?\)"),
         ("prompts.templates=['{class.upper} on {bias}']", r"has a field 'class\.upper'"),
+        ("prompts.templates=['a {class:>9999999999} on {bias}']", r"asks for a width or form, '>9999999999'"),
         ("prompts.templates=['a { of {class}']", r"can't be filled.*written twice"),
         ("scorer.class_prompts=['a {bias}']", r"scorer: .* has a field 'bias'; known are \{class\}"),
         ("classes=[{name: a, labels: [x]}, {name: b, labels: [x]}]", r"'x' in the labels of 'b' .* 'a' goes by"),
