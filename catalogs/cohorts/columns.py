@@ -5,6 +5,8 @@ A column that can't be taken is refused by its name, a count, and the setting th
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -84,6 +86,8 @@ def taken_text(texts: Texts, read: Numbers, said: ColumnSetting, missing: set[st
         CohortError: it is partly numbers, dates, ids or free text.
     """
     gone = missing_texts(texts.words, missing)
+    if not read.codes:  # 09 among codes isn't the -9, or 9, that is said to be missing
+        gone |= read.plain & np.isin(read.values, [*numbers_in(missing)])
     odd = ~(gone | read.plain | read.censored | read.infinite | read.missing)
     counts = {name: int(texts.counts[flags & ~gone].sum()) for name, flags in (
         ("plain", read.plain), ("censored", read.censored), ("infinite", read.infinite), ("odd", odd),
@@ -240,6 +244,13 @@ def dated(name: str, more: str = "") -> CohortError:
     """Return the refusal of a column of dates."""
     return CohortError(f"column {name!r} holds dates or times, which aren't modelled: turn it into a number, e.g. days "
                        f"since admission, or leave it out: cohort.leave_out=[{name}]{more}")
+
+
+def numbers_in(words: set[str]) -> Iterator[float]:
+    """Yield the numbers among texts: -9 is missing where it is written -9.00, too."""
+    for word in words:
+        with contextlib.suppress(ValueError):
+            yield float(word)
 
 
 def missing_words(said: tuple[Word, ...]) -> set[str]:

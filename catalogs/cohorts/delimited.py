@@ -182,7 +182,8 @@ def _rows(lines: Sequence[str], header: _Header, width: int, where: str) -> RawT
                 fields, wrong = [], f"a quote of line {begin + 1} closes in line {feed.at}, with whole rows between"
             else:
                 broken.append(begin + 1)
-        if len(fields) == width and (fields[0] or any(map(str.strip, fields))):
+        again = fields[:1] == list(header.names[:1]) and tuple(map(tidy, fields)) == header.names
+        if len(fields) == width and (fields[0] or any(map(str.strip, fields))) and not again:
             rows.append(fields)
             numbers.append(len(numbers) + len(rejects))
             if len(rows) == CHUNK:
@@ -190,6 +191,8 @@ def _rows(lines: Sequence[str], header: _Header, width: int, where: str) -> RawT
             continue
         if not wrong and not any(map(str.strip, fields)):
             continue  # an empty line
+        if again:
+            wrong = f"line {begin + 1} is the header again, as where files were put one after the other"
         wrong = wrong or f"line {begin + 1} has {len(fields)} field{'s' * (len(fields) != 1)}, the header {width}"
         rejects.append(Problem(len(numbers) + len(rejects), MALFORMED, wrong))
         if feed.at != begin + 1:  # a quote swallowed the lines after it

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from catalogs.cohorts.columns import Taken, dated, numeric
+from catalogs.cohorts.columns import Taken, dated, numbers_in, numeric
 from catalogs.cohorts.raw_table import RawTable
 from catalogs.cohorts.schema import CohortError
 from catalogs.cohorts.table_settings import ColumnSetting
@@ -84,12 +84,7 @@ def words_of_numbers(values: pa.ChunkedArray) -> pa.ChunkedArray:
 def taken_numbers(name: str, values: pa.ChunkedArray, said: ColumnSetting, missing: set[str]) -> Taken:
     """Return a column of numbers as it is used."""
     found = values.to_numpy().astype(np.float64)
-    for word in missing:
-        try:
-            found = np.where(found == float(word), np.nan, found)
-        except ValueError:
-            continue
-    return numeric(name, found, said)
+    return numeric(name, np.where(np.isin(found, [*numbers_in(missing)]), np.nan, found), said)
 
 
 def raw_of_frame(rows: pd.DataFrame) -> RawTable:

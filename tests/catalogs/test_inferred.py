@@ -141,6 +141,15 @@ def test_a_number_far_from_all_others_is_told_of_as_a_code(tmp_path: Path) -> No
     assert of(cohort) == ("numeric", 1, 7) and cohort.remarks == ()
 
 
+@pytest.mark.parametrize("word", ["-9", "-9.00", "-9,00"])
+def test_a_number_that_is_said_to_be_missing_is_so_however_it_is_written(tmp_path: Path, word: str) -> None:
+    cells = labs(word, 7)
+    cells = [one.replace(".", ",") for one in cells] if "," in word else cells
+    assert of(read_text(tmp_path, people(lab=cells).to_csv(index=False, sep=";"), missing=(-9,))) == ("numeric", 1, 7)
+    code = [f"{number % 30:02d}" for number in range(ROWS)]
+    assert "09" in read_rows(tmp_path, people(code=code), missing=(9,)).schema["code"].categories
+
+
 def test_settings_of_a_column_reach_its_schema(tmp_path: Path) -> None:
     said = {"lab": ColumnSetting(decimals=0, low=0, high=2, unit="mg"), "ward": ColumnSetting(kind="leave_out")}
     column = read_rows(tmp_path, people(), columns=said).schema["lab"]

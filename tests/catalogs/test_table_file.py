@@ -87,6 +87,14 @@ def test_rows_of_several_lines_are_told_of(tmp_path: Path) -> None:
     assert "1 row has line breaks inside a field (the first begins in line 20)" in cohort.remarks[0]
 
 
+def test_a_header_between_rows_is_a_reject(tmp_path: Path) -> None:
+    cohort = read_text(tmp_path, people().to_csv(index=False) * 2)
+    assert len(cohort.rows) == 2 * ROWS and cohort.schema["died"].categories == ("no", "yes")
+    assert [one.detail for one in cohort.rejects] == [
+        f"line {ROWS + 2} is the header again, as where files were put one after the other"
+    ]
+
+
 def test_many_faulty_lines_are_refused(tmp_path: Path) -> None:
     bad = f"60,male,{PLANTED}\n" * 40
     with pytest.raises(
