@@ -13,6 +13,7 @@ from pipeline.strict import Strict
 Folder = Annotated[
     str, AfterValidator(os.path.expanduser), Field(description="The dataset's folder; ~ is the home folder.")
 ]
+Ratio = Annotated[str, Field(pattern=r"^0?\.[0-9]+$")]
 SplitWords = Mapping[str, Literal["train", "val", "test"]]
 
 
@@ -32,7 +33,7 @@ class DatasetSource(Strict):
         "published_counts, else the one with the most training images.",
     )
     val_min_group: int = Field(10, ge=1, description="No val group is sub-sampled below this.")
-    published_counts: Mapping[str, tuple[int, ...]] = Field(
+    published_counts: Mapping[Ratio, tuple[int, ...]] = Field(
         default_factory=dict,
         description="Training counts per group (class-major order) by bias ratio, for `plan` without the dataset.",
     )

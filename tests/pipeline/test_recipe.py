@@ -74,6 +74,7 @@ def test_mistakes_are_named(override: str, message: str) -> None:
         ("training.by_method={aspire-erm: {main: {lr: x}}}", r"by_method\.aspire-erm\.main\.lr: 'x' is text"),
         ("training.seeds=[0.5]", r"training\.seeds\.0: 0\.5 is no whole number"),
         ("training.seeds=0", r"training\.seeds: expected a list"),
+        ("source={reader: image_folder, path: d, published_counts: {r95: [1, 2, 3, 4]}}", r"published_counts\.r95: "),
         ("training.seeds=[]", r"training\.seeds: .*at least 1"),
         ("training.losses=[]", r"training\.losses: .*at least 1"),
         ("training.seeds=[1, 1]", r"training\.seeds has one twice: \[1, 1\]"),
