@@ -96,7 +96,7 @@ class RowQuota(Strict):
     groups: Literal["constrained", "real", "balanced"] = Field(
         "constrained", description="Their shares: as the constraint asks (methods 4.2), as in training, or equal."
     )
-    surplus: float = Field(0.2, ge=0, description="Share made beyond the quota in the first round.")
+    surplus: float = Field(0.2, ge=0, le=100, description="Share made beyond the quota in the first round.")
     max_rounds: int = Field(4, ge=1)
     shard_size: int = Field(500, ge=1, description="Rows a raw shard, of one sub-group.")
     curated_shard_size: int = Field(5000, ge=1)

@@ -185,7 +185,7 @@ class Quota(Strict):
     validation: int = Field(
         0, ge=0, description="Also keep this many a group to validate on: selection synthetic-validation."
     )
-    surplus: float = Field(0.15, ge=0, description="Share made beyond the quota in the first round.")
+    surplus: float = Field(0.15, ge=0, le=100, description="Share made beyond the quota in the first round.")
     max_rounds: int = Field(4, ge=1)
     shard_size: int = Field(64, ge=1, description="S: a raw shard holds replicates [kS, (k+1)S) of one group.")
     curated_shard_size: int = Field(500, ge=1)
