@@ -176,7 +176,10 @@ def test_decimals_hold_tiny_huge_and_noisy_numbers() -> None:
     assert np.allclose(np.round(noisy, decimals_of(noisy)), noisy, rtol=1e-3, atol=0)
     wide = np.array([1e-10, 1.0, 12345.0])
     assert np.allclose(np.round(wide, decimals_of(wide)), wide, rtol=1e-3, atol=0)
-    assert decimals_of(np.array([1e300, 1.5])) == 0 and np.isfinite(np.round(1e300, 0))
+    assert decimals_of(np.array([1e300, 1e302])) == 0 and np.isfinite(np.round(1e302, 0))
+    for one in (1e15, 1e290):  # far from all others
+        labs = np.array([*np.arange(1.1, 9, 0.1).round(1), one])
+        assert decimals_of(labs) == 1 and np.array_equal(np.round(labs, 1), labs)
 
 
 # Types of Parquet and DataFrames
