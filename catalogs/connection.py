@@ -96,8 +96,9 @@ def create(path: Path) -> None:
     except (OSError, duckdb.Error) as error:
         raise CatalogError(f"can't make the catalog {path}: {_first_line(error)}") from error
     finally:
-        temporary.unlink(missing_ok=True)
-        _wal(temporary).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # on a read-only file system even what isn't there can't be deleted
+            temporary.unlink(missing_ok=True)
+            _wal(temporary).unlink(missing_ok=True)
 
 
 def close_off(con: duckdb.DuckDBPyConnection) -> None:

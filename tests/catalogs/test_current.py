@@ -113,3 +113,22 @@ def test_what_no_snapshot_can_mend_is_raised(run: Run, tmp_path: Path, monkeypat
     (run.path / CATALOG).unlink()
     with pytest.raises(CatalogMissing):
         open_current(run.path, 0)
+
+
+def test_a_read_only_file_system_without_a_catalog_is_passed_by(bare: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    unlink = Path.unlink
+
+    def refuses(path: Path, missing_ok: bool = False) -> None:
+        if path.parent == bare.path:  # deleting fails there, even of what isn't there
+            raise OSError(30, "Read-only file system", str(path))
+        unlink(path, missing_ok)
+
+    def fails(path: Path, *given: object) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuses)
+    monkeypatch.setattr("catalogs.connection._publish", lambda temporary, path: fails(path)
+                        if path.parent == bare.path else os.replace(temporary, path))  # fmt: skip
+    said: list[str] = []
+    assert run_query(bare.path, "SELECT count(*) FROM plan", say=said.append)[1] == [(16,)]
+    assert "Read-only file system" in said[0] and "comes from the run's manifests" in said[0]
