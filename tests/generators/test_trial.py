@@ -39,8 +39,13 @@ def nothing_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "_FOUND", {})
 
 
+ROUNDING = 0.01
+"""Grey levels: a row's place in its batch may choose another kernel, and float32 then moves latents by some 1e-6."""
+
+
 def test_what_stable_diffusion_promises_holds(tiny_folder: Path) -> None:
-    assert TextToImage.load(tiny_folder, device="cpu").trial == trial.Trial(0.0)
+    found = TextToImage.load(tiny_folder, device="cpu").trial
+    assert found.mates < ROUNDING and not found.ignored
 
 
 def test_a_pipeline_is_tried_once_for_its_kind(tiny_folder: Path, own_folder: Path) -> None:
@@ -173,4 +178,4 @@ def test_a_safety_checker_does_not_blind_the_trial(own_folder: Path) -> None:
 
     write_safety_checker(own_folder, -2.0)
     model = TextToImage.load(own_folder, device="cpu")
-    assert model.trial == trial.Trial(0.0) and model.pipeline.safety_checker is not None
+    assert model.trial.mates < ROUNDING and not model.trial.ignored and model.pipeline.safety_checker is not None
