@@ -1,6 +1,8 @@
 # Two commands on a fresh machine: `make run` and `make test`. Both install what they need into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# A module's tests stay in one of two processes, in the order of tests/conftest.py.
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 # Another processor's arithmetic: torch, oneDNN and MKL as on a machine without AVX. MKL counts most: on a processor of
 # another maker it takes other kernels whatever torch itself uses.
@@ -15,10 +17,10 @@ run-aspire: .venv/installed
 	$(BIN)/fairshards run pocket-aspire
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" $(TWO)
 
 test-numeric: .venv/installed-dev
-	$(OTHER_PROCESSOR) $(BIN)/python -m pytest -m "numeric and not slow" -n 2 --dist loadfile
+	$(OTHER_PROCESSOR) $(BIN)/python -m pytest -m "numeric and not slow" $(TWO)
 
 test-full: .venv/installed-dev
 	$(BIN)/python -m pytest --record docs/results/test-full.md

@@ -25,8 +25,16 @@ NUMERIC = {
 """Folders and modules that compare what a processor computed: `make test-numeric` runs them as on another one."""
 
 
+LONG = (
+    "test_interrupts", "test_resume", "test_packaging", "test_discovery", "test_bt_gan", "test_runners",
+    "test_pruning", "test_pocket_recipe", "test_silhouettes", "test_patients", "test_text_to_image",
+)
+"""Modules that take a minute or so go first, so that no process is left with one when the others are done."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the numeric tests, new ones of their folders too."""
+    """Mark the numeric tests, new ones of their folders too; and put the longest modules first."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
     for item in items:
         if not NUMERIC.isdisjoint((item.path.parent.name, item.path.stem)):
             item.add_marker(pytest.mark.numeric)
