@@ -29,7 +29,7 @@ from catalogs.cohorts.unquoted import unquoted
 from catalogs.identity import TASK_DIGITS, task_hash
 from catalogs.manifest import OWNER_ONLY, write_local
 from pipeline.column_table import column_lines
-from pipeline.committed import CommittedCohort, committed_cohort
+from pipeline.committed import CommittedCohort, cohort_file, committed_cohort
 from pipeline.ehr_recipe import CohortSource, EhrRecipe
 from pipeline.planted_bias import planted
 from pipeline.progress import Reporter
@@ -100,7 +100,7 @@ def cohort_stage(
     data = {name: parquet_bytes(_with_patients(rows, checked, name, source.patient), schema)
             for name, rows in parts.items()}  # fmt: skip
     sums = {name: sha256(content) for name, content in data.items()}
-    files = {name: folder.root / "cohort" / f"{name}-{sums[name][:TASK_DIGITS]}.parquet" for name in parts}
+    files = {name: cohort_file(folder, name, sums[name]) for name in parts}
     for name, file in files.items():
         if not file.is_file():
             write_local(file, data[name], OWNER_ONLY)
@@ -121,7 +121,7 @@ def _again(known: CommittedCohort, folder: RunFolder) -> CohortResult:
     """Return the cohort that is committed already."""
     said = known.head.settings
     schema, sums = Schema.from_json(said["schema"]), said["rows"]
-    files = [folder.root / "cohort" / f"{part}-{sums[part][:TASK_DIGITS]}.parquet" for part in ("train", "test")]
+    files = [cohort_file(folder, part, sums[part]) for part in ("train", "test")]
     train = [row for row in known.rows if row["split"] == "train"]
     values = {row["b"]: row["bias_name"] for row in train}
     rejects = sum(row["status"] == "reject" for row in known.rows)

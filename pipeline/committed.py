@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -99,13 +100,13 @@ def committed_cohort(recipe: EhrRecipe, folder: RunFolder, previous: Sequence[st
         head, rows = manifest.read_rows(folder.root / names[0])
     except ManifestError:
         return None
-    files = [folder.root / "cohort" / f"{part}-{head.settings['rows'][part][:TASK_DIGITS]}.parquet"
-             for part in ("train", "test")]  # fmt: skip
-    return CommittedCohort(earlier.cohort.path, names[0], head, rows) if all(map(_is_file, files)) else None
+    there = all(cohort_file(folder, part, sha).is_file() for part, sha in head.settings["rows"].items())
+    return CommittedCohort(earlier.cohort.path, names[0], head, rows) if there else None
 
 
-def _is_file(path: Any) -> bool:
-    return bool(path.is_file())
+def cohort_file(folder: RunFolder, part: str, sha256: str) -> Path:
+    """Return where the rows of "train" or "test" lie in a run, which have this checksum."""
+    return folder.root / "cohort" / f"{part}-{sha256[:TASK_DIGITS]}.parquet"
 
 
 def _earlier(model: type[_Model], folder: RunFolder, previous: Sequence[str]) -> _Model | None:
