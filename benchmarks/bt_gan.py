@@ -5,7 +5,7 @@
     python -m benchmarks.bt_gan labels --variants real,reweighed,bt-gan,parity-10 --seeds 3 --splits 3   # planted bias
     python -m benchmarks.bt_gan adult --data FOLDER --variants real,reweighed,bt-gan,parity-10 --splits 1
     python -m benchmarks.bt_gan natural --tune --splits 1 --variants bt-gan,k-3    # on training rows alone
-    python -m benchmarks.bt_gan_tables                                              # the tables of docs/bt-gan.md
+    python -m benchmarks.bt_gan_tables                                              # the tables of docs/records.md
 
 An arm is a cohort: ``natural``; ``labels``, where 80% of the deaths of black patients are turned into survivals in
 training; ``proxy``, the same with a column ``site`` that agrees with race in 95% of rows; ``adult`` and ``compas``,
@@ -174,7 +174,7 @@ def measured(
     arm: Arm, checked: Checked, rows: pd.DataFrame, weights: np.ndarray[Any, Any] | None,
     validation: pd.DataFrame | None, synthetic: bool = True,
 ) -> dict[str, float]:
-    """Return what a table of rows is worth: every number of docs/bt-gan.md.
+    """Return what a table of rows is worth: every number of docs/records.md.
 
     ``validation`` are rows that no generator saw, biased ones, where the arm holds any out. With ``synthetic`` they are
     told from real rows and attacked too.

@@ -1,4 +1,4 @@
-"""The tables of docs/bt-gan.md, from the CSV that ``benchmarks/bt_gan.py`` wrote.
+"""The tables of docs/records.md, from the CSV that ``benchmarks/bt_gan.py`` wrote.
 
     python -m benchmarks.bt_gan_tables [natural|ablation|arms|lambdas|proxied|others|tuning]
 
@@ -261,7 +261,7 @@ TABLES: dict[str, Callable[[Sequence[Row]], Iterator[str]]] = {
 
 
 def table(title: str) -> str:
-    """Return a table of docs/bt-gan.md, from the CSV in docs/results."""
+    """Return a table of docs/records.md, from the CSV in docs/results."""
     return "\n".join(TABLES[title](read_rows(TUNING if title == "tuning" else RESULTS)))
 
 

@@ -1,4 +1,4 @@
-"""The tables of docs/bt-gan.md: what they choose, what they mean over, and that the page has them from the CSV."""
+"""The tables of docs/records.md: what they choose, what they mean over, and that the page has them from the CSV."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.bt_gan_tables import TABLES, chosen, gap_to_real, number, over_s
 from benchmarks.csv_rows import read_rows
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGE, RESULTS, TUNING = DOCS / "bt-gan.md", DOCS / "results" / "bt-gan.csv", DOCS / "results" / "bt-gan-tuning.csv"
+PAGE, RESULTS, TUNING = DOCS / "records.md", DOCS / "results" / "bt-gan.csv", DOCS / "results" / "bt-gan-tuning.csv"
 
 
 def row(
