@@ -18,15 +18,15 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 NUMERIC = {
-    "filters", "generators", "pocket", "trainers", "test_benchmarks", "test_mode_interpolation", "test_purity",
-    "test_simple_shapes", "test_edit", "test_generate", "test_calibrating", "test_compared", "test_ehr",
+    "end_to_end", "filters", "generators", "pocket", "trainers", "test_benchmarks", "test_mode_interpolation",
+    "test_purity", "test_simple_shapes", "test_edit", "test_generate", "test_calibrating", "test_compared", "test_ehr",
     "test_g_detector", "test_pruning", "test_silhouettes",
 }
 """Folders and modules that compare what a processor computed: `make test-numeric` runs them as on another one."""
 
 
 LONG = (
-    "test_interrupts", "test_resume", "test_packaging", "test_discovery", "test_bt_gan", "test_runners",
+    "test_golden", "test_interrupts", "test_resume", "test_packaging", "test_discovery", "test_bt_gan", "test_runners",
     "test_pruning", "test_pocket_recipe", "test_silhouettes", "test_patients", "test_text_to_image",
 )
 """Modules that take a minute or so go first, so that no process is left with one when the others are done."""
