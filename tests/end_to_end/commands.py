@@ -11,7 +11,7 @@ GOLDEN = Path(__file__).parent / "golden"
 RECIPES: dict[str, tuple[str, ...]] = {
     "pocket-waterbirds": (
         "source.n_train=24", "source.val_min_group=1", "source.test_per_group=2", "source.bias_ratio=0.9",
-        "quota.per_group=5", "quota.surplus=0", "quota.shard_size=5", "quota.max_rounds=2",
+        "quota.per_group=5", "quota.surplus=0", "quota.shard_size=5", "quota.max_rounds=5",
         "generator.steps=2", "generator.window=2", "generator.batch_size=5",
         "scorer.batch_size=5", "scorer.segmenter.batch_size=5", "training.methods=[erm, ffr]",
         "training.by_method={erm: {main: {lr: 0.001}}, ffr: {finetune: {lr: 0.00001}}}",

@@ -98,19 +98,19 @@ def _renamed(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, str]
 
 
 def _table(old: Snapshot, new: Snapshot) -> Iterator[str]:
-    """Yield what differs between two tables: the head's keys, the columns with their types, the first row."""
-    for key in old.get("head", {}).keys() | new.get("head", {}).keys():
-        if old["head"].get(key) != new["head"].get(key):
-            yield f"{key} of its head differs"
+    """Yield what differs between two tables: the columns with their types, the first row, the head's keys."""
     if list(old["types"].items()) != list(new["types"].items()):
         gone = [f"{name} {kind}" for name, kind in old["types"].items() if new["types"].get(name) != kind]
         come = [f"{name} {kind}" for name, kind in new["types"].items() if old["types"].get(name) != kind]
-        yield f"columns: {', '.join(gone) or 'in another order'} recorded, now {', '.join(come) or 'none of them'}"
+        yield f"columns {', '.join(gone) or 'in another order'} recorded, now {', '.join(come) or 'without them'}"
     moved = [name for name, sha in old["columns"].items() if new["columns"].get(name, sha) != sha]
     if moved:
         yield f"column {', '.join(moved)} differs, {_first_row(old, new)}"
     if old.get("count") != new.get("count"):
         yield f"{old['count']} rows recorded, now {new['count']}"
+    heads = old.get("head", {}), new.get("head", {})
+    if keys := [key for key in sorted({*heads[0], *heads[1]}) if heads[0].get(key) != heads[1].get(key)]:
+        yield f"{', '.join(keys)} of its head differs"
 
 
 def _first_row(old: Snapshot, new: Snapshot) -> str:
