@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import itertools
 import json
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -18,6 +21,7 @@ from benchmarks.ffr_tables import worst_table
 from catalogs.query import named_queries, run_query
 from pipeline.cli import app
 from pipeline.ehr_recipe import load_any
+from pipeline.messages import accuracy_table
 from pipeline.recipe import shipped_recipes
 from tests.pipeline.small import write_recipe
 
@@ -27,6 +31,7 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 MEASURED = [page for page in PAGES if page.stem not in ("README", "limits", "methods")]
 CODE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+ROW = re.compile(r"^(ERM|USB|ASB|FFR|  stage 1 alone)((?: +[\d.]+){4})  ?(\S+) \((\d+)\)$", re.MULTILINE)
 
 
 def blocks(page: Path, language: str = "") -> Iterator[str]:
@@ -110,6 +115,28 @@ def test_the_readme_is_two_screens() -> None:
     assert len(README.read_text().splitlines()) <= 120
 
 
+def test_the_readme_shows_what_a_run_prints_and_the_recipe_expects() -> None:
+    shown = next(code for code in blocks(README) if "test accuracy" in code)
+    trainings: list[SimpleNamespace] = []
+    for name, numbers, group, n in ROW.findall(shown):
+        worst, balanced, average, adjusted = (float(number) / 100 for number in numbers.split())
+        test = {"worst_group": worst, "balanced": balanced, "average": average, "adjusted_average": adjusted,
+                "worst_group_name": group, "worst_n": n}  # fmt: skip
+        if name == "  stage 1 alone":
+            trainings[-1].metrics["stage1"] = {"test": test}
+        else:
+            head = SimpleNamespace(settings={"selection": ""})
+            trainings.append(SimpleNamespace(name=name, loss="erm", seed=0, test=test, metrics={}, head=head))
+    console = Console(file=io.StringIO(), width=80)
+    console.print(accuracy_table(trainings))
+    printed = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    table = printed[: printed.index(next(line for line in printed if line.startswith("Model selection")))]
+    assert "\n".join(table) in shown
+    header = " ".join(line.lstrip("# ") for line in (ROOT / "recipes/pocket-waterbirds.yaml").read_text().splitlines())
+    expected = ", ".join(f"{training.name} {100 * training.test['worst_group']:.1f}" for training in trainings)
+    assert expected in header
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a small run where the pages have that of pocket-waterbirds."""
@@ -135,8 +162,11 @@ def test_the_readmes_training_script_reads_the_shards(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
-    for code in blocks(README, "python"):
-        exec(compile(code, "README.md", "exec"), {})
+    (curation,) = (path.name for path in Path("runs/pocket-waterbirds/curated").iterdir())
+    (printed,) = re.findall(r"curation (\w+)$", README.read_text(), re.MULTILINE)
+    (code,) = blocks(README, "python")
+    assert printed in code
+    exec(compile(code.replace(printed, curation), "README.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
     assert sorted(line.split("]) ")[1] for line in lines) == [f"{y} {b}" for y in (0, 1) for b in ("land", "water")
                                                               for _ in range(4)]  # fmt: skip
