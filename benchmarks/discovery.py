@@ -24,11 +24,11 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.driver import run
-from pipeline.jobs import Launcher
-from pipeline.progress import Reporter
-from pipeline.ranking import RankedPhrase
-from pipeline.recipe import load_recipe
+from fairshards.pipeline.discovery.ranking import RankedPhrase
+from fairshards.pipeline.driver import run
+from fairshards.pipeline.recipe.pictures import load_recipe
+from fairshards.pipeline.run.jobs import Launcher
+from fairshards.pipeline.run.progress import Reporter
 
 CLASSES = ("landbird", "waterbird")
 ALIKE = {name: dict.fromkeys(("reed", "branch", "buoy", "rock"), 0.15) for name in CLASSES}
@@ -63,8 +63,9 @@ WORLDS = {
     "buoy": World(0.5, beside("buoy", "waterbird"), {1: ("buoy",)}),
     "nothing": World(0.5, ALIKE, {}),
 }
-TOGETHER = World(0.75, {"landbird": {"reed": 0.97}, "waterbird": {"buoy": 0.97}},
-                 {0: ("land", "reed"), 1: ("water", "buoy")})  # fmt: skip
+TOGETHER = World(
+    0.75, {"landbird": {"reed": 0.97}, "waterbird": {"buoy": 0.97}}, {0: ("land", "reed"), 1: ("water", "buoy")}
+)
 
 
 def discovered(root: Path, seed: int, world: World) -> tuple[RankedPhrase, ...]:
@@ -89,8 +90,17 @@ def judged(ranked: tuple[RankedPhrase, ...], planted: Mapping[int, tuple[str, ..
         strangers += [f"{name}: {one.phrase}" for one in own if one.spurious and one not in known.values()]
         for cue, one in known.items():
             met = one is not None and one.rank <= 2 and one.score > 0 and innocent <= MOST_INNOCENT * one.score
-            figures = {"rank": one.rank, "score": round(one.score, 4), "hits": one.hits, "edits": one.successes,
-                       "reported": one.spurious} if one else {}  # fmt: skip
+            figures = (
+                {
+                    "rank": one.rank,
+                    "score": round(one.score, 4),
+                    "hits": one.hits,
+                    "edits": one.successes,
+                    "reported": one.spurious,
+                }
+                if one
+                else {}
+            )
             cues.append({"class": name, "cue": cue, **figures, "innocent": round(innocent, 4), "met": met})
     return {"cues": cues, "others_reported": strangers, "met": not strangers and all(cue["met"] for cue in cues)}
 
@@ -106,10 +116,15 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> Table:
                 hits = f"{cue['hits']} of {cue['edits']}" if "hits" in cue else "-"
                 also = ", ".join(said["others_reported"])
                 shown.add_row(
-                    world, seed, f"{cue['class']}: {cue['cue']}" if cue else "none", str(cue.get("rank", "-")), hits,
-                    f"{cue['innocent']:.2f}" if cue else "-", also or ("yes" if cue.get("reported") else "nothing"),
+                    world,
+                    seed,
+                    f"{cue['class']}: {cue['cue']}" if cue else "none",
+                    str(cue.get("rank", "-")),
+                    hits,
+                    f"{cue['innocent']:.2f}" if cue else "-",
+                    also or ("yes" if cue.get("reported") else "nothing"),
                     "yes" if (cue.get("met", True) and not also) else "no",
-                )  # fmt: skip
+                )
     return shown
 
 

@@ -1,10 +1,10 @@
 """The figures of docs/mode-interpolation.md and docs/purity.md.
 
-    pip install -e '.[figures]'
-    python -m benchmarks.figures 1d                                   # from the kept checkpoint
-    python -m benchmarks.figures shapes --work runs/mode-interpolation
-    python -m benchmarks.figures generations                          # from the CSV of the recursive trainings
-    python -m benchmarks.figures purity --work /tmp/purity --model /tmp/early/early-diffusion
+pip install -e '.[figures]'
+python -m benchmarks.figures 1d                                   # from the kept checkpoint
+python -m benchmarks.figures shapes --work runs/mode-interpolation
+python -m benchmarks.figures generations                          # from the CSV of the recursive trainings
+python -m benchmarks.figures purity --work /tmp/purity --model /tmp/early/early-diffusion
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.csv_rows import read_rows
-from benchmarks.gaussian_sets import SETS
-from benchmarks.hallucination import RETAINED
-from benchmarks.toy_diffusion import Net, sample
+from benchmarks.mode_interpolation.gaussian_sets import SETS
+from benchmarks.mode_interpolation.hallucination import RETAINED
+from benchmarks.mode_interpolation.toy_diffusion import Net, sample
 
 mpl.use("Agg")
 from matplotlib import pyplot
@@ -46,8 +46,14 @@ def of_1d(arguments: argparse.Namespace) -> None:
         axes.scatter(made.points[which, 0], score[which], s=size, c=colour, label=shown, linewidths=0)
     limit = np.quantile(score[~off], RETAINED)
     axes.axhline(limit, color="black", linewidth=0.8, linestyle="--")
-    axes.annotate("96% of those in support lie below", (0.01, limit), xycoords=("axes fraction", "data"),
-                  xytext=(0, 3), textcoords="offset points", fontsize=8)  # fmt: skip
+    axes.annotate(
+        "96% of those in support lie below",
+        (0.01, limit),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        fontsize=8,
+    )
     axes.set(yscale="log", xlabel="sample", ylabel="variance of predicted x0, k = 10")
     axes.legend(markerscale=3, fontsize=8, loc="lower right")
     _save(figure, "mode-interpolation-1d.png")
@@ -55,7 +61,7 @@ def of_1d(arguments: argparse.Namespace) -> None:
 
 def of_shapes(arguments: argparse.Namespace) -> None:
     """Show pictures that a model of SimpleShapes drew: in support, and with a shape repeated or misplaced."""
-    from benchmarks.simple_shapes import look
+    from benchmarks.mode_interpolation.simple_shapes import look
 
     with np.load(arguments.work / "shapes-0.npz") as found:
         pictures = found["pictures"]
@@ -70,9 +76,9 @@ def of_shapes(arguments: argparse.Namespace) -> None:
 
 def of_purity(arguments: argparse.Namespace) -> None:
     """Show the pictures with the lowest and highest variance, and those with the nearest and farthest silhouettes."""
-    from benchmarks.purity import SILHOUETTE, VARIANCE, recipe_of
-    from benchmarks.purity_pictures import judged, make
-    from pipeline.progress import Reporter
+    from benchmarks.purity.pictures import judged, make
+    from benchmarks.purity.study import SILHOUETTE, VARIANCE, recipe_of
+    from fairshards.pipeline.run.progress import Reporter
 
     bed = make(recipe_of(arguments.model, 1), "waterbird", 3, arguments.work, Reporter(quiet=True))
     with np.load(arguments.work / "statistics-waterbird.npz") as found:
@@ -91,11 +97,17 @@ def of_generations(arguments: argparse.Namespace) -> None:
         numbers = sorted({int(row["generation"]) for row in mine})
         for axes, what in zip(panels, ("drawn_off", "spread"), strict=True):
             values = [[float(row[what]) for row in mine if int(row["generation"]) == number] for number in numbers]
-            axes.plot(numbers, [100 * np.mean(each) if what == "drawn_off" else np.mean(each) for each in values],
-                      color=colour, marker="o", label=f"filter: {kind}")  # fmt: skip
+            axes.plot(
+                numbers,
+                [100 * np.mean(each) if what == "drawn_off" else np.mean(each) for each in values],
+                color=colour,
+                marker="o",
+                label=f"filter: {kind}",
+            )
             for number, each in zip(numbers, values, strict=True):
-                axes.scatter([number] * len(each), [100 * one if what == "drawn_off" else one for one in each],
-                             color=colour, s=8)  # fmt: skip
+                axes.scatter(
+                    [number] * len(each), [100 * one if what == "drawn_off" else one for one in each], color=colour, s=8
+                )
     panels[0].set(xlabel="generation", ylabel="% drawn further than 6 sigmas")
     panels[1].set(xlabel="generation", ylabel="spread about the modes, sigmas")
     panels[0].legend(fontsize=8)
@@ -120,8 +132,11 @@ def _save(figure: Any, name: str) -> None:
 
 
 FIGURES: dict[str, Callable[[argparse.Namespace], None]] = {
-    "1d": of_1d, "shapes": of_shapes, "purity": of_purity, "generations": of_generations,
-}  # fmt: skip
+    "1d": of_1d,
+    "shapes": of_shapes,
+    "purity": of_purity,
+    "generations": of_generations,
+}
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""DuckDB catalog, Parquet manifests and sample identity. Imports neither torch nor Beam."""
+"""Manifests, the DuckDB catalog over them, and cohorts. Imports neither torch nor Beam."""

@@ -1,1 +1,1 @@
-"""Scores of generated samples and the decisions over them: one score, one file."""
+"""Scores of samples and the decisions over them: one score, one file."""

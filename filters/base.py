@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
-from filters.limits import POOLED, Limit, Threshold, by_score, calibrate, check_retain
+from fairshards.filters.limits import POOLED, Limit, Threshold, by_score, calibrate, check_retain
 
 Verdict = Literal[True] | tuple[Literal[False], str]
 """``True``, or ``(False, reason)`` with a short reason code."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from filters.base import CalibratedFilter, Verdict
+from fairshards.filters.base import CalibratedFilter, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class LeastScore(CalibratedFilter):
         self, scores: Mapping[str, float | None], labels: Mapping[str, str | None], sample: Mapping[str, Any]
     ) -> Verdict:
         """Compare the score."""
-        limit, = self.limits_on
+        (limit,) = self.limits_on
         value = scores.get(limit.score)
         if value is None or self.missing(scores) is not True:
             return self.missing(scores)

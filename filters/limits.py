@@ -111,10 +111,17 @@ def _threshold(
         return Threshold(limit.score, limit.keeps, limit.over, group, retain, n, dropped, note=note)
     low, high = (None if rank is None else sign * finite[rank - 1] for rank in _interval(n, retain))
     return Threshold(
-        limit.score, limit.keeps, limit.over, group, retain, n, dropped, sign * finite[_rank(n, retain) - 1],
+        limit.score,
+        limit.keeps,
+        limit.over,
+        group,
+        retain,
+        n,
+        dropped,
+        sign * finite[_rank(n, retain) - 1],
         *((low, high) if sign > 0 else (high, low)),
         curve=tuple((share, sign * finite[_rank(n, share) - 1]) for share in SHARES),
-    )  # fmt: skip
+    )
 
 
 def _rank(n: int, share: float) -> int:

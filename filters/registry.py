@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from filters.base import Filter
-from filters.clip_alignment import ClipAlignment
-from filters.discriminator import DiscriminatorRejection, DiscriminatorScore
-from filters.distance_ratio import DistanceRatio
-from filters.edit_misplaced import EditMisplaced
-from filters.grey_scale import GreyScale
-from filters.group_judge import GroupJudge
-from filters.near_duplicates import NearDuplicates
-from filters.nearest_record import NearestRecord
-from filters.shortcut_left import ShortcutLeft
-from filters.silhouette import Silhouette
-from filters.spurious_absence import SpuriousAbsence
-from filters.trajectory_variance import TrajectoryVarianceLimit
-from filters.valid_row import ValidRow
+from fairshards.filters.base import Filter
+from fairshards.filters.pictures.clip_alignment import ClipAlignment
+from fairshards.filters.pictures.edit_misplaced import EditMisplaced
+from fairshards.filters.pictures.grey_scale import GreyScale
+from fairshards.filters.pictures.group_judge import GroupJudge
+from fairshards.filters.pictures.near_duplicates import NearDuplicates
+from fairshards.filters.pictures.shortcut_left import ShortcutLeft
+from fairshards.filters.pictures.silhouette import Silhouette
+from fairshards.filters.pictures.spurious_absence import SpuriousAbsence
+from fairshards.filters.pictures.trajectory_variance import TrajectoryVarianceLimit
+from fairshards.filters.records.discriminator import DiscriminatorRejection, DiscriminatorScore
+from fairshards.filters.records.distance_ratio import DistanceRatio
+from fairshards.filters.records.nearest_record import NearestRecord
+from fairshards.filters.records.valid_row import ValidRow
 
 PICTURE_FILTERS: dict[str, type[Filter]] = {
     kind.name: kind

@@ -29,8 +29,19 @@ ORIENTATION = 0x0112
 """EXIF's tag."""
 
 BadReason = Literal["empty", "truncated", "corrupt", "decompression_bomb", "unsupported_mode"]
-_DAMAGE = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, AttributeError,
-           OverflowError, struct.error, zlib.error)
+_DAMAGE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
 
 
 class BadImage(ValueError):

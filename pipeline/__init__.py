@@ -1,1 +1,1 @@
-"""The command line, the recipe, and the driver that runs the stages in order."""
+"""A run: the recipe it follows, the steps it is made of, its report, and the command line."""

@@ -11,36 +11,36 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from catalogs import manifest
-from catalogs.identity import TASK_DIGITS, canonical_json, digest, task_hash
-from pipeline.calibrating import CalibrationSets, calibration_sets
-from pipeline.catalog_sync import CatalogSync, listed_before
-from pipeline.checks import require
-from pipeline.compared import PLACES
-from pipeline.count_checks import after_source
-from pipeline.curating import Curated, curation_stage
-from pipeline.earlier import Round, earlier_samples, existing_pool, planned_rounds
-from pipeline.jobs import Launcher
-from pipeline.making import picture_making
-from pipeline.pool import Pool
-from pipeline.preflight import Ready, before_source
-from pipeline.progress import Reporter
-from pipeline.prompt_checks import generator_prompts
-from pipeline.quota import Group, Quota, quotas
-from pipeline.recipe import Recipe
-from pipeline.recipe_yaml import write_recipe_text
-from pipeline.runfolder import RunFolder, run_folder
-from pipeline.source_account import said_of
-from pipeline.sourcing import SourceRefused, SourceResult, source_stage
-from pipeline.stages import reaches
-from pipeline.synthesis import synthesis_stage
-from transforms.specs import GeneratorSpec, ScorerSpec
+from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests.identity import TASK_DIGITS, canonical_json, digest, task_hash
+from fairshards.pipeline.pictures.account import said_of
+from fairshards.pipeline.pictures.count_checks import after_source
+from fairshards.pipeline.pictures.preflight import Ready, before_source
+from fairshards.pipeline.pictures.prompt_checks import generator_prompts
+from fairshards.pipeline.pictures.source import SourceRefused, SourceResult, source_stage
+from fairshards.pipeline.recipe.pictures import Recipe
+from fairshards.pipeline.recipe.yaml_file import write_recipe_text
+from fairshards.pipeline.run.catalog_sync import CatalogSync, listed_before
+from fairshards.pipeline.run.checks import require
+from fairshards.pipeline.run.folder import RunFolder, run_folder
+from fairshards.pipeline.run.jobs import Launcher
+from fairshards.pipeline.run.progress import Reporter
+from fairshards.pipeline.run.quota import Group, Quota, quotas
+from fairshards.pipeline.run.stages import reaches
+from fairshards.pipeline.synthesis.calibrate import CalibrationSets, calibration_sets
+from fairshards.pipeline.synthesis.compare import PLACES
+from fairshards.pipeline.synthesis.curate import Curated, curation_stage
+from fairshards.pipeline.synthesis.earlier import Round, earlier_samples, existing_pool, planned_rounds
+from fairshards.pipeline.synthesis.making import picture_making
+from fairshards.pipeline.synthesis.pool import Pool
+from fairshards.pipeline.synthesis.rounds import synthesis_stage
+from fairshards.transforms.pictures.specs import GeneratorSpec, ScorerSpec
 
 if TYPE_CHECKING:
-    from pipeline.discovery import Discovered
-    from pipeline.discovery_models import DiscoverySpecs
-    from pipeline.ehr_recipe import EhrRecipe
-    from pipeline.spurious_free import SpuriousFreeMaking
+    from fairshards.pipeline.discovery.spurious_free import SpuriousFreeMaking
+    from fairshards.pipeline.discovery.stage import Discovered
+    from fairshards.pipeline.pictures.discovery_models import DiscoverySpecs
+    from fairshards.pipeline.recipe.records import EhrRecipe
 
 SAMPLES, RESULTS = ("plan/", "raw/", "scores/"), ("curated/", "training/")
 OF_FILTERS = ("calibration/", *PLACES)
@@ -102,7 +102,13 @@ class _Run:
 
 
 def _run(
-    recipe: Recipe, ready: Ready, folder: RunFolder, launcher: Launcher, report: Reporter, until: str, generate: bool,
+    recipe: Recipe,
+    ready: Ready,
+    folder: RunFolder,
+    launcher: Launcher,
+    report: Reporter,
+    until: str,
+    generate: bool,
     read: bool,
 ) -> RunResult:
     begin, previous = time.monotonic(), listed_before(folder, report)
@@ -121,9 +127,7 @@ def _run(
     if not previous:
         this.catalog.sync(current)  # from the first minutes on there is a catalog to ask
     if specs and not recipe.spurious_free:
-        result.quotas = quotas(
-            source.counts, recipe.quota.per_group, recipe.quota.usb_extra, recipe.quota.validation
-        )
+        result.quotas = quotas(source.counts, recipe.quota.per_group, recipe.quota.usb_extra, recipe.quota.validation)
     counts = after_source(recipe, folder.root / source.index, source.counts, result.quotas or {}, folder.root, until)
     require(counts, report)
     result.discovered = _discover(this, source, looks)
@@ -145,7 +149,7 @@ def _run(
     keep_earlier(previous, current, folder, RESULTS if specs else SAMPLES + RESULTS)
     this.catalog.sync(current)  # before trainings, so that one that fails leaves a catalog to ask
     if reaches(until, "train") and result.curated:
-        from pipeline.training import training_stage
+        from fairshards.pipeline.pictures.judge import training_stage
 
         try:
             result.trainings = training_stage(recipe, folder, source, result.curated, current, report, groups)
@@ -153,8 +157,8 @@ def _run(
             this.catalog.sync(current)
     this.catalog.finish(current)
     if until in ("discover", "report"):
-        from pipeline.card import write_card
-        from pipeline.report import write_report
+        from fairshards.pipeline.report.card import write_card
+        from fairshards.pipeline.report.page import write_report
 
         result.report = write_report(folder, recipe)
         write_card(folder, recipe)
@@ -180,11 +184,9 @@ def _discover(this: _Run, source: SourceResult, specs: DiscoverySpecs | None) ->
         if source.index in this.previous:
             keep_earlier(this.previous, this.current, this.folder, DISCOVERY)
         return None
-    from pipeline.discovery import discovery_stage
+    from fairshards.pipeline.discovery.stage import discovery_stage
 
-    found = discovery_stage(
-        this.recipe, this.recipe.discovery, this.folder, source, specs, this.launcher, this.report
-    )
+    found = discovery_stage(this.recipe, this.recipe.discovery, this.folder, source, specs, this.launcher, this.report)
     this.current.update(found.manifests)
     listed = dict(this.current)
     keep_earlier(this.previous, listed, this.folder, SAMPLES + RESULTS)
@@ -200,7 +202,7 @@ def _spurious_free(
     if not found.spurious:
         this.report.say("discovery reports nothing as spurious, so nothing is made and nothing trained")
         return None
-    from pipeline.spurious_free import spurious_free_making
+    from fairshards.pipeline.discovery.spurious_free import spurious_free_making
 
     made = spurious_free_making(this.recipe, this.recipe.spurious_free, found, this.folder, specs, this.report)
     this.current.update(made.manifests)
@@ -209,7 +211,7 @@ def _spurious_free(
 
 def _groups(this: _Run, result: RunResult) -> Path:
     """Commit the discovered groups and return their manifest's path."""
-    from pipeline.spurious_free import commit_groups
+    from fairshards.pipeline.discovery.spurious_free import commit_groups
 
     assert result.discovered is not None
     index = manifest.read_rows(this.folder.root / result.source.index)[1]
@@ -223,7 +225,7 @@ def _audit(this: _Run, result: RunResult, looks: DiscoverySpecs | None) -> None:
     recipe, found, curated = this.recipe, result.discovered, result.curated
     if not (recipe.spurious_free and recipe.spurious_free.audit and recipe.discovery and found and curated and looks):
         return
-    from pipeline.phrase_audit import phrase_audit
+    from fairshards.pipeline.discovery.audit import phrase_audit
 
     index = result.source.index
     this.current.update(
@@ -236,7 +238,7 @@ def _edits(this: _Run, making: Recipe, scorer: ScorerSpec, found: Discovered | N
     settings = this.recipe.spurious_free
     if settings is None or found is None or settings.make == "generate":
         return Pool()
-    from pipeline.adoption import adopted
+    from fairshards.pipeline.discovery.adoption import adopted
 
     return adopted(making, settings, found, scorer, this.folder, this.launcher)
 
@@ -303,9 +305,7 @@ def commit_run(recipe: Recipe | EhrRecipe, folder: RunFolder, packages: Sequence
     return {name: head.content_sha256}
 
 
-def keep_earlier(
-    previous: Sequence[str], current: dict[str, str], folder: RunFolder, places: tuple[str, ...]
-) -> None:
+def keep_earlier(previous: Sequence[str], current: dict[str, str], folder: RunFolder, places: tuple[str, ...]) -> None:
     """Keep what earlier runs put in these places, where all that it read stands.
 
     What belongs to a setting that this run doesn't have (``OF_FILTERS``) stays with the curations that read it.
@@ -323,4 +323,3 @@ def _say_source(recipe: Recipe, source: SourceResult, report: Reporter) -> None:
     counts = ", ".join(f"{escape(recipe.group_name(*group))} {count}" for group, count in source.counts.items())
     said = escape(said_of(source.rejected, source.ignored))
     report.say(f"source: {source.samples} images ({said}); training groups: {counts}")
-

@@ -14,23 +14,23 @@ from PIL import Image
 from rich.console import Console
 from rich.markup import escape
 
-from catalogs import manifest
-from catalogs.identity import digest
-from catalogs.manifest import Head, ManifestError
-from pipeline.adoption import VERSION as ADOPTED
-from pipeline.ehr_recipe import EhrRecipe
-from pipeline.ehr_verify import check_model, redrawn
-from pipeline.fit_stage import MODEL
-from pipeline.models import generator_spec
-from pipeline.progress import Reporter
-from pipeline.recipe import Recipe
-from pipeline.runfolder import RunFolder
-from trainers.personalise_record import read_personalised
-from transforms import embeddings
-from transforms.generate import LazyGenerator, regenerate, regenerate_alone
-from transforms.shards import sha256, slice_of
-from transforms.specs import GeneratorSpec, personalised_fingerprint
-from transforms.task import ShardTask
+from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests.identity import digest
+from fairshards.catalogs.manifests.manifest import Head, ManifestError
+from fairshards.pipeline.discovery.adoption import VERSION as ADOPTED
+from fairshards.pipeline.pictures.models import generator_spec
+from fairshards.pipeline.recipe.pictures import Recipe
+from fairshards.pipeline.recipe.records import EhrRecipe
+from fairshards.pipeline.records.fit import MODEL
+from fairshards.pipeline.records.regenerate import check_model, redrawn
+from fairshards.pipeline.run.folder import RunFolder
+from fairshards.pipeline.run.progress import Reporter
+from fairshards.trainers.personal.record import read_personalised
+from fairshards.transforms.pictures.generate import LazyGenerator, regenerate, regenerate_alone
+from fairshards.transforms.pictures.specs import GeneratorSpec, personalised_fingerprint
+from fairshards.transforms.shards import embeddings
+from fairshards.transforms.shards.tars import sha256, slice_of
+from fairshards.transforms.shards.task import ShardTask
 
 TOLERANCE = 2
 """Grey levels by which a regenerated pixel may differ on another machine (field: one level, rarely two)."""
@@ -142,9 +142,7 @@ def _of_curation(place: Path, index: Head) -> Iterator[Path]:
                 yield path
 
 
-def _regenerated(
-    folder: RunFolder, recipe: Recipe, samples: int, console: Console, report: Reporter
-) -> list[str]:
+def _regenerated(folder: RunFolder, recipe: Recipe, samples: int, console: Console, report: Reporter) -> list[str]:
     """Make ``samples`` samples again, drawn by hash, in their own padded batches and each alone, and compare pixels."""
     drawn, done = _drawn(folder, samples), [0]
     with report.watch("regenerating", sum(map(len, drawn.values())), lambda: done[0]):
@@ -222,9 +220,7 @@ def _gap(stored: bytes, made: bytes | None) -> int:
     """Return the largest difference of two pictures in grey levels; 255 when one is missing."""
     if made is None:
         return 255
-    left, right = (
-        np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.int16) for data in (stored, made)
-    )
+    left, right = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.int16) for data in (stored, made))
     return int(np.abs(left - right).max()) if left.shape == right.shape else 255
 
 

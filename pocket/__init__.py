@@ -13,4 +13,4 @@ def checkpoint_path(name: str) -> Path:
     """
     if name not in CHECKPOINTS:
         raise KeyError(f"no pocket checkpoint {name!r}; there are {', '.join(CHECKPOINTS)}")
-    return Path(str(files("pocket"))) / "checkpoints" / name
+    return Path(str(files("fairshards.pocket"))) / "checkpoints" / name

@@ -1,7 +1,6 @@
-"""Command line of the pocket trainings: ``python -m pocket.train`` with ``vae``, ``oracle``, ``clip``, ``diffusion``,
-``early``, ``captioner``, ``segmenter``, ``extractor``, ``evaluate`` or ``blind``.
+"""Train the pocket checkpoints, a command each (``--help`` lists them): ``python -m fairshards.pocket.train vae``.
 
-Each command resumes where it was stopped. Example: ``python -m pocket.train vae --work /tmp/pocket-train``
+Each command resumes where it was stopped. Example: ``python -m fairshards.pocket.train vae --work /tmp/pocket-train``
 """
 
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated
 import torch
 import typer
 
-from pocket import checkpoint_path
+from fairshards.pocket import checkpoint_path
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 Force = Annotated[bool, typer.Option("--force", help="Replace the weights that are there.")]
@@ -26,8 +25,8 @@ def main() -> None:
 
 @app.command()
 def vae(work: Work = DEFAULT_WORK, steps: int = 5000, threads: Threads = 2) -> None:
-    """Autoencoder (f=4). Example: python -m pocket.train vae --steps 5000"""
-    from pocket.train_vae import train_vae
+    """Autoencoder (f=4). Example: python -m fairshards.pocket.train vae --steps 5000"""
+    from fairshards.pocket.training.train_vae import train_vae
 
     torch.set_num_threads(threads)
     train_vae(work, steps)
@@ -35,8 +34,8 @@ def vae(work: Work = DEFAULT_WORK, steps: int = 5000, threads: Threads = 2) -> N
 
 @app.command()
 def oracle(work: Work = DEFAULT_WORK, steps: int = 800, threads: Threads = 2) -> None:
-    """Class and background classifier. Example: python -m pocket.train oracle"""
-    from pocket.train_oracle import train_oracle
+    """Class and background classifier. Example: python -m fairshards.pocket.train oracle"""
+    from fairshards.pocket.training.train_oracle import train_oracle
 
     torch.set_num_threads(threads)
     train_oracle(work, steps)
@@ -44,8 +43,8 @@ def oracle(work: Work = DEFAULT_WORK, steps: int = 800, threads: Threads = 2) ->
 
 @app.command()
 def clip(work: Work = DEFAULT_WORK, steps: int = 500, threads: Threads = 2) -> None:
-    """Contrastive model; needs the autoencoder. Example: python -m pocket.train clip --steps 500"""
-    from pocket.train_clip import train_clip
+    """Contrastive model; needs the autoencoder. Example: python -m fairshards.pocket.train clip --steps 500"""
+    from fairshards.pocket.training.train_clip import train_clip
 
     torch.set_num_threads(threads)
     train_clip(work, steps)
@@ -53,8 +52,8 @@ def clip(work: Work = DEFAULT_WORK, steps: int = 500, threads: Threads = 2) -> N
 
 @app.command()
 def diffusion(work: Work = DEFAULT_WORK, steps: int = 4800, second: int = 2400, threads: Threads = 2) -> None:
-    """Denoiser and text encoder; needs the oracle. Example: python -m pocket.train diffusion --steps 4800"""
-    from pocket.train_diffusion import train_diffusion
+    """Denoiser and text encoder; needs the oracle. Example: python -m fairshards.pocket.train diffusion --steps 4800"""
+    from fairshards.pocket.training.train_diffusion import train_diffusion
 
     torch.set_num_threads(threads)
     train_diffusion(work, steps, second)
@@ -62,8 +61,8 @@ def diffusion(work: Work = DEFAULT_WORK, steps: int = 4800, second: int = 2400, 
 
 @app.command()
 def early(work: Work = DEFAULT_WORK, steps: int = 1000, threads: Threads = 2) -> None:
-    """Denoiser stopped early, for benchmarks of filters. Example: python -m pocket.train early --steps 1000"""
-    from pocket.train_early import train_early
+    """Denoiser stopped early, to try filters on. Example: python -m fairshards.pocket.train early --steps 1000"""
+    from fairshards.pocket.training.train_early import train_early
 
     torch.set_num_threads(threads)
     print(train_early(work, steps))
@@ -71,8 +70,8 @@ def early(work: Work = DEFAULT_WORK, steps: int = 1000, threads: Threads = 2) ->
 
 @app.command()
 def captioner(work: Work = DEFAULT_WORK, steps: int = 4000, threads: Threads = 2) -> None:
-    """Captions of pictures; starts from pocket-clip. Example: python -m pocket.train captioner"""
-    from pocket.train_captioner import train_captioner
+    """Captions of pictures; starts from pocket-clip. Example: python -m fairshards.pocket.train captioner"""
+    from fairshards.pocket.training.train_captioner import train_captioner
 
     torch.set_num_threads(threads)
     train_captioner(work, steps)
@@ -80,8 +79,8 @@ def captioner(work: Work = DEFAULT_WORK, steps: int = 4000, threads: Threads = 2
 
 @app.command()
 def segmenter(work: Work = DEFAULT_WORK, steps: int = 1300, threads: Threads = 2) -> None:
-    """Masks of phrases; starts from pocket-clip. Example: python -m pocket.train segmenter"""
-    from pocket.train_segmenter import train_segmenter
+    """Masks of phrases; starts from pocket-clip. Example: python -m fairshards.pocket.train segmenter"""
+    from fairshards.pocket.training.train_segmenter import train_segmenter
 
     torch.set_num_threads(threads)
     train_segmenter(work, steps)
@@ -96,8 +95,8 @@ def extractor(
     device: str = "cpu",
     workers: Annotated[int, typer.Option(help="Processes that write captions.")] = 0,
 ) -> None:
-    """Phrases of captions, as JSON. Example: python -m pocket.train extractor --device cuda --workers 4"""
-    from pocket.train_extractor import train_extractor
+    """Phrases of captions, as JSON. Example: python -m fairshards.pocket.train extractor --device cuda --workers 4"""
+    from fairshards.pocket.training.train_extractor import train_extractor
 
     torch.set_num_threads(threads)
     train_extractor(work, steps, batch, device=device, workers=workers)
@@ -105,8 +104,8 @@ def extractor(
 
 @app.command()
 def evaluate(work: Work = DEFAULT_WORK, each: int = 100, threads: Threads = 2) -> None:
-    """Measure the goals on the committed checkpoints. Example: python -m pocket.train evaluate --each 100"""
-    from pocket.evaluate import evaluate, table
+    """Measure the goals on the committed checkpoints. Example: python -m fairshards.pocket.train evaluate --each 100"""
+    from fairshards.pocket.training.evaluate import evaluate, table
 
     torch.set_num_threads(threads)
     typer.echo(table(evaluate(work, each)))
@@ -114,8 +113,8 @@ def evaluate(work: Work = DEFAULT_WORK, each: int = 100, threads: Threads = 2) -
 
 @app.command()
 def blind(work: Work = DEFAULT_WORK, each: int = 50, threads: Threads = 2) -> None:
-    """Sheets of shuffled pictures to label by eye, and their key. Example: python -m pocket.train blind"""
-    from pocket.evaluate import write_blind
+    """Sheets of shuffled pictures to label by eye, and their key. Example: python -m fairshards.pocket.train blind"""
+    from fairshards.pocket.training.evaluate import write_blind
 
     torch.set_num_threads(threads)
     for sheet in write_blind(work, each):
@@ -124,8 +123,8 @@ def blind(work: Work = DEFAULT_WORK, each: int = 50, threads: Threads = 2) -> No
 
 @app.command()
 def untrained(force: Force = False) -> None:
-    """Write folders with random weights, for code that can't wait. Example: python -m pocket.train untrained"""
-    from pocket.export import export_untrained
+    """Write folders with random weights, for tests. Example: python -m fairshards.pocket.train untrained"""
+    from fairshards.pocket.networks.export import export_untrained
 
     there = [name for name in ("pocket-diffusion", "pocket-clip") if checkpoint_path(name).exists()]
     if there and not force:

@@ -1,6 +1,6 @@
 """Biased datasets of the pocket world as WebDataset shards: ``<key>.png .cls .json .txt``.
 
-Example: ``python -m pocket.world /tmp/world --n-train 1000 --bias-ratio 0.97``
+Example: ``python -m fairshards.pocket.world /tmp/world --n-train 1000 --bias-ratio 0.97``
 """
 
 import io
@@ -15,8 +15,8 @@ import typer
 import webdataset as wds
 from PIL import Image
 
-from pocket.render import GROUPS, Group, Sample, render_sample
-from pocket.scene import BACKGROUNDS, CLASSES, ObjectRates, check_rates
+from fairshards.pocket.scenes.render import GROUPS, Group, Sample, render_sample
+from fairshards.pocket.scenes.scene import BACKGROUNDS, CLASSES, ObjectRates, check_rates
 
 RENDER_VERSION = 1
 """Goes up when the same arguments give other pictures, captions or counts; runs then render their world again."""
@@ -59,10 +59,19 @@ def metadata(sample: Sample, split: str, key: str) -> dict[str, Any]:
     """The ``.json`` entry of a sample."""
     scene = sample.scene
     return {
-        "key": key, "split": split, "class": scene.class_name, "label": scene.label, "background": scene.background,
-        "place": scene.place, "group": f"{scene.class_name}-{scene.background}", "colour": scene.colour,
-        "object": scene.object, "caption": sample.caption, "seed": scene.seed, "index": scene.index,
-    }  # fmt: skip
+        "key": key,
+        "split": split,
+        "class": scene.class_name,
+        "label": scene.label,
+        "background": scene.background,
+        "place": scene.place,
+        "group": f"{scene.class_name}-{scene.background}",
+        "colour": scene.colour,
+        "object": scene.object,
+        "caption": sample.caption,
+        "seed": scene.seed,
+        "index": scene.index,
+    }
 
 
 def png_bytes(sample: Sample) -> bytes:
@@ -109,9 +118,16 @@ def write_split(folder: Path, split: str, seed: int, counts: dict[Group, int], r
 
 
 def write_world(
-    out_dir: Path | str, *, n_train: int = 1000, bias_ratio: float = 0.97, seed: int = 0, n_val: int = 400,
-    n_test_per_group: int = 250, val_min_group: int = 100, object_rates: ObjectRates | None = None,
-) -> WorldPaths:  # fmt: skip
+    out_dir: Path | str,
+    *,
+    n_train: int = 1000,
+    bias_ratio: float = 0.97,
+    seed: int = 0,
+    n_val: int = 400,
+    n_test_per_group: int = 250,
+    val_min_group: int = 100,
+    object_rates: ObjectRates | None = None,
+) -> WorldPaths:
     """Write train (bias ratio r), val (the same r, at least ``val_min_group`` a group: the published rule is 10) and
     balanced test, each from its own domain, then ``world.json`` with the counts. Existing files are replaced.
 
@@ -134,15 +150,22 @@ def write_world(
 
 
 def write_summary(
-    folder: Path, shards: dict[str, list[Path]], counts: dict[str, dict[Group, int]], bias_ratio: float, seed: int,
+    folder: Path,
+    shards: dict[str, list[Path]],
+    counts: dict[str, dict[Group, int]],
+    bias_ratio: float,
+    seed: int,
     object_rates: ObjectRates | None = None,
-) -> Path:  # fmt: skip
+) -> Path:
     """``world.json``, written last: a world without it is unfinished. It names the object rates, where there are."""
     summary: dict[str, Any] = {
-        "bias_ratio": bias_ratio, "seed": seed, "classes": CLASSES, "backgrounds": BACKGROUNDS,
+        "bias_ratio": bias_ratio,
+        "seed": seed,
+        "classes": CLASSES,
+        "backgrounds": BACKGROUNDS,
         "groups": {s: {f"{c}-{b}": n for (c, b), n in groups.items()} for s, groups in counts.items()},
         "shards": {split: [path.name for path in paths] for split, paths in shards.items()},
-    }  # fmt: skip
+    }
     if object_rates:
         summary["object_rates"] = object_rates
     fresh = folder / "world.json.tmp"
@@ -175,15 +198,21 @@ def command(
     val_min_group: Annotated[int, typer.Option(help="Least validation pictures a group; 10 as published.")] = 100,
     planted: Annotated[str, typer.Option(help="Objects by class: waterbird:reed=0.9,landbird:branch=0.9")] = "",
 ) -> None:
-    """Write Pocket Waterbirds. Example: python -m pocket.world /tmp/world --n-train 1000 --bias-ratio 0.97"""
+    """Write Pocket Waterbirds. Example: python -m fairshards.pocket.world /tmp/world --n-train 1000"""
     try:
         rates = parse_planted(planted)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--planted") from None
     paths = write_world(
-        out_dir, n_train=n_train, bias_ratio=bias_ratio, seed=seed, n_val=n_val,
-        n_test_per_group=n_test_per_group, val_min_group=val_min_group, object_rates=rates,
-    )  # fmt: skip
+        out_dir,
+        n_train=n_train,
+        bias_ratio=bias_ratio,
+        seed=seed,
+        n_val=n_val,
+        n_test_per_group=n_test_per_group,
+        val_min_group=val_min_group,
+        object_rates=rates,
+    )
     typer.echo(paths.summary.read_text(), nl=False)
 
 

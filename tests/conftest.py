@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.pipeline.small import Small
 
 # OpenMP threads that spin while they wait take the cores from everything else that runs
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -17,17 +22,42 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: one thread 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+TESTS = Path(__file__).parent
 NUMERIC = {
-    "end_to_end", "filters", "generators", "pocket", "trainers", "test_benchmarks", "test_mode_interpolation",
-    "test_purity", "test_simple_shapes", "test_edit", "test_generate", "test_calibrating", "test_compared", "test_ehr",
-    "test_g_detector", "test_pruning", "test_silhouettes",
+    "test_golden",
+    "filters",
+    "generators",
+    "pocket",
+    "trainers",
+    "test_benchmarks",
+    "test_mode_interpolation",
+    "test_purity",
+    "test_simple_shapes",
+    "test_edit",
+    "test_generate",
+    "test_calibrating",
+    "test_compared",
+    "test_ehr",
+    "test_g_detector",
+    "test_pruning",
+    "test_silhouettes",
 }
 """Folders and modules that compare what a processor computed: `make test-numeric` runs them as on another one."""
 
 
 LONG = (
-    "test_golden", "test_interrupts", "test_resume", "test_packaging", "test_discovery", "test_bt_gan", "test_runners",
-    "test_pruning", "test_pocket_recipe", "test_silhouettes", "test_patients", "test_text_to_image",
+    "test_golden",
+    "test_interrupts",
+    "test_resume",
+    "test_packaging",
+    "test_discovery",
+    "test_bt_gan",
+    "test_runners",
+    "test_pruning",
+    "test_pocket_recipe",
+    "test_silhouettes",
+    "test_patients",
+    "test_text_to_image",
 )
 """Modules that take a minute or so go first, so that no process is left with one when the others are done."""
 
@@ -36,7 +66,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the numeric tests, new ones of their folders too; and put the longest modules first."""
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
     for item in items:
-        if not NUMERIC.isdisjoint((item.path.parent.name, item.path.stem)):
+        if not NUMERIC.isdisjoint((item.path.relative_to(TESTS).parts[0], item.path.stem)):
             item.add_marker(pytest.mark.numeric)
 
 
@@ -66,3 +96,21 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     lines += [f"| {name} | {value} |" for report in calls for name, value in report.user_properties]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    """One finished small run that many tests share; each works on a copy."""
+    from tests.pipeline.small import finished
+
+    return finished(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture
+def copy(small: Small, tmp_path: Path) -> Callable[[], Path]:
+    """Return a function that copies the finished run folder."""
+
+    def copied() -> Path:
+        return Path(shutil.copytree(small.root, tmp_path / "copied"))
+
+    return copied

@@ -39,8 +39,11 @@ def _all(caption: str, luck: Callable[[str], float]) -> dict[str, Any]:
     things, place = _things(caption), _place(caption)
     if luck("knows better") < 0.02:
         return {"foreground": things, "background": place, "alternative": _PLACES[0] if luck("offers") < 0.3 else ""}
-    return {"foreground": [*things, place] if luck("lists the place") < 0.8 else things, "background": "",
-            "alternative": ""}  # fmt: skip
+    return {
+        "foreground": [*things, place] if luck("lists the place") < 0.8 else things,
+        "background": "",
+        "alternative": "",
+    }
 
 
 def _where(caption: str, luck: Callable[[str], float]) -> Any:
@@ -60,7 +63,9 @@ def _elsewhere(place: str, luck: Callable[[str], float]) -> Any:
 
 
 _ALONE: dict[str, Callable[[str, Callable[[str], float]], Any]] = {
-    "foreground": lambda caption, luck: _things(caption), "background": _where, "alternative": _elsewhere,
+    "foreground": lambda caption, luck: _things(caption),
+    "background": _where,
+    "alternative": _elsewhere,
 }
 
 

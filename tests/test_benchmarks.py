@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import catalog, generation, memory, rerun, source_listing, trajectory, widened
-from benchmarks.generation import Timing
-from benchmarks.memory import Reading
-from filters.clip_model import ClipModel
-from pipeline.progress import Reporter
-from pipeline.recipe import load_recipe
-from pocket import checkpoint_path
+from benchmarks.speed import catalog, generation, memory, rerun, source_listing, trajectory, widened
+from benchmarks.speed.generation import Timing
+from benchmarks.speed.memory import Reading
+from fairshards.filters.scorers.clip_model import ClipModel
+from fairshards.pipeline.recipe.pictures import load_recipe
+from fairshards.pipeline.run.progress import Reporter
+from fairshards.pocket import checkpoint_path
 from tests.tiny_models import write_tiny_diffusion
 
 
@@ -119,10 +119,14 @@ def test_catalog_ingests_every_stage(stage: str, tmp_path: Path) -> None:
     assert row[0] == stage and len(row) == 7 and (row[6] != "") == (stage == "plan")
 
 
-@pytest.mark.parametrize(("model", "config", "key"), [
-    ("clip", "open_clip_config.json", "mlp_ratio"), ("captioner", "config.json", "intermediate_size"),
-    ("extractor", "config.json", "d_ff"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("model", "config", "key"),
+    [
+        ("clip", "open_clip_config.json", "mlp_ratio"),
+        ("captioner", "config.json", "intermediate_size"),
+        ("extractor", "config.json", "d_ff"),
+    ],
+)
 def test_a_widened_model_has_more_neurons(tmp_path: Path, model: str, config: str, key: str) -> None:
     folder = widened.widen(f"pocket:pocket-{model}", tmp_path / "wide", 3)
     before, after = checkpoint_path(f"pocket-{model}") / config, folder / config
@@ -135,8 +139,10 @@ def test_a_widened_model_has_more_neurons(tmp_path: Path, model: str, config: st
 def test_a_widened_clip_embeds_as_before(tmp_path: Path) -> None:
     folder = widened.widen("pocket:pocket-clip", tmp_path / "wide", 3)
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
-    found = [ClipModel.load(place, device="cpu", batch_size=1).embed_images([picture])
-             for place in (checkpoint_path("pocket-clip"), folder)]  # fmt: skip
+    found = [
+        ClipModel.load(place, device="cpu", batch_size=1).embed_images([picture])
+        for place in (checkpoint_path("pocket-clip"), folder)
+    ]
     np.testing.assert_allclose(found[0], found[1], atol=1e-5)
 
 

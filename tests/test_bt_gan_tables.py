@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bt_gan import ARMS, settings_of
-from benchmarks.bt_gan_tables import TABLES, chosen, gap_to_real, number, over_splits, paired, table
+from benchmarks.bt_gan.study import ARMS, settings_of
+from benchmarks.bt_gan.tables import TABLES, chosen, gap_to_real, number, over_splits, paired, table
 from benchmarks.csv_rows import read_rows
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -15,13 +15,28 @@ PAGE, RESULTS, TUNING = DOCS / "records.md", DOCS / "results" / "bt-gan.csv", DO
 
 
 def row(
-    variant: str, gap: float = 0.4, biased: float = 0.8, told: float = 0.02, split: int = 0, seed: int = 0,
+    variant: str,
+    gap: float = 0.4,
+    biased: float = 0.8,
+    told: float = 0.02,
+    split: int = 0,
+    seed: int = 0,
     clean: float = 0.78,
 ) -> dict[str, str]:
-    values = {"tpr_gap_gb": gap, "validation_auroc_within_gb": biased, "train_information_gb": told,
-              "train_information_given_y_gb": told, "auroc_gb": clean}  # fmt: skip
-    return {"arm": "labels", "variant": variant, "split": str(split), "seed": str(seed),
-            **{name: str(value) for name, value in values.items()}}  # fmt: skip
+    values = {
+        "tpr_gap_gb": gap,
+        "validation_auroc_within_gb": biased,
+        "train_information_gb": told,
+        "train_information_given_y_gb": told,
+        "auroc_gb": clean,
+    }
+    return {
+        "arm": "labels",
+        "variant": variant,
+        "split": str(split),
+        "seed": str(seed),
+        **{name: str(value) for name, value in values.items()},
+    }
 
 
 @pytest.mark.parametrize("title", TABLES)
@@ -50,8 +65,12 @@ def test_settings_were_tuned_on_other_rows_than_the_results_are_of() -> None:
 
 def test_lambda_is_chosen_by_biased_rows_alone() -> None:
     """Lambda 30 would be best on clean rows and loses too much on biased ones; of the others 10 tells least."""
-    grid = [row("bt-gan", 0.4, 0.80, 0.020), row("parity-3", 0.0, 0.79, 0.010), row("parity-10", 0.3, 0.781, 0.005),
-            row("parity-30", 0.0, 0.77, 0.001)]  # fmt: skip
+    grid = [
+        row("bt-gan", 0.4, 0.80, 0.020),
+        row("parity-3", 0.0, 0.79, 0.010),
+        row("parity-10", 0.3, 0.781, 0.005),
+        row("parity-30", 0.0, 0.77, 0.001),
+    ]
     assert chosen(grid, "gb") == 10
     assert chosen([*grid, row("odds-10", told=0.0)], "gb") == 10
 
@@ -68,8 +87,12 @@ def test_the_choice_is_over_the_means_of_seeds_that_all_have_the_lambda() -> Non
 
 
 def test_a_pair_is_of_one_split_and_seed() -> None:
-    rows = [row("bt-gan", 0.4, split=0), row("parity-3", 0.1, told=0.0, split=0), row("bt-gan", 0.6, split=1),
-            row("parity-3", 0.3, told=0.0, split=1, clean=0.80)]  # fmt: skip
+    rows = [
+        row("bt-gan", 0.4, split=0),
+        row("parity-3", 0.1, told=0.0, split=0),
+        row("bt-gan", 0.6, split=1),
+        row("parity-3", 0.3, told=0.0, split=1, clean=0.80),
+    ]
     pairs = paired(rows, "gb")
     cells = [("0", "0"), ("1", "0")]
     assert list(pairs.before) == cells

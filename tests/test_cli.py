@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.beam_options import beam_options
-from pipeline.jobs import RunnerError
+from fairshards.pipeline.report import page
+from fairshards.pipeline.run.beam_options import beam_options
+from fairshards.pipeline.run.jobs import RunnerError
 
 COMMANDS = (
     "run",
@@ -38,7 +39,7 @@ def fairshards(*arguments: str, cwd: Path | None = None) -> subprocess.Completed
 def test_every_command_has_help_with_an_example(command: str) -> None:
     from typer.testing import CliRunner
 
-    from pipeline.cli import app
+    from fairshards.pipeline.cli.app import app
 
     done = CliRunner().invoke(app, [command, "--help"])
     assert done.exit_code == 0
@@ -56,10 +57,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         ),
         (("run", "waterbirds", "--until", "source", "--set", "source.path=/nowhere"), "metadata.csv is not there"),
         (("query", "nothing", "balance"), "no run in 'nothing'"),
-        (
-            ("plan", "ffr_utkface", "--set", "source.bias_ratio=0.98"),
-            "no published counts for bias_ratio 0.98",
-        ),
+        (("plan", "ffr_utkface", "--set", "source.bias_ratio=0.98"), "no published counts for bias_ratio 0.98"),
         (("run", "pocket-waterbirds", "quota.per_group=50"), "did you mean --set quota.per_group=50?"),
         (("run", "pocket-waterbirds", "again"), "got again, which this command doesn't take"),
         (
@@ -74,7 +72,7 @@ def test_mistakes_give_one_message_and_no_traceback(
 ) -> None:
     from typer.testing import CliRunner
 
-    from pipeline.cli import app
+    from fairshards.pipeline.cli.app import app
 
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, list(arguments))
@@ -121,13 +119,12 @@ def test_settings_are_not_offered_where_a_command_takes_none() -> None:
 def test_the_reports_path_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from typer.testing import CliRunner
 
-    import pipeline.report
-    from pipeline import cli
+    from fairshards.pipeline.cli import app as cli
 
     run = tmp_path / ("a-long-name-" * 10)
     run.mkdir()
     (run / "recipe.yaml").write_text("")
-    monkeypatch.setattr(pipeline.report, "write_report", lambda folder, recipe: folder.root / "report.html")
+    monkeypatch.setattr(page, "write_report", lambda folder, recipe: folder.root / "report.html")
     monkeypatch.setattr(cli, "_recipe_of", lambda root: None)
     done = CliRunner().invoke(cli.app, ["report", str(run)], env={"COLUMNS": "80"})
     assert done.output.splitlines() == [str(run / "report.html")]
@@ -142,7 +139,7 @@ def test_start_up_imports_neither_torch_nor_beam() -> None:
 
 def test_catalogs_import_neither_torch_nor_beam() -> None:
     code = (
-        "import sys, catalogs.catalog, catalogs.query, catalogs.explain; "
+        "import sys, fairshards.catalogs.database.catalog, fairshards.catalogs.questions.query, catalogs.explain; "
         "print([m for m in ('torch', 'apache_beam') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -163,7 +160,7 @@ def test_a_full_disk_is_one_message_and_the_same_command_goes_on(
 
     from typer.testing import CliRunner
 
-    from pipeline.cli import app
+    from fairshards.pipeline.cli.app import app
     from tests.pipeline.small import write_recipe
 
     recipe = write_recipe(tmp_path, quota={"per_group": 2, "surplus": 0.0, "shard_size": 2})

@@ -17,12 +17,12 @@ from rich.console import Console
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from benchmarks.ffr_tables import worst_table
-from catalogs.query import named_queries, run_query
-from pipeline.cli import app
-from pipeline.ehr_recipe import load_any
-from pipeline.messages import accuracy_table
-from pipeline.recipe import shipped_recipes
+from benchmarks.ffr.tables import worst_table
+from fairshards.catalogs.questions.query import named_queries, run_query
+from fairshards.pipeline.cli.app import app
+from fairshards.pipeline.cli.messages import accuracy_table
+from fairshards.pipeline.recipe.pictures import shipped_recipes
+from fairshards.pipeline.recipe.records import load_any
 from tests.pipeline.small import write_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +51,7 @@ def source(module: str) -> str:
     spec = importlib.util.find_spec(module)
     assert spec and spec.origin, module
     text = Path(spec.origin).read_text()
-    return text + "".join(source(other) for other in re.findall(r"^from (benchmarks\.\w+) import", text, re.MULTILINE))
+    return text + "".join(source(other) for other in re.findall(r"^from (benchmarks[.\w]+) import", text, re.MULTILINE))
 
 
 def named(line: str) -> tuple[str, list[str]]:

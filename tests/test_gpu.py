@@ -11,25 +11,31 @@ import pytest
 import torch
 from PIL import Image
 
-from catalogs.catalog import Catalog
-from catalogs.cohorts.checked import check_cohort
-from catalogs.cohorts.support2 import support2
-from filters.clip_model import ClipModel
-from generators.ehr import BtGan
-from generators.text_to_image import ImageRequest, TextToImage
-from pipeline.driver import run
-from pipeline.jobs import Launcher
-from pipeline.progress import Reporter
-from pipeline.recipe import load_recipe
-from pocket import checkpoint_path
-from trainers.bt_gan import fit
-from trainers.bt_gan_settings import BtGanSettings
+from fairshards.catalogs.cohorts.checked import check_cohort
+from fairshards.catalogs.cohorts.studies.support2 import support2
+from fairshards.catalogs.database.catalog import Catalog
+from fairshards.filters.scorers.clip_model import ClipModel
+from fairshards.generators.diffusion.text_to_image import ImageRequest, TextToImage
+from fairshards.generators.tables.bt_gan import BtGan
+from fairshards.pipeline.driver import run
+from fairshards.pipeline.recipe.pictures import load_recipe
+from fairshards.pipeline.run.jobs import Launcher
+from fairshards.pipeline.run.progress import Reporter
+from fairshards.pocket import checkpoint_path
+from fairshards.trainers.tables.bt_gan import fit
+from fairshards.trainers.tables.settings import BtGanSettings
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
 
 PROMPTS = ("a photo of a landbird on water", "a photo of a waterbird on land")
-ON_GPU = ("generator.device=cuda", "scorer.device=cuda", "generator.batch_size=8", "generator.steps=6",
-          "generator.window=3", "quota.shard_size=8")  # fmt: skip
+ON_GPU = (
+    "generator.device=cuda",
+    "scorer.device=cuda",
+    "generator.batch_size=8",
+    "generator.steps=6",
+    "generator.window=3",
+    "quota.shard_size=8",
+)
 SMALL_WORLD = ("source.n_train=160", "source.val_min_group=6", "source.test_per_group=10")
 
 
@@ -68,7 +74,7 @@ def test_the_same_requests_give_the_same_bytes_in_padded_batches() -> None:
 
 
 def test_perp_neg_runs_in_float16() -> None:
-    from generators.requests import Negative
+    from fairshards.generators.diffusion.requests import Negative
 
     model = TextToImage.load(checkpoint_path("pocket-diffusion"), device="cuda", dtype="float16")
     plain = asked(4)
@@ -85,8 +91,12 @@ def test_clip_embeds_alike() -> None:
 
 
 def test_a_run_from_source_to_report_on_a_gpu(tmp_path: Path) -> None:
-    small = ("filters={}", "training.methods=[erm, ffr]", "training.settings={main: {epochs: 2}}",
-             "training.by_method={}")  # fmt: skip
+    small = (
+        "filters={}",
+        "training.methods=[erm, ffr]",
+        "training.settings={main: {epochs: 2}}",
+        "training.by_method={}",
+    )
     recipe = load_recipe("pocket-waterbirds", [*ON_GPU, *SMALL_WORLD, *small])
     result = run(recipe, Launcher(), Reporter(quiet=True), "report", tmp_path / "run")
     assert result.generated >= 152 and len(result.trainings) == 2
@@ -96,13 +106,23 @@ def test_a_run_from_source_to_report_on_a_gpu(tmp_path: Path) -> None:
 
 def test_discovery_and_spurious_free_pictures_on_a_gpu(tmp_path: Path) -> None:
     small = (
-        "discovery.device=cuda", "discovery.captioner.device=cuda", "discovery.extractor.device=cuda",
-        "discovery.edits_per_phrase=6", "discovery.ranking.min_count=5", "discovery.max_phrases=2",
-        "discovery.editor.steps=5", "discovery.editor.task_size=8", "discovery.editor.batch_size=8",
-        "spurious_free.make=generate", "spurious_free.per_class=4", "spurious_free.personalise.steps=4",
-    "spurious_free.personalise.batch_size=2",
-        "filters={spurious_absence: {max: 0.99}}", "training.settings={main: {epochs: 6}}", "training.by_method={}",
-    )  # fmt: skip
+        "discovery.device=cuda",
+        "discovery.captioner.device=cuda",
+        "discovery.extractor.device=cuda",
+        "discovery.edits_per_phrase=6",
+        "discovery.ranking.min_count=5",
+        "discovery.max_phrases=2",
+        "discovery.editor.steps=5",
+        "discovery.editor.task_size=8",
+        "discovery.editor.batch_size=8",
+        "spurious_free.make=generate",
+        "spurious_free.per_class=4",
+        "spurious_free.personalise.steps=4",
+        "spurious_free.personalise.batch_size=2",
+        "filters={spurious_absence: {max: 0.99}}",
+        "training.settings={main: {epochs: 6}}",
+        "training.by_method={}",
+    )
     recipe = load_recipe("pocket-aspire", [*ON_GPU, *SMALL_WORLD, *small])
     result = run(recipe, Launcher(), Reporter(quiet=True), "report", tmp_path / "run")
     assert result.discovered and {phrase.phrase for phrase in result.discovered.spurious} >= {"land", "water"}

@@ -11,11 +11,11 @@ import pytest
 import typer
 from rich.console import Console
 
-from generators.images import BadImage
-from pipeline.jobs import Launcher
-from pipeline.messages import accuracy_table, expected_errors, print_result
-from pipeline.plan_table import print_plan
-from pipeline.recipe import Recipe, RecipeError
+from fairshards.generators.images import BadImage
+from fairshards.pipeline.cli.messages import accuracy_table, expected_errors, print_result
+from fairshards.pipeline.cli.plan_table import print_plan
+from fairshards.pipeline.recipe.pictures import Recipe, RecipeError
+from fairshards.pipeline.run.jobs import Launcher
 from tests.pipeline.report_run import SELECTION, build, make_recipe
 
 ODD = "x[/y]"
@@ -34,10 +34,21 @@ def planned(**changes: Any) -> Recipe:
 
 def trained(**changes: Any) -> SimpleNamespace:
     """Return what a finished training looks like to the table."""
-    test = {"worst_group": 0.5, "worst_group_name": "landbird|water", "worst_n": 250, "balanced": 0.6, "average": 0.7,
-            "adjusted_average": None}
+    test = {
+        "worst_group": 0.5,
+        "worst_group_name": "landbird|water",
+        "worst_n": 250,
+        "balanced": 0.6,
+        "average": 0.7,
+        "adjusted_average": None,
+    }
     return SimpleNamespace(
-        method="erm", name="ERM", loss="erm", seed=0, test={**test, **changes}, metrics={},
+        method="erm",
+        name="ERM",
+        loss="erm",
+        seed=0,
+        test={**test, **changes},
+        metrics={},
         head=SimpleNamespace(settings={"selection": SELECTION}),
     )
 
@@ -51,11 +62,18 @@ def printed(result: SimpleNamespace, width: int = 80) -> str:
 def finished(root: Path, **changes: Any) -> SimpleNamespace:
     """Return the result of a run that made, kept and trained something."""
     curated = SimpleNamespace(selection=SimpleNamespace(chosen=range(1000), balanced=250), curation_id="c0ffee000001")
-    return SimpleNamespace(**{
-        "curated": curated, "generated": 0, "discovered": None, "trainings": [trained()],
-        "folder": SimpleNamespace(root=root),
-        "report": root / "report.html", "seconds": 12.0, **changes,
-    })
+    return SimpleNamespace(
+        **{
+            "curated": curated,
+            "generated": 0,
+            "discovered": None,
+            "trainings": [trained()],
+            "folder": SimpleNamespace(root=root),
+            "report": root / "report.html",
+            "seconds": 12.0,
+            **changes,
+        }
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +86,8 @@ def test_a_message_is_one_line_at_eighty_columns() -> None:
     lines = printed(finished(root, trainings=[])).splitlines()
     assert lines == [
         "curated 1000 samples: 250 a group in the balanced split; 0 generated in this run; curation c0ffee000001",
-        f"run folder: {root}", f"report:     {root}/report.html",
+        f"run folder: {root}",
+        f"report:     {root}/report.html",
         f"12 s; ask the catalog: fairshards query {root} balance",
     ]
 
@@ -117,9 +136,11 @@ SENTENCES = {
     "a library's": (_Raises(ZeroDivisionError, "by 0"), "ZeroDivisionError: by 0\n(use --debug for the traceback)"),
     "an empty one": (_Raises(ZeroDivisionError), "ZeroDivisionError\n(use --debug for the traceback)"),
     "the system's": (_Raises(FileNotFoundError, "no such tar"), "no such tar"),
-    "a full disk": (_Raises(OSError, "No space left on device"), "No space left on device; free some space and run the "
-                    "same command again, what is committed is kept"),
-}  # fmt: skip
+    "a full disk": (
+        _Raises(OSError, "No space left on device"),
+        "No space left on device; free some space and run the same command again, what is committed is kept",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", SENTENCES)

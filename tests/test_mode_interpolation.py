@@ -11,17 +11,16 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from benchmarks import mode_interpolation_recursive as recursive
-from benchmarks import mode_interpolation_tables as tables
 from benchmarks.csv_rows import read_rows, write_rows
-from benchmarks.gaussian_sets import SETS
-from benchmarks.hallucination import separation
-from benchmarks.mode_interpolation import KEY, separations
-from benchmarks.mode_interpolation_tables import by_seed, by_window
-from benchmarks.toy_diffusion import Net, Running, Samples, Schedule, Training, sample, train
-from generators.trajectory import TrajectoryVariance
-from pipeline.progress import Reporter
-from trainers.intervals import wilson
+from benchmarks.mode_interpolation import recursive, tables
+from benchmarks.mode_interpolation.gaussian_sets import SETS
+from benchmarks.mode_interpolation.hallucination import separation
+from benchmarks.mode_interpolation.study import KEY, separations
+from benchmarks.mode_interpolation.tables import by_seed, by_window
+from benchmarks.mode_interpolation.toy_diffusion import Net, Running, Samples, Schedule, Training, sample, train
+from fairshards.generators.diffusion.trajectory import TrajectoryVariance
+from fairshards.pipeline.run.progress import Reporter
+from fairshards.trainers.evaluation.intervals import wilson
 
 KEPT = Path(__file__).parent / "data" / "mode-interpolation-1d.safetensors"
 PAGE = Path(__file__).parents[1] / "docs" / "mode-interpolation.md"
@@ -84,8 +83,9 @@ def test_the_metric_is_the_population_variance_of_predicted_x0_in_its_window(sha
     shown = [torch.cat([net.shown[step], net.shown[50 + step]]) for step in range(50)]
     for window, times in ((4, range(4)), ((10, 20), range(10, 20))):
         steps = [49 - time for time in times]
-        x0 = torch.stack([schedule.to_x0[time] * shown[49 - time] - schedule.from_noise[time] * time / 1000
-                          for time in times]).double()  # fmt: skip
+        x0 = torch.stack(
+            [schedule.to_x0[time] * shown[49 - time] - schedule.from_noise[time] * time / 1000 for time in times]
+        ).double()
         varied = x0.var(0, correction=0).flatten(1)
         np.testing.assert_allclose(made.x0[window], varied.mean(1), rtol=1e-4)
         np.testing.assert_allclose(made.local[window], varied.amax(1), rtol=1e-4)
@@ -97,8 +97,14 @@ def test_the_products_follower_is_the_metric_that_was_reproduced() -> None:
     """The same trajectory through a diffusers scheduler and TrajectoryVariance gives the same numbers."""
     from diffusers import DDPMScheduler
 
-    scheduler = DDPMScheduler(num_train_timesteps=100, beta_start=1e-3, beta_end=0.2, beta_schedule="linear",
-                              clip_sample=False, variance_type="fixed_large")  # fmt: skip
+    scheduler = DDPMScheduler(
+        num_train_timesteps=100,
+        beta_start=1e-3,
+        beta_end=0.2,
+        beta_schedule="linear",
+        clip_sample=False,
+        variance_type="fixed_large",
+    )
     scheduler.set_timesteps(100)
     draws, seen = torch.Generator().manual_seed(0), []
     point = torch.randn(6, 3, generator=draws)
@@ -211,14 +217,20 @@ def test_rows_are_replaced_by_their_key(tmp_path: Path) -> None:
     ("name", "steps"), [("1d", "5000"), ("1d-gap", "5000"), ("2d", "40000"), ("2d-rotated", "40000")]
 )
 def test_the_pages_tables_are_those_of_the_csv(name: str, steps: str) -> None:
-    rows = [row for row in read_rows(PAGE.parent / "results" / "mode-interpolation.csv")
-            if row["set"] == name and row["steps"] == steps]  # fmt: skip
+    rows = [
+        row
+        for row in read_rows(PAGE.parent / "results" / "mode-interpolation.csv")
+        if row["set"] == name and row["steps"] == steps
+    ]
     page = PAGE.read_text()
     assert "\n".join(by_seed(rows, (6, 8))) in page and "\n".join(by_window(rows, 6)) in page
 
 
 def test_the_pages_other_tables_are_those_of_their_csvs() -> None:
     page = PAGE.read_text()
-    for file, table in ((tables.SHAPES, tables.of_shapes), (tables.COUNTS, tables.of_counts),
-                        (tables.GENERATIONS, tables.of_generations)):  # fmt: skip
+    for file, table in (
+        (tables.SHAPES, tables.of_shapes),
+        (tables.COUNTS, tables.of_counts),
+        (tables.GENERATIONS, tables.of_generations),
+    ):
         assert "\n".join(table(read_rows(PAGE.parents[1] / file))) in page

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.overview import METHODS, Run, accuracies, drawing, edits, groups
-from catalogs import statements
+from fairshards.catalogs.database import statements
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "docs" / "figures" / "overview.svg"

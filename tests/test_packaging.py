@@ -1,4 +1,4 @@
-"""The wheel, tried from a folder that isn't the checkout; and what happens when another folder shadows ours."""
+"""The wheel: what it holds, and that it runs from a folder that isn't the checkout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from fairshards import PACKAGES, ShadowedPackage, check_installation
 from tests.pipeline.small import digests, write_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -28,19 +27,27 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("fairshards-*.whl"))
 
 
-def test_the_wheel_holds_every_package_and_its_data_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_every_folder_under_one_name_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    tops = {name.partition("/")[0] for name in names if not name.startswith("fairshards-")}
-    assert tops == {*PACKAGES, "fairshards.py"}
+    assert {name.partition("/")[0] for name in names if not name.startswith("fairshards-")} == {"fairshards"}
+    folders = [folder for folder in ROOT.iterdir() if (folder / "__init__.py").exists()]
+    folders = [folder for folder in folders if folder.name not in ("tests", "benchmarks")]
+    modules = {
+        file.relative_to(ROOT).as_posix().removeprefix("fairshards/")
+        for folder in folders
+        for file in folder.rglob("*.py")
+    }
+    assert {name.removeprefix("fairshards/") for name in names if name.endswith(".py")} == modules
     for wanted in (
+        "py.typed",
         "recipes/pocket-waterbirds.yaml",
         "catalogs/sql/schema.sql",
+        "catalogs/sql/report/run.sql",
         "pocket/checkpoints/pocket-clip/",
         "pocket/checkpoints/pocket-diffusion/unet/",
-        "pipeline/templates/",
-        "transforms/sources/base.py",
+        "pipeline/report/templates/",
     ):
-        assert any(name.startswith(wanted) for name in names), wanted
+        assert any(name.startswith(f"fairshards/{wanted}") for name in names), wanted
 
 
 def installed(wheel: Path, folder: Path) -> dict[str, str]:
@@ -64,44 +71,27 @@ def test_the_installed_wheel_runs_elsewhere_with_two_workers(wheel: Path, tmp_pa
     environment, elsewhere = installed(wheel, tmp_path), tmp_path / "elsewhere"
     elsewhere.mkdir()
     recipe = write_recipe(tmp_path / "recipe")
-    command = [
-        sys.executable,
-        "-m",
-        "fairshards",
-        "run",
-        str(recipe),
-        "--until",
-        "curate",
-        "-q",
-        "--workers",
-        "2",
-    ]
+    command = [sys.executable, "-m", "fairshards", "run", str(recipe), "--until", "curate", "-q", "--workers", "2"]
     done = subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(digests(elsewhere / "runs/small")) == 1
 
 
-def test_a_folder_that_shadows_a_package_is_named(wheel: Path, tmp_path: Path) -> None:
+def test_a_users_folder_of_a_common_name_hides_nothing(wheel: Path, tmp_path: Path) -> None:
     environment, elsewhere = installed(wheel, tmp_path), tmp_path / "elsewhere"
     (elsewhere / "filters").mkdir(parents=True)
-    (elsewhere / "filters/__init__.py").touch()
-    done = subprocess.run(
-        [sys.executable, "-m", "fairshards", "recipes"],
-        cwd=elsewhere,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1
-    assert f"{elsewhere / 'filters/__init__.py'} shadows it" in done.stderr and "PYTHONPATH" in done.stderr
+    (elsewhere / "filters/__init__.py").write_text("raise RuntimeError('not ours')")
+    command = [sys.executable, "-m", "fairshards", "recipes"]
+    done = subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
-def test_workers_would_see_the_shadow_of_the_working_folder(tmp_path: Path) -> None:
-    (tmp_path / "pipeline").mkdir()
-    (tmp_path / "pipeline/__init__.py").touch()
-    check_installation()
-    with pytest.raises(ShadowedPackage, match=r"pipeline/__init__\.py shadows it"):
-        check_installation(also=(str(tmp_path),))
+def test_no_module_is_imported_under_its_folders_name() -> None:
+    """From the checkout ``pipeline`` could be imported as well: a second copy, whose classes are other ones."""
+    folders = {folder.name for folder in ROOT.iterdir() if (folder / "__init__.py").exists()} - {"tests", "benchmarks"}
+    script = "import sys, fairshards.pipeline.cli.app; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not (folders - {"fairshards"}) & set(done.stdout.split())
 
 
 @pytest.mark.slow

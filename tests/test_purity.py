@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from benchmarks.csv_rows import read_rows
-from benchmarks.purity import KINDS, labelled, labels_of
-from benchmarks.purity_statistics import IN_OBJECT, PLAIN, windows
-from benchmarks.purity_tables import Labelled, by_label, by_statistic, kept_at, lines, ranking, within_groups
+from benchmarks.purity.statistics import IN_OBJECT, PLAIN, windows
+from benchmarks.purity.study import KINDS, labelled, labels_of
+from benchmarks.purity.tables import Labelled, by_label, by_statistic, kept_at, lines, ranking, within_groups
 
 PAGE = Path(__file__).parents[1] / "docs" / "purity.md"
 RESULTS = PAGE.parent / "results"
@@ -69,8 +69,12 @@ def test_statistics_are_what_their_names_say() -> None:
 
 def test_ranks_are_within_groups_and_rejects_of_the_judge_do_not_count() -> None:
     groups = np.array(["a", "a", "a", "b", "b", "b"])
-    known = Labelled(groups, np.array([True, True, False, True, True, True]), np.array([0, 1, 0, 0, 0, 1], bool),
-                     np.array([1, 1, 1, 0, 0, 0], bool))  # fmt: skip
+    known = Labelled(
+        groups,
+        np.array([True, True, False, True, True, True]),
+        np.array([0, 1, 0, 0, 0, 1], bool),
+        np.array([1, 1, 1, 0, 0, 0], bool),
+    )
     values = np.array([1.0, 2.0, 9.0, 100.0, 200.0, 300.0])
     assert within_groups(values, known).tolist() == pytest.approx([1 / 2, 1, 1, 1 / 3, 2 / 3, 1])
     assert kept_at(values, known, 0.5).tolist() == [True, False, False, True, True, False]

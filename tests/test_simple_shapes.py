@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import simple_shapes
-from benchmarks.mode_interpolation_shapes import UNet, by_count, packed, rows_of, unpacked
-from benchmarks.simple_shapes import Seen, draw, likeness, look, patterns, stamp
-from benchmarks.toy_diffusion import Samples, Training
+from benchmarks.mode_interpolation import simple_shapes
+from benchmarks.mode_interpolation.shapes import UNet, by_count, packed, rows_of, unpacked
+from benchmarks.mode_interpolation.simple_shapes import Seen, draw, likeness, look, patterns, stamp
+from benchmarks.mode_interpolation.toy_diffusion import Samples, Training
 
 Picture = np.ndarray
 

@@ -20,16 +20,32 @@ def write_tiny_clipseg(folder: Path | str, *, seed: int = 0) -> Path:
     from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPSegProcessor, ViTImageProcessor
 
     text = {
-        "vocab_size": 514, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "max_position_embeddings": 24, "bos_token_id": 512, "eos_token_id": 513, "pad_token_id": 513,
+        "vocab_size": 514,
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 24,
+        "bos_token_id": 512,
+        "eos_token_id": 513,
+        "pad_token_id": 513,
     }
     vision = {
-        "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "image_size": SEGMENTER_SIZE, "patch_size": 16,
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": SEGMENTER_SIZE,
+        "patch_size": 16,
     }
     config = CLIPSegConfig(
-        text_config=text, vision_config=vision, projection_dim=16, extract_layers=[0, 1], reduce_dim=8,
-        decoder_num_attention_heads=2, decoder_intermediate_size=16,
+        text_config=text,
+        vision_config=vision,
+        projection_dim=16,
+        extract_layers=[0, 1],
+        reduce_dim=8,
+        decoder_num_attention_heads=2,
+        decoder_intermediate_size=16,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -54,17 +70,38 @@ def write_tiny_grounding_dino(folder: Path | str, *, seed: int = 0) -> Path:
 
     tokenizer = tiny_bert_tokenizer()
     swin = SwinConfig(
-        image_size=SEGMENTER_SIZE, embed_dim=8, depths=[1, 1, 1], num_heads=[1, 2, 2], window_size=4, patch_size=4,
+        image_size=SEGMENTER_SIZE,
+        embed_dim=8,
+        depths=[1, 1, 1],
+        num_heads=[1, 2, 2],
+        window_size=4,
+        patch_size=4,
         out_features=["stage2", "stage3"],
     )
     bert = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
         max_position_embeddings=64,
     )
     config = GroundingDinoConfig(
-        backbone_config=swin, text_config=bert, num_queries=6, encoder_layers=1, encoder_ffn_dim=32,
-        encoder_attention_heads=2, decoder_layers=2, decoder_ffn_dim=32, decoder_attention_heads=2, d_model=32,
-        num_feature_levels=2, encoder_n_points=2, decoder_n_points=2, max_text_len=32, disable_custom_kernels=True,
+        backbone_config=swin,
+        text_config=bert,
+        num_queries=6,
+        encoder_layers=1,
+        encoder_ffn_dim=32,
+        encoder_attention_heads=2,
+        decoder_layers=2,
+        decoder_ffn_dim=32,
+        decoder_attention_heads=2,
+        d_model=32,
+        num_feature_levels=2,
+        encoder_n_points=2,
+        decoder_n_points=2,
+        max_text_len=32,
+        disable_custom_kernels=True,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -81,18 +118,30 @@ def write_tiny_sam(folder: Path | str, *, seed: int = 0) -> Path:
     from transformers import SamConfig, SamImageProcessor, SamModel, SamProcessor
 
     vision = {
-        "hidden_size": 16, "output_channels": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
-        "image_size": SEGMENTER_SIZE, "patch_size": 8, "window_size": 4, "global_attn_indexes": [0],
-        "num_pos_feats": 8, "mlp_dim": 32, "initializer_range": 0.02,
+        "hidden_size": 16,
+        "output_channels": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": SEGMENTER_SIZE,
+        "patch_size": 8,
+        "window_size": 4,
+        "global_attn_indexes": [0],
+        "num_pos_feats": 8,
+        "mlp_dim": 32,
+        "initializer_range": 0.02,
     }
     prompts = {"hidden_size": 16, "image_size": SEGMENTER_SIZE, "patch_size": 8, "mask_input_channels": 4}
-    decoder = {"hidden_size": 16, "mlp_dim": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "iou_head_depth": 2,
-               "iou_head_hidden_dim": 16}
+    decoder = {
+        "hidden_size": 16,
+        "mlp_dim": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "iou_head_depth": 2,
+        "iou_head_hidden_dim": 16,
+    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = SamModel(
-            SamConfig(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder)
-        )
+        model = SamModel(SamConfig(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder))
     model.save_pretrained(str(folder))
     square = {"height": SEGMENTER_SIZE, "width": SEGMENTER_SIZE}
     images = SamImageProcessor(size={"longest_edge": SEGMENTER_SIZE}, pad_size=square)

@@ -19,20 +19,37 @@ def write_tiny_sd3(folder: Path, scheduler: Any = None, **scheduler_config: Any)
     from transformers import CLIPTextModelWithProjection
 
     t5, t5_tokenizer = _t5()
-    parts = _seeded(lambda: {
-        "transformer": SD3Transformer2DModel(
-            sample_size=16, patch_size=1, in_channels=4, num_layers=1, attention_head_dim=8, num_attention_heads=4,
-            joint_attention_dim=64, caption_projection_dim=32, pooled_projection_dim=64, out_channels=4,
-            pos_embed_max_size=64,
+    parts = _seeded(
+        lambda: {
+            "transformer": SD3Transformer2DModel(
+                sample_size=16,
+                patch_size=1,
+                in_channels=4,
+                num_layers=1,
+                attention_head_dim=8,
+                num_attention_heads=4,
+                joint_attention_dim=64,
+                caption_projection_dim=32,
+                pooled_projection_dim=64,
+                out_channels=4,
+                pos_embed_max_size=64,
+            ),
+            "vae": _vae(4),
+            "text_encoder": CLIPTextModelWithProjection(_clip_config()),
+            "text_encoder_2": CLIPTextModelWithProjection(_clip_config()),
+            "text_encoder_3": t5(),
+        }
+    )
+    return _save(
+        folder,
+        StableDiffusion3Pipeline(
+            **parts,
+            tokenizer=tiny_tokenizer(),
+            tokenizer_2=tiny_tokenizer(),
+            tokenizer_3=t5_tokenizer,
+            scheduler=scheduler or FlowMatchEulerDiscreteScheduler(**{"shift": 3.0, **scheduler_config}),
         ),
-        "vae": _vae(4),
-        "text_encoder": CLIPTextModelWithProjection(_clip_config()),
-        "text_encoder_2": CLIPTextModelWithProjection(_clip_config()), "text_encoder_3": t5(),
-    })  # fmt: skip
-    return _save(folder, StableDiffusion3Pipeline(
-        **parts, tokenizer=tiny_tokenizer(), tokenizer_2=tiny_tokenizer(), tokenizer_3=t5_tokenizer,
-        scheduler=scheduler or FlowMatchEulerDiscreteScheduler(**{"shift": 3.0, **scheduler_config}),
-    ))  # fmt: skip
+    )
 
 
 def write_tiny_flux(folder: Path, *, guidance_embeds: bool = False) -> Path:
@@ -41,18 +58,31 @@ def write_tiny_flux(folder: Path, *, guidance_embeds: bool = False) -> Path:
     from transformers import CLIPTextModel
 
     t5, t5_tokenizer = _t5(32)
-    parts = _seeded(lambda: {
-        "transformer": FluxTransformer2DModel(
-            patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16,
-            num_attention_heads=2, joint_attention_dim=32, pooled_projection_dim=32, axes_dims_rope=(4, 4, 8),
-            guidance_embeds=guidance_embeds,
+    parts = _seeded(
+        lambda: {
+            "transformer": FluxTransformer2DModel(
+                patch_size=1,
+                in_channels=16,
+                num_layers=1,
+                num_single_layers=1,
+                attention_head_dim=16,
+                num_attention_heads=2,
+                joint_attention_dim=32,
+                pooled_projection_dim=32,
+                axes_dims_rope=(4, 4, 8),
+                guidance_embeds=guidance_embeds,
+            ),
+            "vae": _vae(4, blocks=4, shift_factor=0.0, scaling_factor=1.0),
+            "text_encoder": CLIPTextModel(_clip_config()),
+            "text_encoder_2": t5(),
+        }
+    )
+    return _save(
+        folder,
+        FluxPipeline(
+            **parts, tokenizer=tiny_tokenizer(), tokenizer_2=t5_tokenizer, scheduler=FlowMatchEulerDiscreteScheduler()
         ),
-        "vae": _vae(4, blocks=4, shift_factor=0.0, scaling_factor=1.0),
-        "text_encoder": CLIPTextModel(_clip_config()), "text_encoder_2": t5(),
-    })  # fmt: skip
-    return _save(folder, FluxPipeline(
-        **parts, tokenizer=tiny_tokenizer(), tokenizer_2=t5_tokenizer, scheduler=FlowMatchEulerDiscreteScheduler(),
-    ))  # fmt: skip
+    )
 
 
 def write_tiny_lcm(folder: Path) -> Path:
@@ -72,23 +102,47 @@ def write_tiny_cogview4(folder: Path) -> Path:
     _, tokenizer = _t5()
     tokenizer.padding_side = "left"
     config = GlmConfig(
-        hidden_size=32, intermediate_size=16, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2,
-        head_dim=8, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+        hidden_size=32,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
     )
-    parts = _seeded(lambda: {
-        "transformer": CogView4Transformer2DModel(
-            patch_size=2, in_channels=4, num_layers=2, attention_head_dim=4, num_attention_heads=4, out_channels=4,
-            text_embed_dim=32, time_embed_dim=8, condition_dim=4,
+    parts = _seeded(
+        lambda: {
+            "transformer": CogView4Transformer2DModel(
+                patch_size=2,
+                in_channels=4,
+                num_layers=2,
+                attention_head_dim=4,
+                num_attention_heads=4,
+                out_channels=4,
+                text_embed_dim=32,
+                time_embed_dim=8,
+                condition_dim=4,
+            ),
+            "vae": _vae(4),
+            "text_encoder": GlmModel(config),
+        }
+    )
+    return _save(
+        folder,
+        CogView4Pipeline(
+            **parts,
+            tokenizer=tokenizer,
+            scheduler=FlowMatchEulerDiscreteScheduler(
+                base_shift=0.25,
+                max_shift=0.75,
+                base_image_seq_len=256,
+                use_dynamic_shifting=True,
+                time_shift_type="linear",
+            ),
         ),
-        "vae": _vae(4), "text_encoder": GlmModel(config),
-    })  # fmt: skip
-    return _save(folder, CogView4Pipeline(
-        **parts, tokenizer=tokenizer,
-        scheduler=FlowMatchEulerDiscreteScheduler(
-            base_shift=0.25, max_shift=0.75, base_image_seq_len=256, use_dynamic_shifting=True,
-            time_shift_type="linear",
-        ),
-    ))  # fmt: skip
+    )
 
 
 def write_tiny_qwen_image(folder: Path) -> Path:
@@ -105,26 +159,54 @@ def write_tiny_qwen_image(folder: Path) -> Path:
 
     sizes = {"hidden_size": 16, "intermediate_size": 16}
     rope = {"mrope_section": [1, 1, 2], "rope_type": "default", "type": "default"}
-    text = {**sizes, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "rope_scaling": rope,
-            "rope_theta": 1e6, "vocab_size": VOCABULARY, "bos_token_id": BOS, "eos_token_id": EOS}  # fmt: skip
+    text = {
+        **sizes,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "rope_scaling": rope,
+        "rope_theta": 1e6,
+        "vocab_size": VOCABULARY,
+        "bos_token_id": BOS,
+        "eos_token_id": EOS,
+    }
     config = Qwen2_5_VLConfig(
-        text_config=text, vision_config={**sizes, "depth": 1, "num_heads": 2, "out_hidden_size": 16}, hidden_size=16,
-        vocab_size=VOCABULARY, vision_end_token_id=1, vision_start_token_id=2, vision_token_id=3, image_token_id=IMAGE,
+        text_config=text,
+        vision_config={**sizes, "depth": 1, "num_heads": 2, "out_hidden_size": 16},
+        hidden_size=16,
+        vocab_size=VOCABULARY,
+        vision_end_token_id=1,
+        vision_start_token_id=2,
+        vision_token_id=3,
+        image_token_id=IMAGE,
     )
-    parts = _seeded(lambda: {
-        "transformer": QwenImageTransformer2DModel(
-            patch_size=2, in_channels=16, out_channels=4, num_layers=1, attention_head_dim=16, num_attention_heads=2,
-            joint_attention_dim=16, axes_dims_rope=(8, 4, 4),
-        ),
-        "vae": AutoencoderKLQwenImage(
-            base_dim=8, z_dim=4, dim_mult=[1, 2, 4], num_res_blocks=1, temperal_downsample=[False, True],
-            latents_mean=[0.0] * 4, latents_std=[1.0] * 4,
-        ),
-        "text_encoder": Qwen2_5_VLForConditionalGeneration(config),
-    })  # fmt: skip
-    return _save(folder, QwenImagePipeline(
-        **parts, tokenizer=byte_tokenizer(), scheduler=FlowMatchEulerDiscreteScheduler(),
-    ))  # fmt: skip
+    parts = _seeded(
+        lambda: {
+            "transformer": QwenImageTransformer2DModel(
+                patch_size=2,
+                in_channels=16,
+                out_channels=4,
+                num_layers=1,
+                attention_head_dim=16,
+                num_attention_heads=2,
+                joint_attention_dim=16,
+                axes_dims_rope=(8, 4, 4),
+            ),
+            "vae": AutoencoderKLQwenImage(
+                base_dim=8,
+                z_dim=4,
+                dim_mult=[1, 2, 4],
+                num_res_blocks=1,
+                temperal_downsample=[False, True],
+                latents_mean=[0.0] * 4,
+                latents_std=[1.0] * 4,
+            ),
+            "text_encoder": Qwen2_5_VLForConditionalGeneration(config),
+        }
+    )
+    return _save(
+        folder, QwenImagePipeline(**parts, tokenizer=byte_tokenizer(), scheduler=FlowMatchEulerDiscreteScheduler())
+    )
 
 
 def write_tiny_kandinsky22(folder: Path) -> Path:
@@ -146,35 +228,61 @@ def write_tiny_kandinsky22(folder: Path) -> Path:
     )
 
     vision = CLIPVisionConfig(
-        hidden_size=16, image_size=32, projection_dim=32, num_attention_heads=2, num_hidden_layers=1, patch_size=16,
+        hidden_size=16,
+        image_size=32,
+        projection_dim=32,
+        num_attention_heads=2,
+        num_hidden_layers=1,
+        patch_size=16,
         intermediate_size=16,
     )
-    parts = _seeded(lambda: {
-        "unet": UNet2DConditionModel(
-            in_channels=4, out_channels=8, addition_embed_type="image", encoder_hid_dim=32, cross_attention_dim=32,
-            down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"), attention_head_dim=4,
-            up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"), layers_per_block=1,
-            mid_block_type="UNetMidBlock2DSimpleCrossAttn", block_out_channels=(32, 64),
-            encoder_hid_dim_type="image_proj", resnet_time_scale_shift="scale_shift",
-        ),
-        "movq": VQModel(
-            block_out_channels=(32, 64), down_block_types=("DownEncoderBlock2D", "AttnDownEncoderBlock2D"),
-            up_block_types=("AttnUpDecoderBlock2D", "UpDecoderBlock2D"), latent_channels=4, norm_num_groups=8,
-            norm_type="spatial", num_vq_embeddings=12, vq_embed_dim=4,
-        ),
-        "prior_prior": PriorTransformer(num_attention_heads=2, attention_head_dim=12, embedding_dim=32, num_layers=1),
-        "prior_image_encoder": CLIPVisionModelWithProjection(vision),
-        "prior_text_encoder": CLIPTextModelWithProjection(_clip_config()),
-    })  # fmt: skip
+    parts = _seeded(
+        lambda: {
+            "unet": UNet2DConditionModel(
+                in_channels=4,
+                out_channels=8,
+                addition_embed_type="image",
+                encoder_hid_dim=32,
+                cross_attention_dim=32,
+                down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
+                attention_head_dim=4,
+                up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+                layers_per_block=1,
+                mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+                block_out_channels=(32, 64),
+                encoder_hid_dim_type="image_proj",
+                resnet_time_scale_shift="scale_shift",
+            ),
+            "movq": VQModel(
+                block_out_channels=(32, 64),
+                down_block_types=("DownEncoderBlock2D", "AttnDownEncoderBlock2D"),
+                up_block_types=("AttnUpDecoderBlock2D", "UpDecoderBlock2D"),
+                latent_channels=4,
+                norm_num_groups=8,
+                norm_type="spatial",
+                num_vq_embeddings=12,
+                vq_embed_dim=4,
+            ),
+            "prior_prior": PriorTransformer(
+                num_attention_heads=2, attention_head_dim=12, embedding_dim=32, num_layers=1
+            ),
+            "prior_image_encoder": CLIPVisionModelWithProjection(vision),
+            "prior_text_encoder": CLIPTextModelWithProjection(_clip_config()),
+        }
+    )
     parts["prior_prior"].clip_std = torch.nn.Parameter(torch.ones(1, 32))
-    return _save(folder, KandinskyV22CombinedPipeline(
-        **parts, prior_tokenizer=tiny_tokenizer(),
-        prior_image_processor=CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}),
-        scheduler=DDPMScheduler(clip_sample=False, variance_type="learned_range"),
-        prior_scheduler=UnCLIPScheduler(
-            variance_type="fixed_small_log", prediction_type="sample", clip_sample_range=5.0
+    return _save(
+        folder,
+        KandinskyV22CombinedPipeline(
+            **parts,
+            prior_tokenizer=tiny_tokenizer(),
+            prior_image_processor=CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}),
+            scheduler=DDPMScheduler(clip_sample=False, variance_type="learned_range"),
+            prior_scheduler=UnCLIPScheduler(
+                variance_type="fixed_small_log", prediction_type="sample", clip_sample_range=5.0
+            ),
         ),
-    ))  # fmt: skip
+    )
 
 
 def _seeded(make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -194,9 +302,17 @@ def _vae(channels: int, blocks: int = 2, **more: Any) -> Any:
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
-        in_channels=3, out_channels=3, latent_channels=channels, block_out_channels=(8,) * (blocks - 1) + (16,),
-        norm_num_groups=4, layers_per_block=1, sample_size=32, down_block_types=("DownEncoderBlock2D",) * blocks,
-        up_block_types=("UpDecoderBlock2D",) * blocks, use_quant_conv=False, use_post_quant_conv=False,
+        in_channels=3,
+        out_channels=3,
+        latent_channels=channels,
+        block_out_channels=(8,) * (blocks - 1) + (16,),
+        norm_num_groups=4,
+        layers_per_block=1,
+        sample_size=32,
+        down_block_types=("DownEncoderBlock2D",) * blocks,
+        up_block_types=("UpDecoderBlock2D",) * blocks,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
         **{"shift_factor": 0.06, "scaling_factor": 1.5, **more},
     )
 
@@ -205,8 +321,16 @@ def _clip_config() -> Any:
     from transformers import CLIPTextConfig
 
     return CLIPTextConfig(
-        vocab_size=514, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=77, projection_dim=32, bos_token_id=512, eos_token_id=513, pad_token_id=513,
+        vocab_size=514,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=77,
+        projection_dim=32,
+        bos_token_id=512,
+        eos_token_id=513,
+        pad_token_id=513,
     )
 
 

@@ -28,9 +28,7 @@ def write_tiny_diffusion(folder: Path | str, *, seed: int = 0, **scheduler_confi
     return Path(folder)
 
 
-def tiny_pipeline_parts(
-    seed: int, unet: Callable[[], Any] | None = None, **scheduler_config: Any
-) -> dict[str, Any]:
+def tiny_pipeline_parts(seed: int, unet: Callable[[], Any] | None = None, **scheduler_config: Any) -> dict[str, Any]:
     """Return what a Stable Diffusion pipeline is made of: tiny models with seeded weights, and a DDIM scheduler."""
     import torch
     from diffusers import DDIMScheduler
@@ -39,12 +37,21 @@ def tiny_pipeline_parts(
         torch.manual_seed(seed)
         parts = {"unet": (unet or tiny_unet)(), "vae": _vae(), "text_encoder": _text_encoder()}
     config = {
-        "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False,
-        "set_alpha_to_one": False, "steps_offset": 1, **scheduler_config,
+        "beta_schedule": "scaled_linear",
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "clip_sample": False,
+        "set_alpha_to_one": False,
+        "steps_offset": 1,
+        **scheduler_config,
     }
     return {
-        **parts, "tokenizer": tiny_tokenizer(), "scheduler": DDIMScheduler(**config), "safety_checker": None,
-        "feature_extractor": None, "requires_safety_checker": False,
+        **parts,
+        "tokenizer": tiny_tokenizer(),
+        "scheduler": DDIMScheduler(**config),
+        "safety_checker": None,
+        "feature_extractor": None,
+        "requires_safety_checker": False,
     }
 
 
@@ -61,12 +68,16 @@ def write_tiny_pixel_diffusion(folder: Path | str, *, seed: int = 0) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         unet, text_encoder = _pixel_unet(), T5EncoderModel(config)
-    scheduler = DDPMScheduler(
-        variance_type="learned_range", beta_schedule="squaredcos_cap_v2", thresholding=True
-    )
+    scheduler = DDPMScheduler(variance_type="learned_range", beta_schedule="squaredcos_cap_v2", thresholding=True)
     pipeline = IFPipeline(
-        tokenizer=tokenizer, text_encoder=text_encoder, unet=unet, scheduler=scheduler, safety_checker=None,
-        feature_extractor=None, watermarker=None, requires_safety_checker=False,
+        tokenizer=tokenizer,
+        text_encoder=text_encoder,
+        unet=unet,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        watermarker=None,
+        requires_safety_checker=False,
     )
     pipeline.save_pretrained(str(folder), safe_serialization=True)
     return Path(folder)
@@ -83,8 +94,15 @@ def write_tiny_clip(folder: Path | str, *, seed: int = 0) -> Path:
         "vision_cfg": {"image_size": IMAGE_SIZE, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8},
         "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
     }
-    preprocess = {"size": IMAGE_SIZE, "mode": "RGB", "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25],
-                  "interpolation": "bicubic", "resize_mode": "shortest", "fill_color": 0}
+    preprocess = {
+        "size": IMAGE_SIZE,
+        "mode": "RGB",
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.25, 0.25, 0.25],
+        "interpolation": "bicubic",
+        "resize_mode": "shortest",
+        "fill_color": 0,
+    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = open_clip.CLIP(**model_config)
@@ -118,10 +136,17 @@ def tiny_unet(in_channels: int = 4, **more: Any) -> Any:
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
-        sample_size=IMAGE_SIZE // 2, in_channels=in_channels, out_channels=4, block_out_channels=(32, 32),
-        layers_per_block=1, norm_num_groups=8, attention_head_dim=8, cross_attention_dim=32,
+        sample_size=IMAGE_SIZE // 2,
+        in_channels=in_channels,
+        out_channels=4,
+        block_out_channels=(32, 32),
+        layers_per_block=1,
+        norm_num_groups=8,
+        attention_head_dim=8,
+        cross_attention_dim=32,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), **more,
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        **more,
     )
 
 
@@ -129,9 +154,17 @@ def _pixel_unet() -> Any:
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
-        sample_size=IMAGE_SIZE, in_channels=3, out_channels=6, block_out_channels=(16, 16), layers_per_block=1,
-        norm_num_groups=4, attention_head_dim=8, cross_attention_dim=16, encoder_hid_dim=16,
-        encoder_hid_dim_type="text_proj", down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        sample_size=IMAGE_SIZE,
+        in_channels=3,
+        out_channels=6,
+        block_out_channels=(16, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        attention_head_dim=8,
+        cross_attention_dim=16,
+        encoder_hid_dim=16,
+        encoder_hid_dim_type="text_proj",
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
     )
 
@@ -140,8 +173,14 @@ def _vae() -> Any:
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
-        in_channels=3, out_channels=3, latent_channels=4, block_out_channels=(8, 16), norm_num_groups=4,
-        layers_per_block=1, sample_size=IMAGE_SIZE, down_block_types=("DownEncoderBlock2D",) * 2,
+        in_channels=3,
+        out_channels=3,
+        latent_channels=4,
+        block_out_channels=(8, 16),
+        norm_num_groups=4,
+        layers_per_block=1,
+        sample_size=IMAGE_SIZE,
+        down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
     )
 
@@ -150,7 +189,14 @@ def _text_encoder() -> Any:
     from transformers import CLIPTextConfig, CLIPTextModel
 
     config = CLIPTextConfig(
-        vocab_size=514, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=77, bos_token_id=512, eos_token_id=513, pad_token_id=513,
+        vocab_size=514,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=77,
+        bos_token_id=512,
+        eos_token_id=513,
+        pad_token_id=513,
     )
     return CLIPTextModel(config)

@@ -34,8 +34,12 @@ def byte_tokenizer(template: str | None = None) -> Any:
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
-        extra_special_tokens={"image_token": "<image>"}, model_max_length=4096,
+        tokenizer_object=inner,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        extra_special_tokens={"image_token": "<image>"},
+        model_max_length=4096,
     )
     tokenizer.chat_template = template
     return tokenizer
@@ -48,8 +52,13 @@ def write_tiny_git(folder: Path, *, seed: int = 0) -> Path:
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     vision = {**sizes, "image_size": IMAGE_SIZE, "patch_size": 8}
     config = GitConfig(
-        vision_config=vision, vocab_size=VOCABULARY, max_position_embeddings=160, pad_token_id=PAD, bos_token_id=BOS,
-        eos_token_id=EOS, **sizes,
+        vision_config=vision,
+        vocab_size=VOCABULARY,
+        max_position_embeddings=160,
+        pad_token_id=PAD,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        **sizes,
     )
     return _save(folder, seed, lambda: GitForCausalLM(config), GitProcessor(_clip_images(), byte_tokenizer()))
 
@@ -59,14 +68,20 @@ def write_tiny_blip(folder: Path, *, seed: int = 0) -> Path:
     from transformers import BlipConfig, BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor
 
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    text = {**sizes, "encoder_hidden_size": 16, "vocab_size": VOCABULARY, "max_position_embeddings": 160,
-            "pad_token_id": PAD, "bos_token_id": BOS, "eos_token_id": EOS, "sep_token_id": EOS}
+    text = {
+        **sizes,
+        "encoder_hidden_size": 16,
+        "vocab_size": VOCABULARY,
+        "max_position_embeddings": 160,
+        "pad_token_id": PAD,
+        "bos_token_id": BOS,
+        "eos_token_id": EOS,
+        "sep_token_id": EOS,
+    }
     vision = {**sizes, "image_size": IMAGE_SIZE, "patch_size": 8}
     config = BlipConfig(text_config=text, vision_config=vision, projection_dim=16)
     images = BlipImageProcessor(size={"height": IMAGE_SIZE, "width": IMAGE_SIZE})
-    return _save(
-        folder, seed, lambda: BlipForConditionalGeneration(config), BlipProcessor(images, byte_tokenizer())
-    )
+    return _save(folder, seed, lambda: BlipForConditionalGeneration(config), BlipProcessor(images, byte_tokenizer()))
 
 
 def write_tiny_florence2(folder: Path, *, seed: int = 0) -> Path:
@@ -74,13 +89,32 @@ def write_tiny_florence2(folder: Path, *, seed: int = 0) -> Path:
     from transformers import BartConfig, Florence2Config, Florence2ForConditionalGeneration, Florence2Processor
 
     text = BartConfig(
-        vocab_size=VOCABULARY, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
-        decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, max_position_embeddings=160,
-        pad_token_id=PAD, bos_token_id=BOS, eos_token_id=EOS, decoder_start_token_id=EOS, forced_eos_token_id=EOS,
+        vocab_size=VOCABULARY,
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        max_position_embeddings=160,
+        pad_token_id=PAD,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        decoder_start_token_id=EOS,
+        forced_eos_token_id=EOS,
     )
     vision = {
-        "embed_dim": [16], "depths": [1], "num_heads": [2], "num_groups": [2], "patch_size": [7], "patch_stride": [4],
-        "patch_padding": [3], "patch_prenorm": [False], "window_size": 2, "projection_dim": 16,
+        "embed_dim": [16],
+        "depths": [1],
+        "num_heads": [2],
+        "num_groups": [2],
+        "patch_size": [7],
+        "patch_stride": [4],
+        "patch_padding": [3],
+        "patch_prenorm": [False],
+        "window_size": 2,
+        "projection_dim": 16,
     }
     config = Florence2Config(text_config=text.to_dict(), vision_config=vision, image_token_id=IMAGE)
     images = _clip_images()
@@ -95,15 +129,26 @@ def write_tiny_llava(folder: Path, *, seed: int = 0) -> Path:
     from transformers import CLIPVisionConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
 
     vision = CLIPVisionConfig(
-        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=IMAGE_SIZE,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=IMAGE_SIZE,
         patch_size=8,
     )
     config = LlavaConfig(
-        vision_config=vision, text_config=_llama(), image_token_index=IMAGE, vision_feature_layer=-1,
+        vision_config=vision,
+        text_config=_llama(),
+        image_token_index=IMAGE,
+        vision_feature_layer=-1,
         vision_feature_select_strategy="default",
     )
     processor = LlavaProcessor(
-        _clip_images(), byte_tokenizer(), patch_size=8, vision_feature_select_strategy="default", chat_template=CHAT,
+        _clip_images(),
+        byte_tokenizer(),
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        chat_template=CHAT,
         num_additional_image_tokens=1,
     )
     return _save(folder, seed, lambda: LlavaForConditionalGeneration(config), processor)
@@ -121,8 +166,15 @@ def write_tiny_t5(folder: Path, *, seed: int = 0) -> Path:
     from transformers import T5Config, T5ForConditionalGeneration
 
     config = T5Config(
-        vocab_size=VOCABULARY, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, pad_token_id=PAD,
-        eos_token_id=EOS, decoder_start_token_id=PAD,
+        vocab_size=VOCABULARY,
+        d_model=16,
+        d_kv=8,
+        d_ff=32,
+        num_layers=1,
+        num_heads=2,
+        pad_token_id=PAD,
+        eos_token_id=EOS,
+        decoder_start_token_id=PAD,
     )
     return _save(folder, seed, lambda: T5ForConditionalGeneration(config), byte_tokenizer())
 
@@ -131,17 +183,23 @@ def _llama() -> Any:
     from transformers import LlamaConfig
 
     return LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-        num_key_value_heads=2, max_position_embeddings=4096, pad_token_id=PAD, bos_token_id=BOS, eos_token_id=EOS,
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        pad_token_id=PAD,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
     )
 
 
 def _clip_images() -> Any:
     from transformers import CLIPImageProcessor
 
-    return CLIPImageProcessor(
-        size={"shortest_edge": IMAGE_SIZE}, crop_size={"height": IMAGE_SIZE, "width": IMAGE_SIZE}
-    )
+    return CLIPImageProcessor(size={"shortest_edge": IMAGE_SIZE}, crop_size={"height": IMAGE_SIZE, "width": IMAGE_SIZE})
 
 
 def write_tiny_bert(folder: Path, *, seed: int = 0) -> Path:

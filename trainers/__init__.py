@@ -1,4 +1,4 @@
-"""Image trainers over shard indexes: ERM, Resample, USB, ASB, FFR, ASPIRE. Start at ``trainers.run.run_training``.
+"""Trainers: image classifiers over shard indexes, personalised generators, and Bt-GAN for tables.
 
-This file imports nothing, so that ``trainers.settings`` can be read without torch.
+This file imports nothing, so that settings can be read without torch.
 """

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from catalogs.cohorts.cohort import SPLIT, Cohort, Problem
-from catalogs.cohorts.rare import Joined
-from catalogs.cohorts.schema import CohortError, Column, Schema
+from fairshards.catalogs.cohorts.cohort import SPLIT, Cohort, Problem
+from fairshards.catalogs.cohorts.rare import Joined
+from fairshards.catalogs.cohorts.schema import CohortError, Column, Schema
 
 TRAIN, TEST = "train", "test"
 
@@ -78,12 +78,26 @@ def check_cohort(cohort: Cohort, attribute: str, test_share: float, seed: int) -
     parts = {part: usable[split == part].reset_index(drop=True) for part in (TRAIN, TEST)}
     for part, rows in parts.items():
         if rows.empty:
-            raise CohortError(f"cohort {schema.name!r} has no {part} row of {len(usable)}; check the column split, or "
-                              f"test_share (it is {test_share})")
-    whose = {} if patients is None else {
-        part: patients.loc[usable.index][split == part].reset_index(drop=True) for part in (TRAIN, TEST)}  # fmt: skip
-    return Checked(schema, parts[TRAIN], parts[TEST], tuple(rejects), cleared, patients=whose, counts=cohort.counts,
-                   notes=cohort.notes, remarks=cohort.remarks)  # fmt: skip
+            raise CohortError(
+                f"cohort {schema.name!r} has no {part} row of {len(usable)}; check the column split, or "
+                f"test_share (it is {test_share})"
+            )
+    whose = (
+        {}
+        if patients is None
+        else {part: patients.loc[usable.index][split == part].reset_index(drop=True) for part in (TRAIN, TEST)}
+    )
+    return Checked(
+        schema,
+        parts[TRAIN],
+        parts[TEST],
+        tuple(rejects),
+        cleared,
+        patients=whose,
+        counts=cohort.counts,
+        notes=cohort.notes,
+        remarks=cohort.remarks,
+    )
 
 
 def _typed(column: Column, table: pa.Table) -> pd.Series:
@@ -94,8 +108,9 @@ def _typed(column: Column, table: pa.Table) -> pd.Series:
         cast = values.cast(kind)
         numbers = cast if column.kind == "category" else cast.cast(pa.float64())
     if cast is None or numbers is None:
-        raise CohortError(f"column {column.name!r} is {values.type}, expected {column.kind}; "
-                          "some of it can't be read so")
+        raise CohortError(
+            f"column {column.name!r} is {values.type}, expected {column.kind}; some of it can't be read so"
+        )
     if column.kind == "category":
         return cast.to_pandas()
     found = numbers.to_pandas().astype("float64")
@@ -136,8 +151,11 @@ def _wrong_rows(schema: Schema, attribute: str, frame: pd.DataFrame) -> dict[int
         mark(frame[name].isna(), "missing", f"{name} is missing")
     for column in schema.columns:
         if column.kind == "category":
-            mark(invalid(column, frame[column.name]), "unknown_category",
-                 f"{column.name} is none of its {len(column.categories)} categories")
+            mark(
+                invalid(column, frame[column.name]),
+                "unknown_category",
+                f"{column.name} is none of its {len(column.categories)} categories",
+            )
     for rule, broken in broken_rules(schema, frame).items():
         mark(broken, "rule", f"breaks the rule: {rule}")
     return wrong
@@ -148,8 +166,12 @@ def broken_rules(schema: Schema, frame: pd.DataFrame) -> dict[str, pd.Series]:
     if not schema.rules or frame.empty:
         return {rule.name: pd.Series(np.zeros(len(frame), bool)) for rule in schema.rules}
     connection = duckdb.connect()
-    connection.register("rows_given", pa.Table.from_pandas(frame, preserve_index=False).append_column(
-        "row_number_given", pa.array(range(len(frame)))))
+    connection.register(
+        "rows_given",
+        pa.Table.from_pandas(frame, preserve_index=False).append_column(
+            "row_number_given", pa.array(range(len(frame)))
+        ),
+    )
     found = {}
     for rule in schema.rules:
         asked = None
@@ -164,18 +186,27 @@ def broken_rules(schema: Schema, frame: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def _split(
-    schema: Schema, attribute: str, usable: pd.DataFrame, table: pa.Table, test_share: float, seed: int,
+    schema: Schema,
+    attribute: str,
+    usable: pd.DataFrame,
+    table: pa.Table,
+    test_share: float,
+    seed: int,
     patients: pd.Series | None,
 ) -> pd.Series:
     """Return "train" or "test" of every usable row, with their index."""
     if SPLIT in table.column_names:
         given = table[SPLIT].to_pandas().reindex(usable.index)
         if unknown := int((~given.isin([TRAIN, TEST])).sum()):
-            raise CohortError(f"column {SPLIT!r} is neither train nor test in {unknown} rows; where it means something "
-                              f"else, rename it, or leave it out: cohort.leave_out=[{SPLIT}]")
+            raise CohortError(
+                f"column {SPLIT!r} is neither train nor test in {unknown} rows; where it means something "
+                f"else, rename it, or leave it out: cohort.leave_out=[{SPLIT}]"
+            )
         if patients is not None and (both := _in_both(given, patients)):
-            raise CohortError(f"column {SPLIT!r} has {both} patients in both train and test; leave it out, and rows "
-                              "are split by patient")
+            raise CohortError(
+                f"column {SPLIT!r} has {both} patients in both train and test; leave it out, and rows "
+                "are split by patient"
+            )
         return given
     if patients is not None:
         return _split_patients(schema, attribute, usable, test_share, seed, patients.loc[usable.index])

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from catalogs.cohorts.schema import CohortError, Schema
-from catalogs.manifest import OWNER_ONLY, write_local
+from fairshards.catalogs.cohorts.schema import CohortError, Schema
+from fairshards.catalogs.manifests.manifest import OWNER_ONLY, write_local
 
 SCHEMA_KEY = b"fairshards.cohort"
 SPLIT = "split"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from catalogs.cohorts.schema import LEAST, CohortError, Column, Schema
+from fairshards.catalogs.cohorts.schema import LEAST, CohortError, Column, Schema
 
 OTHER = "other"
 MOST_DISTINCT = 0.5
@@ -39,12 +39,18 @@ class Joined:
     def __str__(self) -> str:
         became = f"joined into {self.name!r}" if self.name else "made missing"
         became = "left out with the column" if self.left_out else became
-        return (f"{self.categories} categor{'y' if self.categories == 1 else 'ies'} of {self.rows} "
-                f"row{'' if self.rows == 1 else 's'} {became}")  # fmt: skip
+        return (
+            f"{self.categories} categor{'y' if self.categories == 1 else 'ies'} of {self.rows} "
+            f"row{'' if self.rows == 1 else 's'} {became}"
+        )
 
 
 def join_rare(
-    schema: Schema, attribute: str, train: pd.DataFrame, *others: pd.DataFrame, typed: Collection[str] = (),
+    schema: Schema,
+    attribute: str,
+    train: pd.DataFrame,
+    *others: pd.DataFrame,
+    typed: Collection[str] = (),
     people: pd.Series | None = None,
 ) -> tuple[Schema, list[pd.DataFrame], dict[str, Joined]]:
     """Return schema and tables without rare categories, and what was joined, by column.
@@ -94,8 +100,9 @@ def join_rare(
 
 def said(joined: Mapping[str, Joined]) -> str:
     """Return the sentence of a run: columns and counts, never a value."""
-    return (f"categories that fewer than {LEAST} training people have: "
-            + "; ".join(f"{column}: {one}" for column, one in joined.items()))  # fmt: skip
+    return f"categories that fewer than {LEAST} training people have: " + "; ".join(
+        f"{column}: {one}" for column, one in joined.items()
+    )
 
 
 def _counts(column: Column, train: pd.DataFrame, people: pd.Series | None) -> dict[str, int]:
@@ -127,8 +134,10 @@ def _require_shared_value(name: str, known: int, rows: int) -> None:
 def _require_category(name: str, values: pd.Series) -> None:
     known, distinct = int(values.notna().sum()), values.nunique()
     if distinct > MOST_DISTINCT * max(known, LEAST):
-        raise CohortError(f"column {name!r} has {distinct} values in {known} training rows: is it an id or free text? "
-                          "Leave it out with cohort.leave_out")
+        raise CohortError(
+            f"column {name!r} has {distinct} values in {known} training rows: is it an id or free text? "
+            "Leave it out with cohort.leave_out"
+        )
 
 
 def _literal(value: str) -> str:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from catalogs.cohorts.cohort import Cohort, read_cohort
-from catalogs.cohorts.schema import CohortError
+from fairshards.catalogs.cohorts.cohort import Cohort, read_cohort
+from fairshards.catalogs.cohorts.schema import CohortError
 
 
 def _support2(path: Path | None) -> Cohort:
-    from catalogs.cohorts.support2 import read_support2, support2
+    from fairshards.catalogs.cohorts.studies.support2 import read_support2, support2
 
     return read_support2(path) if path else support2()
 
 
 def _mimic3(path: Path | None) -> Cohort:
-    from catalogs.cohorts.mimic3 import read_mimic3
+    from fairshards.catalogs.cohorts.studies.mimic3 import read_mimic3
 
     if path is None:
         raise CohortError("mimic3 needs the folder of its CSV files")
@@ -24,13 +24,13 @@ def _mimic3(path: Path | None) -> Cohort:
 
 
 def _adult(path: Path | None) -> Cohort:
-    from catalogs.cohorts.adult import read_adult
+    from fairshards.catalogs.cohorts.studies.adult import read_adult
 
     return read_adult(path or Path())
 
 
 def _compas(path: Path | None) -> Cohort:
-    from catalogs.cohorts.compas import read_compas
+    from fairshards.catalogs.cohorts.studies.compas import read_compas
 
     return read_compas(path or Path())
 
@@ -40,5 +40,9 @@ def _parquet(path: Path | None) -> Cohort:
 
 
 READERS: dict[str, Callable[[Path | None], Cohort]] = {
-    "support2": _support2, "mimic3": _mimic3, "adult": _adult, "compas": _compas, "parquet": _parquet,
-}  # fmt: skip
+    "support2": _support2,
+    "mimic3": _mimic3,
+    "adult": _adult,
+    "compas": _compas,
+    "parquet": _parquet,
+}

@@ -45,8 +45,9 @@ class Column:
         if len(set(self.categories)) < len(self.categories):
             raise CohortError(f"column {self.name!r} lists one of its {len(self.categories)} categories twice")
         if self.kind == "category" and not self.categories:
-            raise CohortError(f"column {self.name!r} is a category without a value: leave it out, or list its "
-                              "categories")
+            raise CohortError(
+                f"column {self.name!r} is a category without a value: leave it out, or list its categories"
+            )
         if self.kind != "category" and self.categories:
             raise CohortError(f"column {self.name!r} is {self.kind}, but lists categories")
         if self.low is not None and self.high is not None and not self.low < self.high:
@@ -82,17 +83,23 @@ class Schema:
             if name not in names:
                 raise CohortError(f"schema {self.name!r} has no column {name!r}; it has {names}")
             if self[name].kind != "category":
-                raise CohortError(f"column {name!r} is {self[name].kind}; label and protected attributes are "
-                                  "categories")
+                raise CohortError(
+                    f"column {name!r} is {self[name].kind}; label and protected attributes are categories"
+                )
             if (found := len(self[name].categories)) < 2:
-                raise CohortError(f"column {name!r} has {found} value; as label or protected attribute it tells "
-                                  "nothing")
+                raise CohortError(
+                    f"column {name!r} has {found} value; as label or protected attribute it tells nothing"
+                )
         if (found := len(self[self.label].categories)) != 2:
-            raise CohortError(f"label {self.label!r} has {found} values, expected two: leave out the rows of others, "
-                              "or make these missing")
+            raise CohortError(
+                f"label {self.label!r} has {found} values, expected two: leave out the rows of others, "
+                "or make these missing"
+            )
         if self.label in self.protected:
-            raise CohortError(f"the label {self.label!r} is also protected: then fairness has nothing to compare. "
-                              "Name another column in protected")
+            raise CohortError(
+                f"the label {self.label!r} is also protected: then fairness has nothing to compare. "
+                "Name another column in protected"
+            )
 
     def __getitem__(self, name: str) -> Column:
         for column in self.columns:

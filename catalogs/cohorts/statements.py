@@ -7,4 +7,4 @@ import importlib.resources
 
 def cohort_sql(name: str) -> str:
     """Return the statement of ``catalogs/sql/cohorts/<name>.sql``."""
-    return (importlib.resources.files("catalogs") / "sql" / "cohorts" / f"{name}.sql").read_text()
+    return (importlib.resources.files("fairshards.catalogs") / "sql" / "cohorts" / f"{name}.sql").read_text()

@@ -13,12 +13,12 @@ from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from catalogs.cohorts.schema import CohortError
+from fairshards.catalogs.cohorts.schema import CohortError
 
 P = ParamSpec("P")
 R = TypeVar("R")
-OURS = ("catalogs", "filters", "generators", "pipeline", "trainers", "transforms", "fairshards")
 ROOT = Path(__file__).parents[2]
+OURS = ("catalogs", "filters", "generators", "pipeline", "trainers", "transforms")
 
 
 def unquoted(doing: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -27,6 +27,7 @@ def unquoted(doing: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     Such an error becomes a CohortError with neither cause nor context, which a traceback would show: it is raised after
     the other one was handled. A context manager can't do that.
     """
+
     def decorate(work: Callable[P, R]) -> Callable[P, R]:
         @wraps(work)
         def done(*given: P.args, **named: P.kwargs) -> R:
@@ -35,12 +36,16 @@ def unquoted(doing: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             except (OSError, MemoryError):
                 raise
             except Exception as error:
-                if type(error).__module__.partition(".")[0] in OURS:
+                if type(error).__module__.partition(".")[0] == "fairshards":
                     raise
                 failed = f"{type(error).__name__} at {_place(error)}"
-            raise CohortError(f"{doing} failed ({failed}); what the library says of it may quote a patient's value and "
-                              "isn't shown. Look for a column of an odd type or of extreme values, or report the place")
+            raise CohortError(
+                f"{doing} failed ({failed}); what the library says of it may quote a patient's value and "
+                "isn't shown. Look for a column of an odd type or of extreme values, or report the place"
+            )
+
         return done
+
     return decorate
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from catalogs import statements
-from catalogs.catalog import Catalog, dump
+from fairshards.catalogs.database import statements
+from fairshards.catalogs.database.catalog import Catalog, dump
 from tests.catalogs.small_run import Run, build
 
 

@@ -19,8 +19,9 @@ HOLDER = (
 @contextlib.contextmanager
 def held(catalog: Path, mode: str = "read") -> Iterator[subprocess.Popen[str]]:
     """Hold the file in "read" or "write" mode until the block ends, or the process's stdin is closed."""
-    child = subprocess.Popen([sys.executable, "-c", HOLDER, str(catalog), mode], stdin=subprocess.PIPE,
-                             stdout=subprocess.PIPE, text=True)  # fmt: skip
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(catalog), mode], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert child.stdin is not None and child.stdout is not None
     try:
         assert child.stdout.readline() == "held\n"

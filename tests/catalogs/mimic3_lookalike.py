@@ -60,13 +60,38 @@ class Hospital:
             self._add("PATIENTS", {"SUBJECT_ID": subject, "GENDER": "F", "DOB": dob, "EXPIRE_FLAG": 0}, columns)
         ids = {"SUBJECT_ID": subject, "HADM_ID": stay.hadm}
         discharged = admitted + timedelta(days=round(hours / 24) + 2)
-        self._add("ADMISSIONS", {**ids, "ADMITTIME": admitted, "DISCHTIME": discharged, "ADMISSION_TYPE": "EMERGENCY",
-                                 "INSURANCE": "Medicare", "ETHNICITY": "WHITE", "HOSPITAL_EXPIRE_FLAG": 0,
-                                 "DIAGNOSIS": 'CHEST PAIN, "UNSTABLE"', "HAS_CHARTEVENTS_DATA": 1}, columns)
+        self._add(
+            "ADMISSIONS",
+            {
+                **ids,
+                "ADMITTIME": admitted,
+                "DISCHTIME": discharged,
+                "ADMISSION_TYPE": "EMERGENCY",
+                "INSURANCE": "Medicare",
+                "ETHNICITY": "WHITE",
+                "HOSPITAL_EXPIRE_FLAG": 0,
+                "DIAGNOSIS": 'CHEST PAIN, "UNSTABLE"',
+                "HAS_CHARTEVENTS_DATA": 1,
+            },
+            columns,
+        )
         outtime = stay.intime + timedelta(seconds=round(3600 * hours))
-        self._add("ICUSTAYS", {**ids, "ICUSTAY_ID": stay.icu, "DBSOURCE": "carevue", "FIRST_CAREUNIT": "MICU",
-                               "LAST_CAREUNIT": "MICU", "FIRST_WARDID": 52, "LAST_WARDID": 52, "INTIME": stay.intime,
-                               "OUTTIME": outtime, "LOS": round(hours / 24, 4)}, columns)  # fmt: skip
+        self._add(
+            "ICUSTAYS",
+            {
+                **ids,
+                "ICUSTAY_ID": stay.icu,
+                "DBSOURCE": "carevue",
+                "FIRST_CAREUNIT": "MICU",
+                "LAST_CAREUNIT": "MICU",
+                "FIRST_WARDID": 52,
+                "LAST_WARDID": 52,
+                "INTIME": stay.intime,
+                "OUTTIME": outtime,
+                "LOS": round(hours / 24, 4),
+            },
+            columns,
+        )
         return stay
 
     def _add(self, table: str, defaults: dict[str, object], columns: dict[str, object]) -> None:
@@ -134,14 +159,27 @@ TRUE = {  # the least and the largest true value, and the decimals
     "height": (150, 200, 0),
     "weight": (45, 140, 1),
 }
-EYE = {1: ("1 No Response", "None"), 2: ("2 To pain", "To Pain"), 3: ("3 To speech", "To Speech"),
-       4: ("4 Spontaneously", "Spontaneously")}  # fmt: skip
-MOTOR = {1: ("1 No Response", "No response"), 2: ("2 Abnorm extensn", "Abnormal extension"),
-         3: ("3 Abnorm flexion", "Abnormal Flexion"), 4: ("4 Flex-withdraws", "Flex-withdraws"),
-         5: ("5 Localizes Pain", "Localizes Pain"), 6: ("6 Obeys Commands", "Obeys Commands")}  # fmt: skip
-VERBAL = {1: ("1.0 ET/Trach", "No Response-ETT"), 2: ("2 Incomp sounds", "Incomprehensible sounds"),
-          3: ("3 Inapprop words", "Inappropriate Words"), 4: ("4 Confused", "Confused"),
-          5: ("5 Oriented", "Oriented")}  # fmt: skip
+EYE = {
+    1: ("1 No Response", "None"),
+    2: ("2 To pain", "To Pain"),
+    3: ("3 To speech", "To Speech"),
+    4: ("4 Spontaneously", "Spontaneously"),
+}
+MOTOR = {
+    1: ("1 No Response", "No response"),
+    2: ("2 Abnorm extensn", "Abnormal extension"),
+    3: ("3 Abnorm flexion", "Abnormal Flexion"),
+    4: ("4 Flex-withdraws", "Flex-withdraws"),
+    5: ("5 Localizes Pain", "Localizes Pain"),
+    6: ("6 Obeys Commands", "Obeys Commands"),
+}
+VERBAL = {
+    1: ("1.0 ET/Trach", "No Response-ETT"),
+    2: ("2 Incomp sounds", "Incomprehensible sounds"),
+    3: ("3 Inapprop words", "Inappropriate Words"),
+    4: ("4 Confused", "Confused"),
+    5: ("5 Oriented", "Oriented"),
+}
 REFILL = {0: ("Normal <3 secs", "Brisk", "Normal <3 Seconds"), 1: ("Abnormal >3 secs", "Delayed")}
 
 
@@ -160,8 +198,9 @@ def dirty_hospital(seed: int = 0, patients: int = 40) -> tuple[Hospital, Truth]:
     """Return a hospital of adults' stays that are all in the cohort, and what is true of them."""
     chance, hospital, truth = random.Random(seed), Hospital(), Truth()
     for number in range(patients):
-        stay = hospital.admit(10_000 + 7 * (number // 2), hours=chance.uniform(49, 200),
-                              admitted=ADMITTED + timedelta(days=400 * number))  # fmt: skip
+        stay = hospital.admit(
+            10_000 + 7 * (number // 2), hours=chance.uniform(49, 200), admitted=ADMITTED + timedelta(days=400 * number)
+        )
         truth.stays.append(stay)
         hospital.chart(stay, 211, 0, 80)
         truth.measured[stay.icu, "heart_rate"] = [(0, 80)]

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from catalogs.identity import digest
-from catalogs.manifest import Head, Shard, encode, write_local
-from catalogs.schemas import SCHEMAS
+from fairshards.catalogs.manifests.identity import digest
+from fairshards.catalogs.manifests.manifest import Head, Shard, encode, write_local
+from fairshards.catalogs.manifests.schemas import SCHEMAS
 
 CLASSES, BIASES = ("landbird", "waterbird"), ("land", "water")
 CURATION = "c0ffee000001"
@@ -199,12 +199,33 @@ def curate(
             )
     settings = {"quotas": [{**group(y, b), "balanced": quota, "extra": 0} for y in (0, 1) for b in (0, 1)]}
     run.write(f"curated/{curation}/decisions.parquet", "decide", decisions, settings=settings)
-    limit = {"curation_id": curation, "filter": "clip_alignment", "score": "clip_alignment", "keeps": "at least",
-             "calibrated_on": "real", "group_name": "*", "retain": 0.95, "n": 400, "dropped": 0, "threshold": 0.21,
-             "low": 0.2, "high": 0.22, "fingerprint": digest("scorer"), "shares": [0.9, 0.95], "limits": [0.22, 0.21]}
+    limit = {
+        "curation_id": curation,
+        "filter": "clip_alignment",
+        "score": "clip_alignment",
+        "keeps": "at least",
+        "calibrated_on": "real",
+        "group_name": "*",
+        "retain": 0.95,
+        "n": 400,
+        "dropped": 0,
+        "threshold": 0.21,
+        "low": 0.2,
+        "high": 0.22,
+        "fingerprint": digest("scorer"),
+        "shares": [0.9, 0.95],
+        "limits": [0.22, 0.21],
+    }
     run.write(f"curated/{curation}/calibrations.parquet", "calibrate", [limit])
-    told = {"curation_id": curation, "group_name": "landbird|land", "real": 40, "synthetic": 30, "auc": 0.7, "low": 0.6,
-            "high": 0.8}  # fmt: skip
+    told = {
+        "curation_id": curation,
+        "group_name": "landbird|land",
+        "real": 40,
+        "synthetic": 30,
+        "auc": 0.7,
+        "low": 0.6,
+        "high": 0.8,
+    }
     run.write(f"curated/{curation}/g-detector.parquet", "g_detector", [told])
     tar = {"name": "balanced-000000.tar", "sha256": digest(curation), "bytes": 9000, "samples": len(index)}
     return run.write(f"curated/{curation}/index.parquet", "index", index, settings={"shards": [tar]})
@@ -369,16 +390,34 @@ def build(path: Path) -> Run:
 
 def records(run: Run) -> None:
     """Write what only a run over health records has: counts of a cohort, a model of rows, an evaluation."""
-    run.write("cohort/groups.parquet", "cohort", [
-        {"dataset": "tiny", "split": "test", **group(0, 0), "n": 7, "status": "ok"},
-    ])  # fmt: skip
-    log = {"model_id": "m1", "stage": 1, "step": 500, "discriminator": 1.2, "generator": 0.9, "information": 0.01,
-           "classifier": 0.5}  # fmt: skip
-    said = {"settings": {"constraint": "odds", "lam": 1.0, "seed": 0}, "attribute": "bias", "fingerprint": "f" * 64,
-            "joint": [[0.5, 0.1], [0.1, 0.3]]}  # fmt: skip
+    run.write(
+        "cohort/groups.parquet", "cohort", [{"dataset": "tiny", "split": "test", **group(0, 0), "n": 7, "status": "ok"}]
+    )
+    log = {
+        "model_id": "m1",
+        "stage": 1,
+        "step": 500,
+        "discriminator": 1.2,
+        "generator": 0.9,
+        "information": 0.01,
+        "classifier": 0.5,
+    }
+    said = {
+        "settings": {"constraint": "odds", "lam": 1.0, "seed": 0},
+        "attribute": "bias",
+        "fingerprint": "f" * 64,
+        "joint": [[0.5, 0.1], [0.1, 0.3]],
+    }
     run.write("models/m1/fit.parquet", "fit", [log], task="m1", settings=said)
-    measured = {"evaluation_id": "e1", "curation_id": CURATION, "aspect": "utility", "metric": "auroc",
-                "trained_on": "synthetic", "learner": "gradient boosting", "value": 0.8}  # fmt: skip
+    measured = {
+        "evaluation_id": "e1",
+        "curation_id": CURATION,
+        "aspect": "utility",
+        "metric": "auroc",
+        "trained_on": "synthetic",
+        "learner": "gradient boosting",
+        "value": 0.8,
+    }
     run.write("evaluation/e1/metrics.parquet", "evaluate", [measured])
 
 

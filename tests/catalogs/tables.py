@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from catalogs.cohorts.cohort import Cohort
-from catalogs.cohorts.inferred import read_table
-from catalogs.cohorts.table_settings import TableSettings
+from fairshards.catalogs.cohorts.cohort import Cohort
+from fairshards.catalogs.cohorts.tables.inferred import read_table
+from fairshards.catalogs.cohorts.tables.settings import TableSettings
 
 PLANTED = "ZZPLANTED77"
 ROWS = 300
@@ -21,11 +21,16 @@ ROWS = 300
 def people(rows: int = ROWS, **columns: Any) -> pd.DataFrame:
     """Return age, sex, lab (one decimal), ward and died of so many people, and further columns."""
     draw = np.random.default_rng(0)
-    return pd.DataFrame({
-        "age": draw.integers(20, 90, rows), "sex": draw.choice(["female", "male"], rows),
-        "lab": [f"{one:.1f}" for one in draw.lognormal(0, 0.5, rows)], "ward": draw.choice(["icu", "north"], rows),
-        "died": np.where(draw.random(rows) < 0.3, "yes", "no"), **columns,
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "age": draw.integers(20, 90, rows),
+            "sex": draw.choice(["female", "male"], rows),
+            "lab": [f"{one:.1f}" for one in draw.lognormal(0, 0.5, rows)],
+            "ward": draw.choice(["icu", "north"], rows),
+            "died": np.where(draw.random(rows) < 0.3, "yes", "no"),
+            **columns,
+        }
+    )
 
 
 def labs(word: str, count: int = 5) -> list[str]:

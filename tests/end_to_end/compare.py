@@ -18,7 +18,7 @@ COLUMNS = {
     },
     "pocket-aspire": {"captions/source-*": ("source_id", "captioner")},
     "btgan_support2": {  # sample ids hold the trained weights' hash
-        "plan/round-0-*": ("kind", "round", "task", "replicate", "y", "b", "group_name", "prompt", "steps"),
+        "plan/round-0-*": ("kind", "round", "task", "replicate", "y", "b", "group_name", "prompt", "steps")
     },
 }
 """Of further manifests, the columns that hold for every processor; None: all, the head included."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from filters.clip_scorer import ClipScorer
+from fairshards.filters.scorers.clip_scorer import ClipScorer
 from tests.tiny_models import write_tiny_clip
 
 
@@ -26,8 +26,11 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scorer(clip_folder: Path) -> ClipScorer:
     """A scorer of birds and their backgrounds; batches of 4."""
     return ClipScorer.load(
-        clip_folder, device="cpu", batch_size=4,
+        clip_folder,
+        device="cpu",
+        batch_size=4,
         class_names=("landbird", "waterbird"),
         class_prompts=(("a landbird", "a photo of a landbird"), ("a waterbird",)),
-        bias_names=("land", "water", "air"), bias_prompts=(("on land",), ("on water", "at sea"), ("in the air",)),
+        bias_names=("land", "water", "air"),
+        bias_prompts=(("on land",), ("on water", "at sea"), ("in the air",)),
     )

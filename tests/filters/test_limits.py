@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from filters.limits import POOLED, SHARES, Limit, Threshold, by_score, calibrate
+from fairshards.filters.limits import POOLED, SHARES, Limit, Threshold, by_score, calibrate
 
 AT_MOST = Limit("variance", "at most", "samples")
 AT_LEAST = Limit("cosine", "at least", "real")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from generators.text_to_image import TextToImage
+from fairshards.generators.diffusion.text_to_image import TextToImage
 from tests.tiny_flows import write_tiny_cogview4, write_tiny_flux, write_tiny_lcm, write_tiny_sd3
 from tests.tiny_models import write_tiny_diffusion, write_tiny_pixel_diffusion
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from generators.images import BadImage, decode_image, encode_png, plain_format
+from fairshards.generators.images import BadImage, decode_image, encode_png, plain_format
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
 
@@ -31,6 +31,7 @@ def reason(data: bytes, **options: Any) -> str:
 
 def png_of_size(width: int, height: int) -> bytes:
     """A tiny file that says it is large."""
+
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 

@@ -28,8 +28,9 @@ def leaks(root: Path, besides: Collection[Path] = (), values: Iterable[str] = VA
 
 def open_to_others(root: Path) -> list[str]:
     """Return what below ``root``, itself included, is not its owner's alone."""
-    return [f"{path} {path.stat().st_mode & 0o777:o}" for path in (root, *root.rglob("*"))
-            if path.stat().st_mode & 0o077]  # fmt: skip
+    return [
+        f"{path} {path.stat().st_mode & 0o777:o}" for path in (root, *root.rglob("*")) if path.stat().st_mode & 0o077
+    ]
 
 
 def spoken(error: BaseException | None) -> str:

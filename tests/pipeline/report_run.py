@@ -16,13 +16,13 @@ from typing import Any
 import yaml
 from PIL import Image
 
-from catalogs.identity import canonical_json, digest
-from catalogs.manifest import SCHEMAS, Head, Shard, encode, write_local
-from pipeline.curation import Candidate, decide, select
-from pipeline.quota import Group, Quota, quotas
-from pipeline.recipe import Recipe
-from pipeline.training_settings import train_settings
-from trainers.settings import TrainSettings
+from fairshards.catalogs.manifests.identity import canonical_json, digest
+from fairshards.catalogs.manifests.manifest import SCHEMAS, Head, Shard, encode, write_local
+from fairshards.pipeline.recipe.pictures import Recipe
+from fairshards.pipeline.recipe.training import train_settings
+from fairshards.pipeline.run.quota import Group, Quota, quotas
+from fairshards.pipeline.synthesis.decide import Candidate, decide, select
+from fairshards.trainers.classifiers.settings import TrainSettings
 
 Paint = Callable[[Recipe, Group, int], bytes]
 Row = dict[str, Any]
@@ -42,11 +42,7 @@ def make_recipe(**changes: Any) -> Recipe:
             "generator": {"model": "pocket:pocket-diffusion", "steps": 20, "height": 64, "width": 64},
             "scorer": {"model": "pocket:pocket-clip"},
             "quota": {"usb_extra": True},
-            "filters": {
-                "clip_alignment": {"min": 0.74},
-                "group_judge": {},
-                "variance": {"retain": 0.96},
-            },
+            "filters": {"clip_alignment": {"min": 0.74}, "group_judge": {}, "variance": {"retain": 0.96}},
             **changes,
         }
     )
@@ -179,9 +175,7 @@ def _source(run: Made, counts: Mapping[Group, int], rejects: bool) -> None:
         for group, count in per_group.items()
         for n in range(count)
     ]
-    pictures = {
-        row["source_id"]: run.paint(run.recipe, (row["y"], row["b"]), 7000 + n) for n, row in enumerate(rows)
-    }
+    pictures = {row["source_id"]: run.paint(run.recipe, (row["y"], row["b"]), 7000 + n) for n, row in enumerate(rows)}
     places = run.tar("source/source-00000.tar", pictures)
     rows = [{**row, **places[row["source_id"]]} for row in rows]
     bad = [
@@ -211,10 +205,7 @@ def _source(run: Made, counts: Mapping[Group, int], rejects: bool) -> None:
     run.commit(
         "source/index.parquet",
         "index",
-        [
-            {"sample_id": row["source_id"], "g": 0, **{k: v for k, v in row.items() if k in names}}
-            for row in rows
-        ],
+        [{"sample_id": row["source_id"], "g": 0, **{k: v for k, v in row.items() if k in names}} for row in rows],
     )
 
 
@@ -310,7 +301,7 @@ def _scores(recipe: Recipe, row: Row) -> list[Row]:
 
 
 def _curate(run: Made, wanted: Mapping[Group, Quota]) -> None:
-    from catalogs.manifest import read_rows
+    from fairshards.catalogs.manifests.manifest import read_rows
 
     plan = {row["sample_id"]: row for row in read_rows(run.root / "plan/round-0.parquet")[1]}
     pool: dict[str, Candidate] = {}
@@ -331,50 +322,30 @@ def _curate(run: Made, wanted: Mapping[Group, Quota]) -> None:
         "thresholds": decision.thresholds,
         "per_group": selection.balanced,
         "quotas": [
-            {
-                "y": y,
-                "b": b,
-                "group": run.recipe.group_name(y, b),
-                "balanced": quota.balanced,
-                "extra": quota.extra,
-            }
+            {"y": y, "b": b, "group": run.recipe.group_name(y, b), "balanced": quota.balanced, "extra": quota.extra}
             for (y, b), quota in wanted.items()
         ],
         "shortfall": {run.recipe.group_name(*group): count for group, count in selection.shortfall.items()},
     }
     rows = [{"curation_id": CURATION, **row} for row in (*decision.rows, *selection.rows)]
-    made = run.commit(
-        f"curated/{CURATION}/decisions.parquet", "decide", rows, task=CURATION, settings=settings
-    )
+    made = run.commit(f"curated/{CURATION}/decisions.parquet", "decide", rows, task=CURATION, settings=settings)
     names = set(SCHEMAS["index"].names)
     index = [
-        {
-            **{k: v for k, v in one.sample.items() if k in names},
-            "curation_id": CURATION,
-            "split": split,
-            "g": 1,
-        }
+        {**{k: v for k, v in one.sample.items() if k in names}, "curation_id": CURATION, "split": split, "g": 1}
         for split, one in selection.chosen
     ]
     tars = []
     for split in dict.fromkeys(row["split"] for row in index):
         mine = [row for row in index if row["split"] == split]
         name = f"{split}-000000.tar"
-        places = run.tar(
-            f"curated/{CURATION}/{name}", {row["sample_id"]: _bytes(run.root, row) for row in mine}
-        )
+        places = run.tar(f"curated/{CURATION}/{name}", {row["sample_id"]: _bytes(run.root, row) for row in mine})
         for row in mine:
             row.update(places[row["sample_id"]])
         data = (run.root / f"curated/{CURATION}/{name}").read_bytes()
         import hashlib
 
         tars.append(
-            {
-                "name": name,
-                "sha256": hashlib.sha256(data).hexdigest(),
-                "bytes": len(data),
-                "samples": len(mine),
-            }
+            {"name": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "samples": len(mine)}
         )
     run.commit(
         f"curated/{CURATION}/index.parquet",

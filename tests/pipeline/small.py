@@ -6,13 +6,17 @@ import hashlib
 import io
 import json
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import yaml
 from PIL import Image
 
-from pipeline.recipe import Recipe, load_recipe
+from fairshards.pipeline.driver import RunResult, run
+from fairshards.pipeline.recipe.pictures import Recipe, load_recipe
+from fairshards.pipeline.run.jobs import Launcher
+from fairshards.pipeline.run.progress import Reporter
 from tests.tiny_models import write_tiny_clip, write_tiny_diffusion
 
 COLOURS = {
@@ -80,18 +84,35 @@ def digests(folder: Path, pattern: str = "curated/*/*.tar") -> dict[str, str]:
     }
 
 
-def _add(
-    tar: tarfile.TarFile, key: str, group: tuple[str, str], colour: tuple[int, int, int], number: int
-) -> None:
+def _add(tar: tarfile.TarFile, key: str, group: tuple[str, str], colour: tuple[int, int, int], number: int) -> None:
     noise = np.random.default_rng(len(key) + number).integers(-20, 20, (32, 32, 3))
     buffer = io.BytesIO()
     Image.fromarray(np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)).save(buffer, format="PNG")
     facts = json.dumps({"class": group[0], "background": group[1]}).encode()
-    for name, data in (
-        (f"{key}.png", buffer.getvalue()),
-        (f"{key}.json", facts),
-        (f"{key}.cls", group[0].encode()),
-    ):
+    for name, data in ((f"{key}.png", buffer.getvalue()), (f"{key}.json", facts), (f"{key}.cls", group[0].encode())):
         info = tarfile.TarInfo(name)
         info.size = len(data)
         tar.addfile(info, io.BytesIO(data))
+
+
+@dataclass(frozen=True)
+class Small:
+    """The folder with models, source and recipe, and its finished run."""
+
+    folder: Path
+    result: RunResult
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "run"
+
+    def run(self, root: Path, *overrides: str, until: str = "curate", launcher: Launcher | None = None) -> RunResult:
+        """Run the small recipe with overrides into ``root``."""
+        recipe = small_recipe(self.folder, *overrides)
+        return run(recipe, launcher or Launcher(), Reporter(quiet=True), until, root)
+
+
+def finished(folder: Path) -> Small:
+    """Run the small recipe to its curated shards in ``folder``."""
+    result = run(small_recipe(folder), Launcher(), Reporter(quiet=True), "curate", folder / "run")
+    return Small(folder, result)

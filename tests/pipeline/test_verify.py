@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from catalogs import manifest
-from pipeline.runfolder import RunFolder, RunFolderError
-from pipeline.verify import find_orphans, verify
-from tests.pipeline.conftest import Small
-from tests.pipeline.small import digests, small_recipe
+from fairshards.catalogs.manifests import manifest
+from fairshards.pipeline.run.folder import RunFolder, RunFolderError
+from fairshards.pipeline.verify import find_orphans, verify
+from tests.pipeline.small import Small, digests, small_recipe
 
 
 def clean(small: Small, folder: RunFolder) -> tuple[int, str]:

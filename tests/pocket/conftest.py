@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-import pocket.pictures
-from pocket import export, train_captioner, train_extractor, train_segmenter
-from pocket.loop import Training
+from fairshards.pocket.networks import export
+from fairshards.pocket.scenes import pictures
+from fairshards.pocket.training import train_captioner, train_extractor, train_segmenter
+from fairshards.pocket.training.loop import Training
 
 TinyTraining = Callable[..., Path]
 
@@ -19,7 +20,7 @@ def train_tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TinyTraining:
 
     With ``stop``, the training ends after that many steps, as if it had been stopped there.
     """
-    monkeypatch.setattr(pocket.pictures, "CHUNK", 8)
+    monkeypatch.setattr(pictures, "CHUNK", 8)
     for module in (train_captioner, train_segmenter, train_extractor):
         monkeypatch.setattr(module, "LOGS", tmp_path / "logs")
     whole = Training.run

@@ -10,13 +10,19 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from pocket import checkpoint_path
-from pocket.captioner import captioner_tokenizer, describe, new_captioner, save_captioner, start_from_clip
-from pocket.clip_towers import clip_state, text_weights, vision_weights
-from pocket.pictures import to_unit, training_scenes
-from pocket.render import render, scenes
-from pocket.scene import COLOURS, Scene, draw_scene
-from pocket.train_captioner import (
+from fairshards.pocket import checkpoint_path
+from fairshards.pocket.networks.captioner import (
+    captioner_tokenizer,
+    describe,
+    new_captioner,
+    save_captioner,
+    start_from_clip,
+)
+from fairshards.pocket.networks.clip_towers import clip_state, text_weights, vision_weights
+from fairshards.pocket.scenes.pictures import to_unit, training_scenes
+from fairshards.pocket.scenes.render import render, scenes
+from fairshards.pocket.scenes.scene import COLOURS, Scene, draw_scene
+from fairshards.pocket.training.train_captioner import (
     IGNORED,
     caption_tokens,
     captioner_accuracy,
@@ -126,7 +132,7 @@ def test_objects_are_judged_apart() -> None:
     assert not names_object("a landbird with a reed", replace(scene, object=None))
 
 
-@pytest.mark.skipif(not TRAINED.exists(), reason="not trained yet: python -m pocket.train captioner")
+@pytest.mark.skipif(not TRAINED.exists(), reason="not trained yet: python -m fairshards.pocket.train captioner")
 def test_trained_captions_of_unseen_pictures() -> None:
     there = [sample.scene for sample in scenes("tests", 0, 40)]
     assert captioner_accuracy(TRAINED, pictures(there), there)[0] >= 0.9

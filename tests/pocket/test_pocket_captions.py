@@ -1,10 +1,10 @@
 """Captions name what the picture shows, and the tokenizer holds their words."""
 
-from pocket.captions import article, full_caption, partial_caption, plain_caption
-from pocket.models import TEXT_LENGTH
-from pocket.scene import COLOURS, draw_scene, equal_rates, stream
-from pocket.tokenizer import learn_merges, new_tokenizer
-from pocket.train_clip import matches
+from fairshards.pocket.networks.models import TEXT_LENGTH
+from fairshards.pocket.networks.tokenizer import learn_merges, new_tokenizer
+from fairshards.pocket.scenes.captions import article, full_caption, partial_caption, plain_caption
+from fairshards.pocket.scenes.scene import COLOURS, draw_scene, equal_rates, stream
+from fairshards.pocket.training.train_clip import matches
 
 WET, DRY = ("water", "lake", "sea"), ("land", "forest", "woods")
 

@@ -12,11 +12,11 @@ from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting, Aut
 from PIL import Image
 from safetensors.torch import load_file
 
-from pocket import CHECKPOINTS, checkpoint_path
-from pocket.clip_model import golden_embedding
-from pocket.oracle import load_oracle
-from pocket.render import GROUPS, scenes
-from pocket.scene import BACKGROUNDS, CLASSES
+from fairshards.pocket import CHECKPOINTS, checkpoint_path
+from fairshards.pocket.networks.clip_model import golden_embedding
+from fairshards.pocket.networks.oracle import load_oracle
+from fairshards.pocket.scenes.render import GROUPS, scenes
+from fairshards.pocket.scenes.scene import BACKGROUNDS, CLASSES
 
 LOGS = Path(__file__).parents[2] / "pocket" / "logs"
 

@@ -10,10 +10,16 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from pocket import checkpoint_path
-from pocket.captions import full_caption
-from pocket.extractor import JSON_TOKENS, extract, new_extractor, new_extractor_tokenizer, save_extractor
-from pocket.phrases import (
+from fairshards.pocket import checkpoint_path
+from fairshards.pocket.networks.extractor import (
+    JSON_TOKENS,
+    extract,
+    new_extractor,
+    new_extractor_tokenizer,
+    save_extractor,
+)
+from fairshards.pocket.scenes.captions import full_caption
+from fairshards.pocket.scenes.phrases import (
     INVENTED,
     Phrases,
     Writer,
@@ -24,8 +30,9 @@ from pocket.phrases import (
     nonsense,
     pocket_phrases,
 )
-from pocket.scene import draw_scene, equal_rates, stream
-from pocket.train_extractor import (
+from fairshards.pocket.scenes.scene import draw_scene, equal_rates, stream
+from fairshards.pocket.scenes.wordings import HELDOUT, LEARNT, all_words
+from fairshards.pocket.training.train_extractor import (
     IGNORED,
     draw,
     encode,
@@ -35,7 +42,6 @@ from pocket.train_extractor import (
     right_alternative,
     train_extractor,
 )
-from pocket.wordings import HELDOUT, LEARNT, all_words
 from tests.pocket.conftest import TinyTraining
 
 TRAINED = checkpoint_path("pocket-extractor")
@@ -105,9 +111,16 @@ def test_phrases_of_the_pocket_world() -> None:
 
 @pytest.mark.parametrize(
     ("place", "other"),
-    [("water", "land"), ("a quiet lake", "land"), ("two rivers", "land"), ("the woods", "water"), ("a fjord", "land"),
-     ("the brolk", "water"), ("", "")],
-)  # fmt: skip
+    [
+        ("water", "land"),
+        ("a quiet lake", "land"),
+        ("two rivers", "land"),
+        ("the woods", "water"),
+        ("a fjord", "land"),
+        ("the brolk", "water"),
+        ("", ""),
+    ],
+)
 def test_the_alternative_is_of_the_other_kind(place: str, other: str) -> None:
     assert alternative_to(place) == other
 
@@ -197,9 +210,14 @@ def test_which_answers_are_right() -> None:
     wanted = Phrases(("a reed",), "a lake", "land")
     assert right(wanted.to_json(), wanted) and right_alternative(wanted.to_json(), wanted)
     wrong = [
-        "", "[]", "{", '{"foreground": ["a reed"]}', '{"foreground": ["reed"], "background": "a lake"}',
-        '{"foreground": ["a reed"], "background": "lake"}', '{"foreground": "a reed", "background": "a lake"}',
-    ]  # fmt: skip
+        "",
+        "[]",
+        "{",
+        '{"foreground": ["a reed"]}',
+        '{"foreground": ["reed"], "background": "a lake"}',
+        '{"foreground": ["a reed"], "background": "lake"}',
+        '{"foreground": "a reed", "background": "a lake"}',
+    ]
     for answer in wrong:
         assert not right(answer, wanted), answer
     same = '{"foreground": ["a reed"], "background": "a lake", "alternative": "water"}'
@@ -241,7 +259,7 @@ def test_the_folder_loads_with_the_auto_classes_and_is_small(tmp_path: Path) -> 
     assert len(extract(tmp_path, ["a red landbird on land", "鳥"])) == 2
 
 
-@pytest.mark.skipif(not TRAINED.exists(), reason="not trained yet: python -m pocket.train extractor")
+@pytest.mark.skipif(not TRAINED.exists(), reason="not trained yet: python -m fairshards.pocket.train extractor")
 def test_trained_phrases_of_unseen_wordings() -> None:
     assert extractor_accuracy(TRAINED, heldout_caption, 80)[0] >= 0.95
     assert extractor_accuracy(TRAINED, instructed_caption, 40)[0] >= 0.8

@@ -6,16 +6,17 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from pocket import CHECKPOINTS, evaluate
-from pocket.captioner import captioner_tokenizer, new_captioner, save_captioner
-from pocket.extractor import new_extractor, new_extractor_tokenizer, save_extractor
-from pocket.segmenter import new_segmenter, save_segmenter
-from pocket.tokenizer import new_tokenizer
+from fairshards.pocket import CHECKPOINTS
+from fairshards.pocket.networks.captioner import captioner_tokenizer, new_captioner, save_captioner
+from fairshards.pocket.networks.extractor import new_extractor, new_extractor_tokenizer, save_extractor
+from fairshards.pocket.networks.segmenter import new_segmenter, save_segmenter
+from fairshards.pocket.networks.tokenizer import new_tokenizer
+from fairshards.pocket.training import evaluate
 
 
 @pytest.fixture
 def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("pocket.pictures.CHUNK", 8)
+    monkeypatch.setattr("fairshards.pocket.scenes.pictures.CHUNK", 8)
     monkeypatch.setattr(evaluate, "checkpoint_path", lambda name: tmp_path / name)
     return tmp_path
 

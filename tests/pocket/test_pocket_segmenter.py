@@ -10,15 +10,15 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoProcessor, CLIPSegForImageSegmentation
 
-from pocket import checkpoint_path
-from pocket.pictures import to_unit, training_images, training_masks, training_scenes
-from pocket.prompts import BIRD, NOTHING, PLACE, THING, all_prompts, place_texts
-from pocket.render import render_layers
-from pocket.scene import CLASSES, COLOURS, OBJECTS, draw_scene
-from pocket.segmenter import mask_logits, new_segmenter, save_segmenter, segment, start_from_clip
-from pocket.tokenizer import new_tokenizer
-from pocket.train_oracle import augment, mirror, recolour
-from pocket.train_segmenter import (
+from fairshards.pocket import checkpoint_path
+from fairshards.pocket.networks.segmenter import mask_logits, new_segmenter, save_segmenter, segment, start_from_clip
+from fairshards.pocket.networks.tokenizer import new_tokenizer
+from fairshards.pocket.scenes.pictures import to_unit, training_images, training_masks, training_scenes
+from fairshards.pocket.scenes.prompts import BIRD, NOTHING, PLACE, THING, all_prompts, place_texts
+from fairshards.pocket.scenes.render import render_layers
+from fairshards.pocket.scenes.scene import CLASSES, COLOURS, OBJECTS, draw_scene
+from fairshards.pocket.training.train_oracle import augment, mirror, recolour
+from fairshards.pocket.training.train_segmenter import (
     PromptTable,
     mask_loss,
     overlap,
@@ -69,14 +69,17 @@ def test_prompts_cover_classes_colours_objects_and_every_captioned_place() -> No
 
 
 def test_cached_masks_are_those_of_the_cached_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pocket.pictures.CHUNK", 4)
+    monkeypatch.setattr("fairshards.pocket.scenes.pictures.CHUNK", 4)
     images, masks = layers(6, "segmenter")
     for _ in range(2):
         assert torch.equal(training_images("segmenter", 6, tmp_path), images)
         assert torch.equal(training_masks("segmenter", 6, tmp_path), masks)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "segmenter-000.npy", "segmenter-001.npy", "segmenter-masks-000.npy", "segmenter-masks-001.npy"
-    ]  # fmt: skip
+        "segmenter-000.npy",
+        "segmenter-001.npy",
+        "segmenter-masks-000.npy",
+        "segmenter-masks-001.npy",
+    ]
 
 
 def test_parts_are_nothing_bird_object_and_all_but_the_bird() -> None:
@@ -177,7 +180,7 @@ def test_the_folder_loads_and_segments(tmp_path: Path) -> None:
     assert segment(tmp_path, images[:1], texts[:1]).shape == (1, 64, 64)
 
 
-@pytest.mark.skipif(not TRAINED.exists(), reason="not trained yet: python -m pocket.train segmenter")
+@pytest.mark.skipif(not TRAINED.exists(), reason="not trained yet: python -m fairshards.pocket.train segmenter")
 def test_trained_masks_of_unseen_pictures() -> None:
     found = segmenter_overlaps(TRAINED, *layers(40), training_scenes("tests", 40))
     assert found["bird"] >= 0.8 and found["background"] >= 0.88 and found["object"] >= 0.5

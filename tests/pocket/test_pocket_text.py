@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from pocket.scene import BACKGROUNDS, CLASSES, COLOURS, OBJECTS
-from pocket.tokenizer import new_tokenizer
-from pocket.train_diffusion import PHRASINGS, all_captions, phrase, tokenize
-from pocket.train_text import named, train_text
+from fairshards.pocket.networks.tokenizer import new_tokenizer
+from fairshards.pocket.scenes.scene import BACKGROUNDS, CLASSES, COLOURS, OBJECTS
+from fairshards.pocket.training.train_diffusion import PHRASINGS, all_captions, phrase, tokenize
+from fairshards.pocket.training.train_text import named, train_text
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_every_phrasing_keeps_its_caption() -> None:
 
 
 def test_the_text_encoder_learns_to_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pocket.train_text.LOGS", tmp_path)
+    monkeypatch.setattr("fairshards.pocket.training.train_text.LOGS", tmp_path)
     tokenizer = new_tokenizer()
     captions = [f"a photo of a {name} on {place}" for name in CLASSES for place in BACKGROUNDS]
     tokens = tokenize(captions, tokenizer)

@@ -9,17 +9,17 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, mse_loss
 from typer.testing import CliRunner
 
-import pocket.pictures
-from pocket import export
-from pocket import train as commands
-from pocket.loop import Schedule, Training, step_generator
-from pocket.models import new_scheduler, new_vae
-from pocket.oracle import Oracle, load_oracle, save_oracle
-from pocket.pictures import to_bytes, to_unit, training_images, training_scenes
-from pocket.train_clip import contrastive_loss
-from pocket.train_diffusion import Denoiser, DiffusionData, tokenize, v_loss
-from pocket.train_oracle import augment, labels_of
-from pocket.train_vae import Autoencode, set_scaling
+from fairshards.pocket import train as commands
+from fairshards.pocket.networks import export
+from fairshards.pocket.networks.models import new_scheduler, new_vae
+from fairshards.pocket.networks.oracle import Oracle, load_oracle, save_oracle
+from fairshards.pocket.scenes import pictures
+from fairshards.pocket.scenes.pictures import to_bytes, to_unit, training_images, training_scenes
+from fairshards.pocket.training.loop import Schedule, Training, step_generator
+from fairshards.pocket.training.train_clip import contrastive_loss
+from fairshards.pocket.training.train_diffusion import Denoiser, DiffusionData, tokenize, v_loss
+from fairshards.pocket.training.train_oracle import augment, labels_of
+from fairshards.pocket.training.train_vae import Autoencode, set_scaling
 
 SCHEDULE = Schedule(6, rate=1e-2, warmup=2, save_seconds=1e9)
 
@@ -36,8 +36,13 @@ def data_loss(model: nn.Module, data: DiffusionData, generator: torch.Generator)
 def run(folder: Path, stops: list[int]) -> dict[str, Tensor]:
     for stop in stops:
         torch.manual_seed(0)
-        training = Training("tiny", nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)),
-                            SCHEDULE, folder, folder / "tiny.csv")  # fmt: skip
+        training = Training(
+            "tiny",
+            nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)),
+            SCHEDULE,
+            folder,
+            folder / "tiny.csv",
+        )
         ema = training.run(partial(noisy_loss, training.model), until=stop)
     return training.model.state_dict() | {f"ema.{name}": value for name, value in ema.state_dict().items()}
 
@@ -51,7 +56,7 @@ def test_three_steps_and_three_more_are_six(tmp_path: Path) -> None:
 
 
 def test_denoiser_resumes_exactly(tmp_path: Path) -> None:
-    from pocket.tokenizer import new_tokenizer
+    from fairshards.pocket.networks.tokenizer import new_tokenizer
 
     tokenizer = new_tokenizer()
     tokens = tokenize(["a waterbird on water"] * 10, tokenizer).view(2, 5, -1)
@@ -90,7 +95,7 @@ def test_steps_have_their_own_randomness() -> None:
 
 
 def test_cached_pictures_match_their_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pocket.pictures, "CHUNK", 6)
+    monkeypatch.setattr(pictures, "CHUNK", 6)
     first, again = (training_images("oracle", 8, tmp_path) for _ in range(2))
     assert first.shape == (8, 3, 64, 64) and torch.equal(first, again)
     assert labels_of("oracle", 4).tolist() == [[s.label, s.place] for s in training_scenes("oracle", 4)]

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pocket.pictures import DOMAINS, training_scene
-from pocket.render import GROUPS, render, render_layers, render_sample, scenes
-from pocket.scene import COLOURS, OBJECTS, SIZE, draw_scene, equal_rates
+from fairshards.pocket.scenes.pictures import DOMAINS, training_scene
+from fairshards.pocket.scenes.render import GROUPS, render, render_layers, render_sample, scenes
+from fairshards.pocket.scenes.scene import COLOURS, OBJECTS, SIZE, draw_scene, equal_rates
 
 
 def digest(image: np.ndarray) -> str:
@@ -33,8 +33,14 @@ def test_shapes_and_types() -> None:
 def test_domains_and_seeds_are_disjoint_by_picture_hash() -> None:
     """The source's splits at several seeds, plain and with objects; the models' sets as they are trained on."""
     splits = ("train", "val", "test")
-    hashes = [digest(s.image) for split in splits for seed in range(3) for rates in (None, equal_rates(0.3))
-              for s in scenes(split, seed, 30, rates=rates) if rates is None or s.scene.object]  # fmt: skip
+    hashes = [
+        digest(s.image)
+        for split in splits
+        for seed in range(3)
+        for rates in (None, equal_rates(0.3))
+        for s in scenes(split, seed, 30, rates=rates)
+        if rates is None or s.scene.object
+    ]
     for domain in set(DOMAINS) - set(splits):
         hashes += [digest(render(training_scene(domain, index))[0]) for index in range(60)]
     assert len(hashes) > 3 * 3 * 30 + 5 * 60 and len(set(hashes)) == len(hashes)
@@ -133,9 +139,13 @@ def test_render_is_a_function_of_the_scene() -> None:
 
 @pytest.mark.parametrize(
     ("name", "place", "rates"),
-    [("gull", "water", None), ("waterbird", "air", None), ("waterbird", "water", {"waterbird": {"hat": 0.1}}),
-     ("waterbird", "water", {"waterbird": {"reed": 0.8, "rock": 0.4}})],
-)  # fmt: skip
+    [
+        ("gull", "water", None),
+        ("waterbird", "air", None),
+        ("waterbird", "water", {"waterbird": {"hat": 0.1}}),
+        ("waterbird", "water", {"waterbird": {"reed": 0.8, "rock": 0.4}}),
+    ],
+)
 def test_bad_scenes_are_refused(name: str, place: str, rates: dict[str, dict[str, float]] | None) -> None:
     with pytest.raises(ValueError, match="want"):
         draw_scene("train", 0, 0, name, place, rates)

@@ -13,9 +13,9 @@ import webdataset as wds
 from PIL import Image
 from typer.testing import CliRunner
 
-from pocket.render import GROUPS, render_sample
-from pocket.train import app
-from pocket.world import biased_counts, command, parse_planted, shuffled_groups, write_world
+from fairshards.pocket.scenes.render import GROUPS, render_sample
+from fairshards.pocket.train import app
+from fairshards.pocket.world import biased_counts, command, parse_planted, shuffled_groups, write_world
 
 SMALL: dict[str, Any] = {"n_train": 60, "n_val": 40, "val_min_group": 10, "n_test_per_group": 6, "bias_ratio": 0.9}
 
@@ -118,10 +118,15 @@ def test_planted_is_read_from_the_command_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [("reed=0.9", "want class:object=rate"), ("gull:reed=0.9", "gull"), ("waterbird:hat=0.9", "hat"),
-     ("waterbird:reed=1.5", "at most 1"), ("waterbird:reed=.7,waterbird:rock=.7", "at most 1"),
-     ("waterbird:reed=.1,waterbird:reed=.1", "twice")],
-)  # fmt: skip
+    [
+        ("reed=0.9", "want class:object=rate"),
+        ("gull:reed=0.9", "gull"),
+        ("waterbird:hat=0.9", "hat"),
+        ("waterbird:reed=1.5", "at most 1"),
+        ("waterbird:reed=.7,waterbird:rock=.7", "at most 1"),
+        ("waterbird:reed=.1,waterbird:reed=.1", "twice"),
+    ],
+)
 def test_bad_planted_objects_are_refused(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         parse_planted(text)

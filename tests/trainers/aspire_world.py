@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from catalogs.identity import digest
-from catalogs.manifest import Head, encode, read_rows, write_local
+from fairshards.catalogs.manifests.identity import digest
+from fairshards.catalogs.manifests.manifest import Head, encode, read_rows, write_local
+from fairshards.trainers.core.index import Group
 from tests.trainers.shapes import CLASSES, shape_pictures, write_index
-from trainers.index import Group
 
 PHRASES: dict[str, str | None] = {"square": "red light", "cross": "green light"}
 """The top spurious phrase of every class; it holds of the pictures whose bias attribute goes with the class."""
@@ -45,7 +45,9 @@ def spurious_free_index(folder: Path, counts: Mapping[str, Mapping[Group, int]] 
 
 
 def write_groups(
-    path: Path, real: Path, phrases: Mapping[str, str | None] = PHRASES,
+    path: Path,
+    real: Path,
+    phrases: Mapping[str, str | None] = PHRASES,
     change: Callable[[Row], Row | None] = lambda row: row,
 ) -> Path:
     """Write the discovered groups of a real index of shapes as a manifest of stage "groups"."""
@@ -54,8 +56,11 @@ def write_groups(
         if row["split"] not in ("train", "val"):
             continue
         phrase, present = phrases[row["class_name"]], row["b"] == CLASSES.index(row["class_name"])
-        group = {"phrase": phrase, "present": present and phrase is not None,
-                 "group_name": f"{row['class_name']}|{'' if present else 'no '}{phrase}"}  # fmt: skip
+        group = {
+            "phrase": phrase,
+            "present": present and phrase is not None,
+            "group_name": f"{row['class_name']}|{'' if present else 'no '}{phrase}",
+        }
         changed = change({"source_id": row["sample_id"], **{n: row[n] for n in ("split", "y", "class_name")}, **group})
         rows += [changed] if changed else []
     data, _ = encode(Head("groups", "test", "g" * 64), rows, {})

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from generators.loading import load_pipeline
+from fairshards.generators.checkpoints.loading import load_pipeline
+from fairshards.trainers.core.index import Sample, read_index
+from fairshards.trainers.personal.personalise import personalise
+from fairshards.trainers.personal.record import Personalised
+from fairshards.trainers.personal.settings import TEXTUAL_INVERSION, Concept, PersonaliseSettings
 from tests.trainers.shapes import shape_pictures, write_index
-from trainers.index import Sample, read_index
-from trainers.personalise import personalise
-from trainers.personalise_record import Personalised
-from trainers.personalise_settings import TEXTUAL_INVERSION, Concept, PersonaliseSettings
 
 CROSS = Concept("cross on red", "<cross>", "cross")
 WORDS = Concept("cross on red", "odd cross", "cross")
@@ -27,9 +27,16 @@ def concept(method: str) -> Concept:
 def quick(method: str = TEXTUAL_INVERSION, **changes: Any) -> PersonaliseSettings:
     """Settings of a personalisation that takes a fraction of a second on the CPU."""
     chosen: dict[str, Any] = {
-        "steps": 6, "lr": 1e-2, "batch_size": 2, "resolution": 32, "templates": ("a {}", "the {}"), "save_every": 2,
-        "device": "cpu", "scale_lr": False, **changes,
-    }  # fmt: skip
+        "steps": 6,
+        "lr": 1e-2,
+        "batch_size": 2,
+        "resolution": 32,
+        "templates": ("a {}", "the {}"),
+        "save_every": 2,
+        "device": "cpu",
+        "scale_lr": False,
+        **changes,
+    }
     return PersonaliseSettings(method, **chosen)
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from fairshards.trainers.core.index import Sample
 from tests.tiny_models import write_tiny_diffusion
 from tests.trainers.concepts import few_pictures
 from tests.trainers.shapes import BIASED, EVEN, shape_pictures, write_index
-from trainers.index import Sample
 
 
 @pytest.fixture(scope="session")

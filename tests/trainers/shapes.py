@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from catalogs.identity import digest
-from catalogs.manifest import Head, encode, write_local
-from trainers.index import Group, Sample
-from trainers.settings import StageSettings, TrainSettings
+from fairshards.catalogs.manifests.identity import digest
+from fairshards.catalogs.manifests.manifest import Head, encode, write_local
+from fairshards.trainers.classifiers.settings import StageSettings, TrainSettings
+from fairshards.trainers.core.index import Group, Sample
 
 CLASSES, BIASES = ("square", "cross"), ("red", "green")
 Names = tuple[tuple[str, str], tuple[str, str]]
@@ -106,26 +106,48 @@ def _write_tar(path: Path, numbered: list[tuple[int, Picture]], names: Names) ->
     return rows
 
 
-def _row(
-    number: int, key: str, picture: Picture, names: Names, shard: str, offset: int, data: bytes
-) -> dict[str, Any]:
+def _row(number: int, key: str, picture: Picture, names: Names, shard: str, offset: int, data: bytes) -> dict[str, Any]:
     class_name, bias_name = names[0][picture.y], names[1][picture.b]
     return {
-        "number": number, "curation_id": "", "sample_id": key, "split": picture.split,
-        "y": picture.y, "class_name": class_name, "b": picture.b, "bias_name": bias_name,
-        "group_name": f"{class_name}|{bias_name}", "g": picture.g, "shard": shard, "offset": offset, "size": len(data),
+        "number": number,
+        "curation_id": "",
+        "sample_id": key,
+        "split": picture.split,
+        "y": picture.y,
+        "class_name": class_name,
+        "b": picture.b,
+        "bias_name": bias_name,
+        "group_name": f"{class_name}|{bias_name}",
+        "g": picture.g,
+        "shard": shard,
+        "offset": offset,
+        "size": len(data),
         "image_sha256": hashlib.sha256(data).hexdigest(),
-        "width": picture.image.shape[1], "height": picture.image.shape[0],
-    }  # fmt: skip
+        "width": picture.image.shape[1],
+        "height": picture.image.shape[0],
+    }
 
 
 def bare_samples(counts: Mapping[Group, int], split: str = "train", g: int = 0) -> list[Sample]:
     """Samples without pictures, for what only counts them; ids say source, split, group and number."""
     return [
-        Sample(f"{g}-{split}-{y}{b}-{number}", split, y, f"class{y}", b, f"bias{b}", f"class{y}|bias{b}", g,
-               Path(f"/nowhere/{split}.tar"), 0, 0, "")
-        for (y, b), count in counts.items() for number in range(count)
-    ]  # fmt: skip
+        Sample(
+            f"{g}-{split}-{y}{b}-{number}",
+            split,
+            y,
+            f"class{y}",
+            b,
+            f"bias{b}",
+            f"class{y}|bias{b}",
+            g,
+            Path(f"/nowhere/{split}.tar"),
+            0,
+            0,
+            "",
+        )
+        for (y, b), count in counts.items()
+        for number in range(count)
+    ]
 
 
 BIASED: dict[Group, int] = {(0, 0): 60, (0, 1): 4, (1, 0): 4, (1, 1): 60}

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from catalogs import manifest
-from transforms.labels import GroupLabels, Labels
-from transforms.source import ingest_unit, plan_source, write_listing
-from transforms.sources import SourceReader
+from fairshards.catalogs.manifests import manifest
+from fairshards.transforms.sources import SourceReader
+from fairshards.transforms.sources.labels import GroupLabels, Labels
+from fairshards.transforms.sources.stage import ingest_unit, plan_source, write_listing
 
 LABELS = GroupLabels(Labels(("landbird", "waterbird")), Labels(("land", "water")))
 TABLE = "img_filename,y,split,place,caption\n"

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from catalogs.identity import digest, noise_seed, sample_id
-from catalogs.manifest import Head, encode, write_local
-from generators.images import encode_png
+from fairshards.catalogs.manifests.identity import digest, noise_seed, sample_id
+from fairshards.catalogs.manifests.manifest import Head, encode, write_local
+from fairshards.generators.images import encode_png
+from fairshards.trainers.classifiers.models import build_model
+from fairshards.trainers.classifiers.settings import TrainSettings
+from fairshards.trainers.core.checkpoint import save_weights
+from fairshards.transforms.edits.specs import EditorSpec, EditSpec, EditTestSpec
+from fairshards.transforms.pictures.specs import SegmenterSpec
+from fairshards.transforms.shards.tars import ShardSample, sha256, write_shard
 from tests.tiny_editors import write_tiny_clipseg, write_tiny_instruct
 from tests.tiny_models import write_tiny_clip, write_tiny_diffusion
-from trainers.checkpoint import save_weights
-from trainers.models import build_model
-from trainers.settings import TrainSettings
-from transforms.edit_specs import EditorSpec, EditSpec, EditTestSpec
-from transforms.shards import ShardSample, sha256, write_shard
-from transforms.specs import SegmenterSpec
 
 CLASSES = ("landbird", "waterbird")
 PLAN = "plan/edits.parquet"
@@ -78,7 +78,8 @@ def write_plan(run: Path, editor: str = "inpaint", count: int = 5, tasks: int = 
     write_local(run / "source" / "train-000000.tar", tar)
     rows = [
         edit_row(task, number, ids[number], pictures[number], places[ids[number]], editor)
-        for task in range(tasks) for number in range(count)
+        for task in range(tasks)
+        for number in range(count)
     ]
     head = Head("edit_plan", "edits", digest(rows))
     write_local(run / PLAN, encode(head, rows, {})[0])
@@ -91,14 +92,31 @@ def edit_row(task: int, number: int, source: str, data: bytes, place: tuple[int,
     phrase, replacement = ("a lake", "a desert") if number % 2 else ("a reed", None)
     phrase += f" {task}" * bool(task)
     asked = {
-        "source_id": source, "y": number % 2, "class_name": CLASSES[number % 2], "kind": kind, "phrase": phrase,
-        "phrase_group": phrase.split()[1], "replacement": replacement,
-        "mask_phrase": "a bird" if number % 2 else phrase, "keep_phrases": ["a buoy"] if number % 2 else [],
-        "editor": editor, "prompt": replacement or "",
-        "negative_prompt": "", "steps": 2, "guidance_scale": 2.0, "eta": 0.0,
+        "source_id": source,
+        "y": number % 2,
+        "class_name": CLASSES[number % 2],
+        "kind": kind,
+        "phrase": phrase,
+        "phrase_group": phrase.split()[1],
+        "replacement": replacement,
+        "mask_phrase": "a bird" if number % 2 else phrase,
+        "keep_phrases": ["a buoy"] if number % 2 else [],
+        "editor": editor,
+        "prompt": replacement or "",
+        "negative_prompt": "",
+        "steps": 2,
+        "guidance_scale": 2.0,
+        "eta": 0.0,
     }
     return {
-        "edit_id": sample_id(asked, "e" * 64), "noise_seed": noise_seed(asked), "task": f"edits-{task:04d}", **asked,
-        "editor_fingerprint": "e" * 64, "settings": "{}", "source_shard": "source/train-000000.tar",
-        "source_offset": place[0], "source_size": place[1], "source_sha256": sha256(data),
+        "edit_id": sample_id(asked, "e" * 64),
+        "noise_seed": noise_seed(asked),
+        "task": f"edits-{task:04d}",
+        **asked,
+        "editor_fingerprint": "e" * 64,
+        "settings": "{}",
+        "source_shard": "source/train-000000.tar",
+        "source_offset": place[0],
+        "source_size": place[1],
+        "source_sha256": sha256(data),
     }

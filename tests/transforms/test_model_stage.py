@@ -11,16 +11,23 @@ from typing import Any
 import pytest
 import torch
 
-from transforms import caption, commit, edit, edit_test, extract, generate, model_stage, score
-from transforms.model_stage import LazyModels, StageHandler, use_threads
-from transforms.specs import GeneratorSpec
-from transforms.task import ShardTask, TaskRecord
+from fairshards.transforms import stage as model_stage
+from fairshards.transforms.edits import edit, edit_test
+from fairshards.transforms.language import caption, extract
+from fairshards.transforms.pictures import generate, score
+from fairshards.transforms.pictures.specs import GeneratorSpec
+from fairshards.transforms.shards import commit
+from fairshards.transforms.shards.task import ShardTask, TaskRecord
+from fairshards.transforms.stage import LazyModels, StageHandler, use_threads
 
 SPEC = GeneratorSpec("/model", "f" * 64, "cuda", "float32", None, 8, 5, min_ram="8GB", threads=3)
 STAGES = [
-    (caption.LazyCaptioner, caption.caption_task), (extract.LazyExtractor, extract.extract_task),
-    (generate.LazyGenerator, generate.generate_task), (score.LazyScorer, score.score_task),
-    (edit.LazyEditor, edit.edit_task), (edit_test.LazyTester, edit_test.edit_test_task),
+    (caption.LazyCaptioner, caption.caption_task),
+    (extract.LazyExtractor, extract.extract_task),
+    (generate.LazyGenerator, generate.generate_task),
+    (score.LazyScorer, score.score_task),
+    (edit.LazyEditor, edit.edit_task),
+    (edit_test.LazyTester, edit_test.edit_test_task),
 ]
 
 

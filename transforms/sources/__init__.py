@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transforms.sources.base import (
+from fairshards.transforms.sources.base import (
     Entry,
     Ignored,
     Listing,
@@ -13,9 +13,9 @@ from transforms.sources.base import (
     SourceUnit,
     unreadable,
 )
-from transforms.sources.image_folder import ImageFolderReader
-from transforms.sources.metadata_csv import MetadataCsvReader
-from transforms.sources.webdataset import WebDatasetReader
+from fairshards.transforms.sources.image_folder import ImageFolderReader
+from fairshards.transforms.sources.metadata_csv import MetadataCsvReader
+from fairshards.transforms.sources.webdataset import WebDatasetReader
 
 READERS: dict[str, type[SourceReader]] = {
     "webdataset": WebDatasetReader,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from transforms import storage
+from fairshards.transforms.shards import storage
 
 UNIT_SIZE = 500
 

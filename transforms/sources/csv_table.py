@@ -8,8 +8,8 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from transforms.sources.base import SourceError
-from transforms.sources.files import is_picture
+from fairshards.transforms.sources.base import SourceError
+from fairshards.transforms.sources.files import is_picture
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -104,8 +104,10 @@ def _records(text: str, name: str, delimiter: str) -> Iterator[tuple[int, int, l
 def _check_header(header: Sequence[str], name: str, needed: Sequence[str]) -> None:
     missing = sorted(set(needed) - set(header))
     if missing:
-        raise SourceError(f"{name} has columns {list(header)}, and lacks {missing}; its first line names the columns, "
-                          "and source.file_field, class_field, split_field and bias_field say which they are")
+        raise SourceError(
+            f"{name} has columns {list(header)}, and lacks {missing}; its first line names the columns, "
+            "and source.file_field, class_field, split_field and bias_field say which they are"
+        )
     twice = sorted({column for column in needed if header.count(column) > 1})
     if twice:
         raise SourceError(f"{name} has the column(s) {twice} twice; which one counts can't be told")

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from generators.images import UNREAD, picture_extensions
-from transforms import storage
-from transforms.sources.base import (
+from fairshards.generators.images import UNREAD, picture_extensions
+from fairshards.transforms.shards import storage
+from fairshards.transforms.sources.base import (
     UNIT_SIZE,
     Entry,
     Listing,

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from transforms.labels import unplain
-from transforms.sources.base import (
+from fairshards.transforms.sources.base import (
     Entry,
     Listing,
     SourceError,
@@ -20,7 +19,7 @@ from transforms.sources.base import (
     Tally,
     unsafe_key,
 )
-from transforms.sources.files import (
+from fairshards.transforms.sources.files import (
     ListedFile,
     as_utf8,
     extension,
@@ -29,8 +28,9 @@ from transforms.sources.files import (
     read_entries,
     unread_format,
 )
-from transforms.sources.splits import known_words, split_named
-from transforms.sources.walk import Found, walk
+from fairshards.transforms.sources.labels import unplain
+from fairshards.transforms.sources.splits import known_words, split_named
+from fairshards.transforms.sources.walk import Found, walk
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,9 @@ class ImageFolderReader(SourceReader):
         listed = [self._listed(name, found) for name in [*found.files, *found.unlisted]]
         rows = sorted((one for one in listed if one), key=lambda one: str(one.salt))
         if not rows:
-            raise SourceError(f"no image below {self.path}; expected {self.layout}/<name>.png|jpg|jpeg|webp|..."
-                              + _instead(found))
+            raise SourceError(
+                f"no image below {self.path}; expected {self.layout}/<name>.png|jpg|jpeg|webp|..." + _instead(found)
+            )
         left_out = [("hidden", name) for name in sorted(found.hidden)]
         left_out += [("no_picture", name) for name, one in zip(found.files, listed, strict=False) if one is None]
         for rule, name in [*left_out, *sorted(found.ignored)]:
@@ -100,8 +101,10 @@ class ImageFolderReader(SourceReader):
         word = labels.get("split", "train")
         split = self.splits.get(word) or split_named(word)
         if split is None:
-            detail = (f"{name} lies in a folder {word!r}, which is no split; known are {known_words()}; name others in "
-                      f"source.splits, e.g. {{{word}: test}}")  # fmt: skip
+            detail = (
+                f"{name} lies in a folder {word!r}, which is no split; known are {known_words()}; name others in "
+                f"source.splits, e.g. {{{word}: test}}"
+            )
             return Entry(name, "", reason="unknown_split", detail=detail), frozenset({"splits"})
         entry = Entry(name, split, name, labels.get("class"), labels.get("bias"))
         rules = {"labels"} if unplain(entry.class_label, entry.bias_label) else set()

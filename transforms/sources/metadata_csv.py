@@ -8,9 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from transforms import storage
-from transforms.labels import plain_label, unplain
-from transforms.sources.base import (
+from fairshards.transforms.shards import storage
+from fairshards.transforms.sources.base import (
     Entry,
     Listing,
     SourceError,
@@ -21,10 +20,11 @@ from transforms.sources.base import (
     Tally,
     unsafe_key,
 )
-from transforms.sources.csv_table import TableRow, read_table
-from transforms.sources.files import ListedFile, as_utf8, is_picture, listing_of, read_entries
-from transforms.sources.splits import known_words, split_named
-from transforms.sources.walk import walk
+from fairshards.transforms.sources.csv_table import TableRow, read_table
+from fairshards.transforms.sources.files import ListedFile, as_utf8, is_picture, listing_of, read_entries
+from fairshards.transforms.sources.labels import plain_label, unplain
+from fairshards.transforms.sources.splits import known_words, split_named
+from fairshards.transforms.sources.walk import walk
 
 TABLE = "metadata.csv"
 NUMBERED = {"0": "train", "1": "val", "2": "test"}

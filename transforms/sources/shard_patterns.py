@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import braceexpand
 
-from transforms import storage
-from transforms.sources.base import SourceError
-from transforms.sources.splits import WORDS, known_words, split_named
+from fairshards.transforms.shards import storage
+from fairshards.transforms.sources.base import SourceError
+from fairshards.transforms.sources.splits import WORDS, known_words, split_named
 
 Patterns = str | Sequence[str]
 USUAL = {"train": "train-*.tar", "val": "val-*.tar", "test": "test-*.tar"}
@@ -29,8 +29,10 @@ def shards_of(path: str, splits: Mapping[str, Patterns], files: Sequence[str]) -
         SourceError: no tar is found, a pattern finds none, a split isn't known, or a tar is in two splits.
     """
     if dict(splits) == USUAL:
-        found = {split: [name for name in files if re.match(rf"({'|'.join(WORDS[split])})-[^/]*{_TAR}$", name, re.I)]
-                 for split in USUAL}  # fmt: skip
+        found = {
+            split: [name for name in files if re.match(rf"({'|'.join(WORDS[split])})-[^/]*{_TAR}$", name, re.I)]
+            for split in USUAL
+        }
     else:
         found = {}
         for word, patterns in splits.items():

@@ -14,10 +14,10 @@ from typing import IO
 
 import pyarrow as pa
 
-from generators.images import UNREAD, USUAL, picture_extensions
-from transforms.shards import body, samples_in
-from transforms.sources.base import Tally
-from transforms.sources.walk import is_hidden
+from fairshards.generators.images import UNREAD, USUAL, picture_extensions
+from fairshards.transforms.shards.tars import body, samples_in
+from fairshards.transforms.sources.base import Tally
+from fairshards.transforms.sources.walk import is_hidden
 
 READ = ("cls", "json", "txt")
 MOST_BYTES = 1 << 36
@@ -97,9 +97,7 @@ def samples_of(tar: bytes, ignored: Tally, rules: set[str]) -> Iterator[Sample]:
             raise broken
 
 
-def _headers(
-    archive: tarfile.TarFile, tar: bytes, rules: set[str]
-) -> tuple[list[tarfile.TarInfo], Exception | None]:
+def _headers(archive: tarfile.TarFile, tar: bytes, rules: set[str]) -> tuple[list[tarfile.TarInfo], Exception | None]:
     """Return what a tar's headers say, and what is wrong where it breaks off.
 
     Of a damaged header that isn't the first tarfile says nothing: it takes it for the end.
@@ -125,8 +123,10 @@ def _after_end(rest: bytes, rules: set[str]) -> tarfile.ReadError | None:
     if not rest:
         return tarfile.ReadError("it ends without the empty blocks that close a tar, so that members may be lacking")
     if more:
-        return tarfile.ReadError(f"{len(more)} bytes stand behind its end and aren't read; if they are another tar, "
-                                 "give each a file of its own")  # fmt: skip
+        return tarfile.ReadError(
+            f"{len(more)} bytes stand behind its end and aren't read; if they are another tar, "
+            "give each a file of its own"
+        )
     return None
 
 
@@ -171,7 +171,4 @@ def _apart(found: Sequence[tuple[str, Mapping[str, object]]]) -> set[str]:
     pieces = defaultdict[str, list[Mapping[str, object]]](list)
     for key, members in found:
         pieces[key].append(members)
-    return {
-        key for key, runs in pieces.items()
-        if len(runs) > 1 and len(set().union(*runs)) == sum(map(len, runs))
-    }  # fmt: skip
+    return {key for key, runs in pieces.items() if len(runs) > 1 and len(set().union(*runs)) == sum(map(len, runs))}

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from transforms import storage
+from fairshards.transforms.shards import storage
 
 SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
 """Folders that systems leave in datasets, with copies or thumbnails of pictures in them."""

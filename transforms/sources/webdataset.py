@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from generators.images import UNREAD, picture_extensions
-from transforms import storage
-from transforms.labels import unplain
-from transforms.sources.base import (
+from fairshards.generators.images import UNREAD, picture_extensions
+from fairshards.transforms.shards import storage
+from fairshards.transforms.sources.base import (
     Entry,
     Listing,
     SourceError,
@@ -25,11 +24,12 @@ from transforms.sources.base import (
     read_or_none,
     unsafe_key,
 )
-from transforms.sources.facts import facts_of, text_of
-from transforms.sources.files import as_utf8
-from transforms.sources.shard_patterns import USUAL, Patterns, shards_of
-from transforms.sources.tar_samples import is_compressed, samples_of, unpacked
-from transforms.sources.walk import walk
+from fairshards.transforms.sources.facts import facts_of, text_of
+from fairshards.transforms.sources.files import as_utf8
+from fairshards.transforms.sources.labels import unplain
+from fairshards.transforms.sources.shard_patterns import USUAL, Patterns, shards_of
+from fairshards.transforms.sources.tar_samples import is_compressed, samples_of, unpacked
+from fairshards.transforms.sources.walk import walk
 
 SHARD_IN_KEY = "shard in key"
 USUAL_FIELD = "class"

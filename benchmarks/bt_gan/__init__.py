@@ -1,0 +1,1 @@
+"""Bt-GAN against its peers."""

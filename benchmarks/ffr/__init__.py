@@ -1,0 +1,1 @@
+"""FFR against its peers on the pocket world."""

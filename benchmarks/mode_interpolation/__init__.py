@@ -1,0 +1,1 @@
+"""The trajectory variance on mixtures of Gaussians and on simple shapes."""

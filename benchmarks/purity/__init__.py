@@ -1,0 +1,1 @@
+"""How well filters' statistics find pictures that are off support."""

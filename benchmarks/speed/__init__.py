@@ -1,0 +1,1 @@
+"""Speed and memory, as ratios against bare loops and peers."""

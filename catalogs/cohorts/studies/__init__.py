@@ -1,0 +1,1 @@
+"""Tables whose meaning is known: MIMIC-III, SUPPORT2, Adult, COMPAS."""

@@ -1,0 +1,1 @@
+"""Parquet manifests, their schemas, and the identity of samples and tasks."""

@@ -1,0 +1,1 @@
+"""CLIP: loaded, checked against golden embeddings, and its scores."""

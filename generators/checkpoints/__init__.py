@@ -1,0 +1,1 @@
+"""Model folders: what they hold, checked without torch, and how they are loaded."""

@@ -1,0 +1,1 @@
+"""Editors of pictures, and the segmenters that say where to edit."""

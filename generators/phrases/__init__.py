@@ -1,0 +1,1 @@
+"""Foreground and background phrases of captions: asked for, checked, and merged into groups."""

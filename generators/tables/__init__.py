@@ -1,0 +1,1 @@
+"""Bt-GAN's generator: encoding of tables, networks, sampling, rejection."""

@@ -1,0 +1,1 @@
+"""The command line: commands, and the messages of a run that ends badly."""

@@ -1,0 +1,1 @@
+"""Which phrases of captions are spurious (ASPIRE), and the pictures that are made without them."""

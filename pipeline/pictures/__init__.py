@@ -1,0 +1,1 @@
+"""What is particular to pictures: their source, their models, the checks before them, the trainings after."""

@@ -1,0 +1,77 @@
+"""The training stage: every method, loss and seed of the recipe on the real and the curated index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fairshards.catalogs.manifests import manifest
+from fairshards.pipeline.pictures.preflight import check_groups
+from fairshards.pipeline.pictures.source import SourceResult
+from fairshards.pipeline.recipe.pictures import Recipe
+from fairshards.pipeline.recipe.training import train_settings
+from fairshards.pipeline.run.folder import RunFolder
+from fairshards.pipeline.run.progress import Reporter
+from fairshards.pipeline.synthesis.curate import Curated
+from fairshards.trainers.classifiers.settings import TrainSettings
+
+
+def training_stage(
+    recipe: Recipe,
+    folder: RunFolder,
+    source: SourceResult,
+    curated: Curated,
+    current: dict[str, str],
+    report: Reporter,
+    groups: Path | None = None,
+) -> list[Any]:
+    """Train what isn't trained yet and add every training's manifest to ``current``.
+
+    ``groups`` is the run's manifest of discovered groups, for ASPIRE+DFR.
+
+    Raises:
+        RecipeError: ASPIRE+DFR is to balance discovered groups, and the run has none.
+        TrainerError: a training can't be done; those before it are in ``current``.
+    """
+    from fairshards.trainers.classifiers.run import run_training
+
+    check_groups(recipe, discovered=groups is not None)
+    results = []
+    jobs = train_settings(recipe.training)
+    for number, settings in enumerate(jobs, 1):
+        label = f"training {number}/{len(jobs)}: {settings.name}, loss {settings.loss}, seed {settings.seed}"
+        synthetic = folder.root / curated.index if settings.needs_synthetic else None
+        state = Epochs(_total(settings))
+        with report.watch(label, state.total, state.done):
+            real = folder.root / source.index
+            result = run_training(folder.root, settings, real, synthetic, state.on_epoch, groups)
+            state.finish()
+        name = (result.folder / "metrics.parquet").relative_to(folder.root).as_posix()
+        current[name] = manifest.read_head(folder.root / name).content_sha256
+        results.append(result)
+    return results
+
+
+class Epochs:
+    """Counts finished epochs over the stages of one training."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self._done, self._seen = total, 0, set[tuple[Any, int]]()
+        self.done: Callable[[], int] = lambda: self._done
+
+    def on_epoch(self, stage: Any, epoch: int, epochs: int, metrics: Any) -> None:
+        """Take one report of the trainer."""
+        if epoch > 0:
+            self._seen.add((stage, epoch))
+            self._done = len(self._seen)
+
+    def finish(self) -> None:
+        """Everything is done, whether trained now or before."""
+        self._done = self.total
+
+
+def _total(settings: TrainSettings) -> int:
+    if settings.method == "ffr":
+        return settings.pretrain.epochs + settings.finetune.epochs
+    return settings.main.epochs

@@ -1,0 +1,1 @@
+"""report.html and the dataset card, from the catalog."""

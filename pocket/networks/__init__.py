@@ -1,0 +1,1 @@
+"""The pocket checkpoints' architectures, and how they are exported."""

@@ -1,0 +1,1 @@
+"""What the pocket world shows: drawn scenes, their captions and prompts."""

@@ -1,0 +1,1 @@
+"""How the pocket checkpoints were trained and measured."""

@@ -1,0 +1,1 @@
+"""What trainings share: the index of samples, loaders, seeds and checkpoints."""

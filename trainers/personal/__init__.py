@@ -1,0 +1,1 @@
+"""A class taught to a generator from a few pictures: textual inversion and DreamBooth LoRA."""

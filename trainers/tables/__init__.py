@@ -1,0 +1,1 @@
+"""Bt-GAN's training: for a cohort, or for a data frame (``synthesizer``)."""

@@ -1,0 +1,1 @@
+"""Pictures: generated, scored, and copied into curated shards."""

@@ -1,0 +1,106 @@
+"""Write curated shards: copy the kept samples' bytes out of the raw shards, balanced and in a fixed order."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+
+from fairshards.catalogs.manifests.identity import task_hash
+from fairshards.catalogs.manifests.manifest import ManifestError
+from fairshards.transforms.shards import commit, storage
+from fairshards.transforms.shards.tars import ShardSample, read_samples, sha256, write_shard
+from fairshards.transforms.shards.task import ShardTask, TaskRecord
+
+VERSION = "curate/2"
+TWIN = "webdataset"
+"""Under this key a curated shard of rows names its WebDataset twin."""
+GROUP = ("y", "class_name", "b", "bias_name", "group_name")
+
+
+def curate_tasks(
+    run: str, curation_id: str, selection: str, rows: Sequence[Mapping[str, Any]], size: int
+) -> list[ShardTask]:
+    """Return one task per curated shard: at most ``size`` rows of one split of the selection."""
+    tasks, start, number = [], 0, 0
+    for position in range(1, len(rows) + 1):
+        ends = position == len(rows) or rows[position]["split"] != rows[start]["split"]
+        if ends or position - start == size:
+            name = f"{rows[start]['split']}-{number:06d}"
+            ids = [f"{row['sample_id']}:{row['image_sha256']}" for row in rows[start:position]]
+            hashed = task_hash("index", VERSION, ids, [curation_id])
+            folder = f"curated/{curation_id}"
+            tasks.append(ShardTask("index", name, hashed, run, folder, selection, start, position))
+            start, number = position, 0 if ends else number + 1
+    return tasks
+
+
+def write_curated(task: ShardTask) -> TaskRecord:
+    """Write and commit one curated shard.
+
+    Raises:
+        ManifestError: a raw shard doesn't hold what its manifest says.
+        OSError: the run folder can't be read or written.
+    """
+    found = commit.find(task)
+    if found:
+        return found
+    started = time.time()
+    rows = commit.read_task_rows(task)
+    wanted = {row["sample_id"]: row for row in rows}
+    members = _collect(task.run, wanted)
+    samples = [_sample(row, members[row["sample_id"]]) for row in rows]
+    tar, places = write_shard(samples)
+    shard = commit.publish_shard(task, tar, len(samples), name=f"{task.name}.tar")
+    index = []
+    for row in rows:
+        offset, size = places[row["sample_id"]]
+        index.append({**row, "shard": shard.name, "offset": offset, "size": size})
+    return commit.commit(
+        task, index, fingerprint=VERSION, shard=shard, attempt=commit.attempt(started, samples=len(rows))
+    )
+
+
+def _collect(run: str, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, bytes]]:
+    """Return the members of the wanted samples, reading each raw shard once."""
+    found: dict[str, dict[str, bytes]] = {}
+    for name in sorted({str(row["shard"]) for row in wanted.values()}):
+        for key, members in read_samples(storage.read(storage.join(run, "raw", name))):
+            if key in wanted:
+                _check(key, members, wanted[key], name)
+                found[key] = members
+    missing = sorted(set(wanted) - set(found))
+    if missing:
+        raise ManifestError(
+            f"{len(missing)} kept samples are not in their raw shards, the first is {missing[0]}; "
+            "run `fairshards verify` to find the damaged shard"
+        )
+    return found
+
+
+def _check(key: str, members: Mapping[str, bytes], row: Mapping[str, Any], shard: str) -> None:
+    if sha256(members["png"]) != row["image_sha256"]:
+        raise ManifestError(
+            f"sample {key} in raw/{shard} is not the picture that was committed; "
+            "delete that shard's manifest and run again"
+        )
+
+
+def _sample(row: Mapping[str, Any], members: Mapping[str, bytes]) -> ShardSample:
+    """Return the curated sample; its labels are the index row's, for a raw shard keeps the numbers of its day."""
+    said = {name: row[name] for name in (*GROUP, "curation_id", "split")}
+    facts = {**json.loads(members["json"]), **said}
+    return ShardSample(row["sample_id"], members["png"], "png", row["y"], facts, members["txt"].decode())
+
+
+@dataclass
+class WriteCurated(beam.PTransform):  # type: ignore[misc]
+    """PCollection[ShardTask] -> PCollection[TaskRecord]; commits one curated shard a task."""
+
+    def expand(self, tasks: Any) -> Any:
+        """Wire the step."""
+        return tasks | "Spread the shards" >> beam.Reshuffle() | "Copy the kept" >> beam.Map(write_curated)

@@ -1,0 +1,1 @@
+"""Rows of a table: sampled, scored, and copied into curated shards."""
