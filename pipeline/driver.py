@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from fairshards.catalogs.manifests import manifest
-from fairshards.catalogs.manifests.identity import TASK_DIGITS, canonical_json, digest, task_hash
 from fairshards.pipeline.pictures.account import said_of
 from fairshards.pipeline.pictures.count_checks import after_source
 from fairshards.pipeline.pictures.preflight import Ready, before_source
 from fairshards.pipeline.pictures.prompt_checks import generator_prompts
 from fairshards.pipeline.pictures.source import SourceRefused, SourceResult, source_stage
 from fairshards.pipeline.recipe.pictures import Recipe
-from fairshards.pipeline.recipe.yaml_file import write_recipe_text
 from fairshards.pipeline.run.catalog_sync import CatalogSync, listed_before
 from fairshards.pipeline.run.checks import require
 from fairshards.pipeline.run.folder import RunFolder, run_folder
@@ -28,8 +25,8 @@ from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.run.quota import Group, Quota, quotas
 from fairshards.pipeline.run.stages import reaches
 from fairshards.pipeline.synthesis.calibrate import CalibrationSets, calibration_sets
-from fairshards.pipeline.synthesis.compare import PLACES
 from fairshards.pipeline.synthesis.curate import Curated, curation_stage
+from fairshards.pipeline.synthesis.current import commit_run, keep_earlier
 from fairshards.pipeline.synthesis.earlier import Round, earlier_samples, existing_pool, planned_rounds
 from fairshards.pipeline.synthesis.making import picture_making
 from fairshards.pipeline.synthesis.pool import Pool
@@ -40,11 +37,8 @@ if TYPE_CHECKING:
     from fairshards.pipeline.discovery.spurious_free import SpuriousFreeMaking
     from fairshards.pipeline.discovery.stage import Discovered
     from fairshards.pipeline.pictures.discovery_models import DiscoverySpecs
-    from fairshards.pipeline.recipe.records import EhrRecipe
 
 SAMPLES, RESULTS = ("plan/", "raw/", "scores/"), ("curated/", "training/")
-OF_FILTERS = ("calibration/", *PLACES)
-"""Scores that are taken for some filters only: of real pictures, and of samples compared with others."""
 PACKAGES = ("fairshards", "apache-beam", "diffusers", "transformers", "open_clip_torch", "torch", "webdataset")
 DISCOVERY = ("captions/", "phrases/", "edits/", "edit_scores/", "discovery/", "personal/")
 
@@ -283,40 +277,6 @@ def _calibration_sets(
     holding = {image.source_id: frozenset(image.groups) for image in images}
     index = result.source.index
     return calibration_sets(making, specs, this.folder, index, holding, this.launcher, this.report)
-
-
-def commit_run(recipe: Recipe | EhrRecipe, folder: RunFolder, packages: Sequence[str]) -> dict[str, str]:
-    """Write recipe.yaml and the run's manifest, with the versions of ``packages``; return the beginning of the list of
-    current manifests.
-    """
-    resolved = recipe.model_dump(mode="json", by_alias=True)
-    versions = {name: importlib.metadata.version(name) for name in packages}
-    manifest.write_local(folder.root / "recipe.yaml", write_recipe_text(resolved).encode())
-    hashed = task_hash("run", "run/1", [], [], {"recipe": resolved, "versions": versions})
-    row = {
-        "run_id": digest(resolved)[:12],
-        "name": recipe.name,
-        "seed": recipe.seed,
-        "recipe": canonical_json(resolved),
-        "versions": canonical_json(versions),
-    }
-    name = f"run-{hashed[:TASK_DIGITS]}.parquet"
-    head = folder.commit(name, "run", "run", [row], task_hash=hashed)
-    return {name: head.content_sha256}
-
-
-def keep_earlier(previous: Sequence[str], current: dict[str, str], folder: RunFolder, places: tuple[str, ...]) -> None:
-    """Keep what earlier runs put in these places, where all that it read stands.
-
-    What belongs to a setting that this run doesn't have (``OF_FILTERS``) stays with the curations that read it.
-    """
-    also = tuple(place for place in OF_FILTERS if not any(name.startswith(place) for name in current))
-    earlier = [name for name in previous if name not in current and name.startswith((*also, *places))]
-    earlier.sort(key=lambda name: not name.startswith(OF_FILTERS))
-    kept = folder.still_valid(earlier, current)
-    results = {name: sha for name, sha in kept.items() if not name.startswith(OF_FILTERS)}
-    read = {sha for name in results for sha in manifest.read_head(folder.root / name).inputs}
-    current.update({name: sha for name, sha in kept.items() if name in results or sha in read})
 
 
 def _say_source(recipe: Recipe, source: SourceResult, report: Reporter) -> None:

@@ -8,9 +8,8 @@ Both report all that is wrong at once. ``plan`` prints the same checks, one a li
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +28,9 @@ from fairshards.pipeline.pictures.models import (
 )
 from fairshards.pipeline.recipe.pictures import Recipe, RecipeError
 from fairshards.pipeline.recipe.training import reference_settings, train_settings
-from fairshards.pipeline.recipe.yaml_file import RecipeSyntaxError, read_recipe_text
 from fairshards.pipeline.run.checks import Check, attempted
 from fairshards.pipeline.run.jobs import Launcher
+from fairshards.pipeline.run.place_checks import device_is_here, elsewhere, folder_checks
 from fairshards.pipeline.run.stages import reaches
 from fairshards.pipeline.synthesis.calibrate import stored_calibrations
 from fairshards.trainers.classifiers.settings import POCKET as CONVNET
@@ -40,9 +39,6 @@ from fairshards.transforms.pictures.specs import GeneratorSpec, ScorerSpec
 
 if TYPE_CHECKING:
     from fairshards.pipeline.pictures.discovery_models import DiscoverySpecs
-
-NAME_BYTES = 255
-"""The longest file name of common file systems; a file is written under a longer, temporary one first."""
 
 
 @dataclass(frozen=True)
@@ -91,26 +87,6 @@ def before_source(
     return Ready(tuple(checks), pair, specs.get("discovery"))
 
 
-def folder_checks(root: Path, kind: str) -> Iterator[Check]:
-    """Check that the run folder can be written, has names that fit, and belongs to a run of this kind, or to none."""
-    what = f"run folder {root}"
-    too_long = [part for part in root.parts if len(os.fsencode(part)) > NAME_BYTES]
-    there = next((place for place in (root, *root.parents) if _is_there(place)), Path())
-    if too_long:
-        yield Check(
-            what,
-            "problem",
-            f"{too_long[0][:40]}... is {len(os.fsencode(too_long[0]))} bytes long, and a file "
-            f"system takes {NAME_BYTES}: shorten the recipe's name, or set --output",
-        )
-    elif not there.is_dir():
-        yield Check(what, "problem", f"{there} is a file; give another folder with --output")
-    elif not os.access(there, os.W_OK | os.X_OK):
-        yield Check(what, "problem", f"{there} can't be written here; give another folder with --output")
-    else:
-        yield attempted(what, lambda: _same_kind(root, kind), f"{shutil.disk_usage(there).free / 2**30:.1f} GiB free")
-
-
 def check_groups(recipe: Recipe, discovered: bool) -> None:
     """Refuse ASPIRE+DFR over discovered groups in a run that discovers none.
 
@@ -130,28 +106,6 @@ def _looks(recipe: Recipe, threads: int | None) -> DiscoverySpecs:
 
     assert recipe.discovery is not None
     return discovery_specs(recipe, recipe.discovery, threads)
-
-
-def _is_there(place: Path) -> bool:
-    try:
-        return place.exists()
-    except OSError:
-        return False
-
-
-def _same_kind(root: Path, kind: str) -> None:
-    file = root / "recipe.yaml"
-    if not file.is_file():
-        return
-    try:
-        earlier = str(read_recipe_text(file.read_bytes()).data.get("kind", "pictures"))
-    except RecipeSyntaxError as error:
-        raise RecipeError(f"{file} {error}; delete it, or give another folder with --output") from None
-    if earlier != kind:
-        raise RecipeError(
-            f"it holds a run of kind {earlier}, and this recipe is of kind {kind}; give another folder "
-            "with --output, or another name"
-        )
 
 
 def _something_to_make(recipe: Recipe) -> None:
@@ -243,23 +197,6 @@ def _devices(recipe: Recipe, launcher: Launcher, makes: bool, discovers: bool) -
             yield Check(key, "not checked", f"{device} is asked of the workers of runner {launcher.runner}")
         elif device != "cpu":
             yield attempted(key, partial(device_is_here, device), device)
-
-
-def elsewhere(checks: Iterable[Check], only_planned: bool) -> Iterator[Check]:
-    """Yield the checks of devices; those that a run on another machine may have are no problems of a plan."""
-    for one in checks:
-        yield replace(one, state="note") if only_planned and one.state == "problem" else one
-
-
-def device_is_here(device: str) -> None:
-    """Raise ValueError for a device that this machine doesn't have."""
-    import torch
-
-    from fairshards.generators.checkpoints.loading import resolve_device
-
-    resolve_device(device)
-    if device == "mps" and not torch.backends.mps.is_available():
-        raise ValueError("mps was asked for, but this machine has none; set cpu or cuda")
 
 
 def _prompts(recipe: Recipe, specs: Mapping[str, Any], makes: bool) -> Iterator[Check]:

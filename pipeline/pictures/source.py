@@ -24,7 +24,7 @@ from fairshards.pipeline.recipe.source import (
 )
 from fairshards.pipeline.run.committed import CommittedSource, committed_source
 from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.jobs import Launcher
+from fairshards.pipeline.run.jobs import SMALL_JOB, Launcher
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.run.quota import Group, biased_counts
 from fairshards.transforms.shards import commit
@@ -35,7 +35,6 @@ from fairshards.transforms.sources.stage import IngestSource, listing_file, plan
 from fairshards.transforms.sources.webdataset import USUAL_FIELD
 
 Row = dict[str, Any]
-SMALL_JOB = 16
 
 
 @dataclass(frozen=True)

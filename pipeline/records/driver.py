@@ -19,7 +19,6 @@ from fairshards.filters.records.distance_ratio import SCORE as DISTANCE_RATIO
 from fairshards.filters.records.nearest_record import SCORE as NEAREST
 from fairshards.filters.registry import FILTERS
 from fairshards.generators.tables.record_space import NEIGHBOURS, RecordSpace, distance_ratio, other_neighbours, told
-from fairshards.pipeline.driver import commit_run, keep_earlier
 from fairshards.pipeline.recipe.pictures import RecipeError
 from fairshards.pipeline.recipe.records import EhrRecipe, RowGroups
 from fairshards.pipeline.records.cohort import CohortResult, cohort_stage
@@ -35,6 +34,7 @@ from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.run.stages import reaches
 from fairshards.pipeline.synthesis.calibrate import CalibrationSets
 from fairshards.pipeline.synthesis.curate import Curated, curation_stage
+from fairshards.pipeline.synthesis.current import commit_run, keep_earlier
 from fairshards.pipeline.synthesis.earlier import earlier_samples, existing_pool, planned_rounds
 from fairshards.pipeline.synthesis.making import Making
 from fairshards.pipeline.synthesis.pool import Pool

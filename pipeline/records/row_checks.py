@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairshards.pipeline.pictures.preflight import device_is_here, elsewhere, folder_checks
 from fairshards.pipeline.recipe.records import EhrRecipe, RowGroups
 from fairshards.pipeline.records.plan_rows import row_quotas
 from fairshards.pipeline.run.checks import Check, attempted
 from fairshards.pipeline.run.jobs import Launcher
+from fairshards.pipeline.run.place_checks import device_is_here, elsewhere, folder_checks
 from fairshards.pipeline.run.quota import Group
 from fairshards.pipeline.run.stages import reaches
 from fairshards.trainers.tables.joint_shares import constrained_joint

@@ -22,6 +22,9 @@ RUNNERS = {
     "prism": "PrismRunner",
 }
 
+SMALL_JOB = 16
+"""So many tasks of a stage without models aren't worth the start of local workers."""
+
 JOB_SECONDS = 7 * 24 * 3600
 
 

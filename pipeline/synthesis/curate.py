@@ -12,9 +12,8 @@ from fairshards.catalogs.manifests import manifest
 from fairshards.catalogs.manifests.identity import task_hash
 from fairshards.catalogs.manifests.schemas import SCHEMAS
 from fairshards.filters.limits import POOLED
-from fairshards.pipeline.pictures.source import SMALL_JOB
 from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.jobs import Launcher
+from fairshards.pipeline.run.jobs import SMALL_JOB, Launcher
 from fairshards.pipeline.run.planned import Planned
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.run.quota import Group, Quota

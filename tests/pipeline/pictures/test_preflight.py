@@ -22,7 +22,7 @@ from fairshards.pipeline.discovery.aspire_plan import downloads
 from fairshards.pipeline.discovery.spurious_free import word_for
 from fairshards.pipeline.driver import run
 from fairshards.pipeline.pictures.count_checks import after_source, check_quota
-from fairshards.pipeline.pictures.preflight import before_source, folder_checks
+from fairshards.pipeline.pictures.preflight import before_source
 from fairshards.pipeline.pictures.prompt_checks import (
     as_made,
     distinct_judges,
@@ -35,6 +35,7 @@ from fairshards.pipeline.recipe.records import EhrRecipe, RowGroups, load_any
 from fairshards.pipeline.records.row_checks import after_cohort, before_cohort
 from fairshards.pipeline.run.checks import Check, PreflightError, print_checklist, require
 from fairshards.pipeline.run.jobs import Launcher
+from fairshards.pipeline.run.place_checks import folder_checks
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.run.quota import Quota, quotas
 from fairshards.pipeline.synthesis.plan import shard_name
