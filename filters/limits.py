@@ -1,9 +1,9 @@
 """Limits that are measured, not guessed: a score's quantile over a calibration set, and how sure it is.
 
 A filter with ``retain`` keeps that share of a calibration set: real pictures where the score can be taken of them too
-(methods 6), samples in support where only a generated one has it (methods 3.1). Every prompt group has a limit of its
-own where it has enough values, that is where both ends of the quantile's 95% interval lie inside them; the others share
-the pooled one.
+(docs/methods.md#measured-limits), samples in support where only a generated one has it. Every prompt group has a limit
+of its own where it has enough values, that is where both ends of the quantile's 95% interval lie inside them; the
+others share the pooled one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Gaussian mixtures of "Understanding Hallucinations in Diffusion Models" (arXiv 2406.09358; methods 3.2)."""
+"""The Gaussian mixtures of arXiv 2406.09358 (docs/methods.md#gaussian-experiments)."""
 
 from __future__ import annotations
 

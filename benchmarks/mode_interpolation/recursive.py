@@ -1,4 +1,6 @@
-"""Models trained on the samples of models: what a filter on trajectory variance keeps of the data (methods 3.2).
+"""Models trained on the samples of models: what a filter on trajectory variance keeps of the data.
+
+Settings: docs/methods.md#recursive-training.
 
     python -m benchmarks.mode_interpolation.recursive 1d --seeds 3 --filters none,random,variance
 

@@ -1,4 +1,4 @@
-"""Does trajectory variance tell repeated and misplaced shapes? SimpleShapes of arXiv 2406.09358 (methods 3.3).
+"""Does trajectory variance tell repeated and misplaced shapes? SimpleShapes (docs/methods.md#simpleshapes).
 
     python -m benchmarks.mode_interpolation.shapes --samples 2048 --threads 1
 

@@ -1,4 +1,4 @@
-"""SimpleShapes of arXiv 2406.09358 (methods 3.3), and who is off support in it.
+"""SimpleShapes of arXiv 2406.09358 (docs/methods.md#simpleshapes), and who is off support in it.
 
 Three columns of 21 by 63 pixels, one kind of shape each: triangle, square, pentagon, of 60 pixels' area. Each is there
 with probability 1/2, at a random place of its column; empty pictures are left out. So a shape that is there twice, or

@@ -1,4 +1,6 @@
-"""Does trajectory variance tell hallucinations? The Gaussian experiments of arXiv 2406.09358 (methods 3.2 and 3.4).
+"""Does trajectory variance tell hallucinations? The Gaussian experiments of arXiv 2406.09358.
+
+Settings: docs/methods.md#gaussian-experiments.
 
     python -m benchmarks.mode_interpolation.study 1d --seeds 5 --samples 50000
     python -m benchmarks.mode_interpolation.study 2d --steps 60000 --batch 2048 --anneal --samples 50000 --work DIR

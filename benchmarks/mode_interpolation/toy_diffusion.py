@@ -1,4 +1,4 @@
-"""A small diffusion model of points, or of pictures, as the paper on mode interpolation has it (methods 3.2).
+"""A small diffusion model of points, or of pictures (docs/methods.md#gaussian-experiments).
 
 Network of 0.08 M parameters, 1,000 steps with betas from 0.001 to 0.2, noise prediction, DDPM's ancestral sampler with
 the variance beta. The product of all alphas is 1e-47 and underflows in float32, so every coefficient is computed in

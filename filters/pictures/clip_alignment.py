@@ -1,4 +1,4 @@
-"""CLIP alignment: the picture must resemble its prompt (methods section 6)."""
+"""CLIP alignment: the picture must resemble its prompt (docs/methods.md#clip-scores)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ClipAlignment(LeastScore):
     """Keeps a sample whose cosine with its prompt is at least ``min``, in [-1, 1].
 
     No paper gives a threshold: ``retain`` takes it from real pictures and their groups' prompts; 0.95 is usual, which
-    is the 5th percentile of methods 6. Reason code: ``alignment``.
+    cuts at their 5th percentile. Reason code: ``alignment``.
     """
 
     name: ClassVar[str] = "clip_alignment"

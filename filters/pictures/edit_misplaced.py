@@ -1,4 +1,6 @@
-"""DDB's second pruning condition (methods 2.4): an edit that worked in the wrong place, or hardly at all.
+"""DDB's second pruning condition: an edit that worked in the wrong place, or hardly at all.
+
+See docs/methods.md#attribution-inside-the-mask.
 
 DDB edits a picture x of class i inside a mask M into x' of class i', and prunes it where rho <= P_i'. There
 rho = sum_k M_k IG_k(x'), IG are the integrated gradients of f_i' from x to x', and P_i' is a mean of class i': f_i'

@@ -1,4 +1,4 @@
-"""Grey-scale rejection, FFR's rule (methods 1.2): a grey picture's channels have equal means."""
+"""Grey-scale rejection (docs/methods.md#grey-scale-rejection): a grey picture's channels have equal means."""
 
 from __future__ import annotations
 

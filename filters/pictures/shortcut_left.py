@@ -1,4 +1,7 @@
-"""DDB's first pruning condition (methods 2.4): the shortcut is still there when ERM is as sure as on real pictures.
+"""DDB's first pruning condition: the shortcut is still there when ERM is as sure as on real pictures.
+
+See docs/methods.md#shortcut-left.
+
 
 DDB edits a picture of class i into class i' and prunes it where ERM's probability of the *source* class is at least
 its mean over that class: the edit changed nothing that ERM looks at. A spurious-free picture keeps its class, and what

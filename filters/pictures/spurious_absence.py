@@ -39,7 +39,7 @@ class SpuriousAbsence(CalibratedFilter):
 
     The score is the highest such probability, in [0, 1]; its label is that phrase. A sample whose plan names no
     phrase passes. ``retain`` takes a limit from real pictures whose captions have none of their class's phrases; 0.5
-    is methods 6's median. Reason code: ``spurious``.
+    is their median. Reason code: ``spurious``.
     """
 
     name: ClassVar[str] = "spurious_absence"

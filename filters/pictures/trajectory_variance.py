@@ -1,4 +1,7 @@
-"""Trajectory variance: drop samples whose predicted x0 was still moving at the end (methods section 3)."""
+"""Trajectory variance: drop samples whose predicted x0 was still moving at the end.
+
+See docs/methods.md#trajectory-variance.
+"""
 
 from __future__ import annotations
 

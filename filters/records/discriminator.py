@@ -1,4 +1,7 @@
-"""The discriminator's confidence in a generated record: rejection sampling (methods 4.2, stage 3), or a plain limit."""
+"""The discriminator's confidence in a generated record: rejection sampling, or a plain limit.
+
+See docs/methods.md#rejection-sampling.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Perp-Neg guidance (arXiv 2304.04968; methods 5): weighted negatives that don't harm what the prompt asks for.
+"""Perp-Neg guidance (docs/methods.md#perp-neg): weighted negatives that don't harm what the prompt asks for.
 
 With the model's outputs eps_u (unconditional), eps_c (the prompt) and eps_i (negative i), d+ = eps_c - eps_u and
 d_i = eps_i - eps_u, guidance becomes

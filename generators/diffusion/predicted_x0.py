@@ -1,4 +1,4 @@
-"""Predicted x0 of one sampling step, for any diffusers scheduler (methods 3.1).
+"""Predicted x0 of one sampling step, for any diffusers scheduler (docs/methods.md#predicted-x0).
 
 A scheduler that reports ``pred_original_sample`` (DDIM, DDPM, Euler, Heun, KDPM2, LMS ...) is believed. For the
 others x0 follows from the model's output and the noise level at which the model was asked, in the scaling of

@@ -62,8 +62,9 @@ class ImageRequest:
         steps: Sampling steps, at least 1.
         height, width: Pixels.
         eta: DDIM's share of fresh noise, in [0, 1].
-        window: Follow the predicted x0 over the last ``window`` model calls (methods 3.1); 0: don't.
-        negatives: Weighted negatives of Perp-Neg guidance (methods 5), as many as one likes; rows of a batch may
+        window: Follow the predicted x0 over the last ``window`` model calls (docs/methods.md#trajectory-variance);
+            0: don't.
+        negatives: Weighted negatives (docs/methods.md#perp-neg), as many as one likes; rows of a batch may
             have different ones. Beside them ``negative_prompt`` is the unconditional branch, as always.
     """
 

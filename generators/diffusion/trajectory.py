@@ -1,4 +1,4 @@
-"""Trajectory variance, the mode-interpolation metric (NeurIPS 2024, arXiv 2406.09358; methods 3.1).
+"""Trajectory variance, the mode-interpolation metric (arXiv 2406.09358; docs/methods.md#trajectory-variance).
 
 Population variance of the predicted x0 over the last k model calls of a sampling run, averaged over all
 coordinates: one number a sample, high for hallucinations. It is followed in running form (Welford) by a hook on

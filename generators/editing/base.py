@@ -1,4 +1,4 @@
-"""What an editor is asked for and answers: a picture with one thing changed (ASPIRE, methods 2.1 step 4).
+"""What an editor is asked for and answers: a picture with one thing changed (ASPIRE; docs/methods.md#edits).
 
 Editors are ``inpainting.py`` (fill a mask) and ``instruct_edit.py`` (follow an instruction).
 """

@@ -1,4 +1,4 @@
-"""Grounding DINO with SAM, as ASPIRE used them (methods 2.1 step 4): a phrase gives boxes, each box a mask."""
+"""Grounding DINO with SAM, as ASPIRE used them (docs/methods.md#edits): a phrase gives boxes, each box a mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""InstructPix2Pix: a picture is edited as an instruction says, without a mask (ASPIRE, methods 2.1 step 4).
+"""InstructPix2Pix: a picture is edited as an instruction says, without a mask (ASPIRE; docs/methods.md#edits).
 
 ASPIRE's settings are the defaults: ancestral Euler, 100 steps, text guidance 7.5, picture guidance 1.5, and for a
 background the words "turn the background of {b} into {alt}." (``fairshards.generators.editing.base.instruction``).

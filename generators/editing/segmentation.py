@@ -1,4 +1,4 @@
-"""A phrase becomes a mask of a picture (ASPIRE, methods 2.1 step 4), or the reason why it can't.
+"""A phrase becomes a mask of a picture (ASPIRE; docs/methods.md#edits), or the reason why it can't.
 
 Two segmenters, both of transformers: CLIPSeg (``generators/editing/clipseg.py``), and Grounding DINO with SAM
 (``generators/editing/grounded_sam.py``), which ASPIRE used. They say where a phrase is; this file makes the mask of an

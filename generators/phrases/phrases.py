@@ -1,4 +1,4 @@
-"""Phrases collapsed into groups, as ASPIRE does it (methods 2.1 step 5): normal forms, then bags of words.
+"""Phrases collapsed into groups, as ASPIRE does it (docs/methods.md#phrase-groups): normal forms, then bags of words.
 
 Two phrases belong together when the cosine of their bags of words is 0.7 or more, and a phrase belongs to a group when
 it belongs to any member. That is taken to its end: the groups are the connected components, so they depend neither on

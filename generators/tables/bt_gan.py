@@ -1,6 +1,6 @@
 """A trained Bt-GAN as a generator of rows: one safetensors file, and ``sample`` in the style of CTGAN.
 
-Bt-GAN (JAIR 79, 2024) has no public code: this is a reconstruction (methods 4.2).
+Bt-GAN (JAIR 79, 2024) has no public code: this is a reconstruction (docs/methods.md#bt-gan).
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Bt-GAN's networks (methods 4.2): a conditional generator, a conditional discriminator, and the classifier.
+"""Bt-GAN's networks: a conditional generator, a conditional discriminator, and the classifier.
+
+See docs/methods.md#networks.
 
 They see a row as ``TableEncoding`` gives it: normal scores first, then one-hot blocks. y and s stand beside it.
 """

@@ -1,4 +1,7 @@
-"""Discriminator rejection sampling (DRS; methods 4.2, stage 3): which rows to keep, by their log density ratio."""
+"""Discriminator rejection sampling (DRS): which rows to keep, by their log density ratio.
+
+See docs/methods.md#rejection-sampling.
+"""
 
 from __future__ import annotations
 

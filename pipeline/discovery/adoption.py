@@ -75,7 +75,7 @@ def adoptable(found: Discovered, settings: SpuriousFree, classes: int) -> list[R
 
 
 def attribution_excess(edits: Sequence[Row]) -> dict[str, float | None]:
-    """Return by how much each edit's rho exceeds its class's mean (DDB, methods 2.4); None where it wasn't measured."""
+    """Return by how much each edit's rho exceeds its class's mean (DDB); None where it wasn't measured."""
     measured: dict[int, list[float]] = {}
     for row in edits:
         if row["mask_attribution"] is not None:

@@ -91,7 +91,7 @@ def lift(presence: Presence, y: int, z: float = Z95) -> Lift:
 
 
 def bits(presence: Presence) -> float:
-    """Return I(phrase present; class) in bits, the exact plug-in estimate over the counts (as methods 1.7); >= 0."""
+    """Return I(phrase present; class) in bits, the exact plug-in estimate (docs/methods.md#shared-bits); >= 0."""
     total, held = sum(presence.images.values()), sum(presence.holding.values())
     found = 0.0
     for y, size in presence.images.items():

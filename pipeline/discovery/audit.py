@@ -1,4 +1,6 @@
-"""The audit of phrases: I(phrase; class) in bits before and after augmentation (ASPIRE; the estimate of methods 1.7).
+"""The audit of phrases: I(phrase; class) in bits before and after augmentation.
+
+The estimate is that of docs/methods.md#association-of-phrase-and-class.
 
 What is in the kept synthetic samples is asked of the models that were asked about the real images: captioner and
 extractor read every curated shard. So a spurious phrase that slipped past the filters is counted, not presumed absent.

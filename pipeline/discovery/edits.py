@@ -1,4 +1,4 @@
-"""The plan of edits (ASPIRE, methods 2.1 step 4): which phrase is edited out of which picture, and how."""
+"""The plan of edits (ASPIRE; docs/methods.md#edits): which phrase is edited out of which picture, and how."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranking phrases by how much a classifier leans on them (ASPIRE, methods 2.1 step 5), and which are spurious.
+"""Ranking phrases by how much a classifier leans on them (docs/methods.md#ranking-of-phrases), and which are spurious.
 
 ASPIRE's score of a phrase group in a class is the sum over its phrases of hits / occurrences. It edits every
 occurrence; we edit a sample of them, and count only edits that succeeded. So ``score`` sums the shares hits /

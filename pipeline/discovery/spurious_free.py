@@ -1,4 +1,4 @@
-"""Spurious-free pictures (ASPIRE, methods 2.1 steps 6 and 7): the class, without what the classifier leans on.
+"""Spurious-free pictures (docs/methods.md#spurious-free-samples): the class, without what the classifier leans on.
 
 Edits that changed the classifier's answer show a class without its spurious phrase; they teach a new word for the class
 by textual inversion. Prompts with that word, led away from the phrases, make the pictures. Their bias value is unknown.

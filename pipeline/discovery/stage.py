@@ -1,4 +1,4 @@
-"""Discovery (ASPIRE, methods 2.1 steps 1 to 5): captions and edits find what a classifier leans on, with no bias label.
+"""Discovery (docs/methods.md#aspire): captions and edits find what a classifier leans on, with no bias label.
 
 Captions name what is in the pictures; a reference classifier is trained; phrases are edited out of pictures that it
 gets right; phrases whose removal changes its mind, and that go together with the class, are reported.

@@ -245,7 +245,7 @@ def _usable(rows: Sequence[Row]) -> tuple[list[Row], dict[str, list[str]]]:
 
 
 def to_bias_ratio(recipe: Recipe, rows: list[Row]) -> list[Row]:
-    """Sub-sample train and val so that each class's bias-aligned group is its majority (methods 1.4).
+    """Sub-sample train and val so that each class's bias-aligned group is its majority (docs/methods.md#bias-ratio).
 
     Training groups are cut to the published counts where there are some for r and the dataset holds as many,
     else by FFR's rule; val groups by the rule, with its lower bound. The test split stays whole.

@@ -1,4 +1,4 @@
-"""The recipe's ``discovery``: the models and limits with which spurious phrases are found (ASPIRE, methods 2.1)."""
+"""The recipe's ``discovery``: the models and limits with which spurious phrases are found (docs/methods.md#aspire)."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ class Generator(Strict):
 class Quota(Strict):
     """How many samples to keep per (class, bias) group."""
 
-    per_group: int | None = Field(None, ge=1, description="Default: FFR's m = floor(sum(M - n) / K) (methods 1.4).")
+    per_group: int | None = Field(None, ge=1, description="Default: FFR's m = floor(sum(M - n) / K).")
     usb_extra: bool = Field(False, description="Also keep what the USB baseline needs: M - n a group.")
     validation: int = Field(
         0, ge=0, description="Also keep this many a group to validate on: selection synthetic-validation."

@@ -102,7 +102,7 @@ class RowQuota(Strict):
 
     rows: int | None = Field(None, ge=2, description="Rows in all. Default: as many as training rows.")
     groups: Literal["constrained", "real", "balanced"] = Field(
-        "constrained", description="Their shares: as the constraint asks (methods 4.2), as in training, or equal."
+        "constrained", description="Their shares: as the constraint asks, as in training, or equal."
     )
     surplus: float = Field(0.2, ge=0, le=100, description="Share made beyond the quota in the first round.")
     max_rounds: int = Field(4, ge=1)

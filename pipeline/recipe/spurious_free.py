@@ -1,4 +1,7 @@
-"""The recipe's ``spurious_free``: how pictures without the discovered phrases are made (ASPIRE, methods 2.1 step 6)."""
+"""The recipe's ``spurious_free``: how pictures without the discovered phrases are made.
+
+See docs/methods.md#spurious-free-samples.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ class SpuriousFree(Strict):
     per_class: int = Field(100, ge=1, description="Kept pictures a class. ASPIRE makes 100 a class and seed.")
     templates: tuple[str, ...] = Field(("a photo of a {class}",), min_length=1)
     guidance: Literal["perp-neg", "negative-prompt", "none"] = Field(
-        "perp-neg", description="How a prompt is led away from the phrases (methods 5)."
+        "perp-neg", description="How a prompt is led away from the phrases."
     )
     weight: float = Field(-1.0, lt=0, description="Of each phrase in Perp-Neg.")
     negative: str = Field("{phrase}", description="How a negative names a phrase; fields {phrase}, {class}.")

@@ -1,4 +1,4 @@
-"""How many synthetic samples a group needs: FFR's counts (methods 1.4; FFR, ECCV 2024)."""
+"""How many synthetic samples a group needs: FFR's counts (docs/methods.md#counts-of-synthetic-samples)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def quotas(
 def minority_kept(majority: int, bias_ratio: float) -> int:
     """Return n_min = floor(n_maj (1 - r) / r) + 1, at most n_maj: FFR's rule for a bias ratio r in [0.5, 1).
 
-    So 19 of the 24 published counts come out (methods 1.4). The others: the four at r = 0.9 are the floor
+    19 of the 24 published counts come out (docs/methods.md#bias-ratio). The others: the four at r = 0.9 are the floor
     without the 1, and SpuCo Animals at r = 0.95 has 500, where the rule gives 527.
     """
     return min(majority, math.floor(majority * (1 - bias_ratio) / bias_ratio + 1e-9) + 1)

@@ -1,4 +1,4 @@
-"""The G-detector: how well real and synthetic pictures of a group can be told apart, as an audit (principle 6).
+"""The G-detector: how well real and synthetic pictures of a group can be told apart (docs/methods.md#g-detector).
 
 A logistic regression on CLIP embeddings is asked by five-fold cross-validation; an AUC of 0.5 means that it can't tell,
 1 that every picture gives itself away. What a simple probe can tell, a shortcut can be made of. It is taken where real

@@ -1,5 +1,6 @@
-"""DFR's linear head: L1 logistic regressions on group-balanced embeddings, chosen by worst group (methods 2.1 step 7).
+"""DFR's linear head: L1 logistic regressions on group-balanced embeddings, chosen by worst group.
 
+See docs/methods.md#aspire-erm-and-aspire-dfr.
 Pure functions over numpy arrays: embeddings float64 [N, D], classes and groups int64 [N].
 """
 

@@ -1,6 +1,7 @@
 """Integrated gradients: what each part of a change did to a function's value (Sundararajan et al. 2017).
 
-DDB's second pruning condition asks for it (methods 2.4): did an edit work where it was meant to?
+DDB's second pruning condition asks for it: did an edit work where it was meant to?
+See docs/methods.md#attribution-inside-the-mask.
 """
 
 from __future__ import annotations

@@ -15,9 +15,12 @@ METHOD_NAMES = {
 
 METHODS = tuple(METHOD_NAMES)
 PER_GROUP = ("usb", "asb", "ffr")
-"""Methods that add as many synthetic samples of every (y, b) as methods 1.4 says."""
+"""Methods that add as many synthetic samples of every (y, b) as docs/methods.md#counts-of-synthetic-samples says."""
 ASPIRE = ("aspire-erm", "aspire-dfr")
-"""Methods that add spurious-free samples, as many of every class, their bias attribute unknown (methods 2.1)."""
+"""Methods that add spurious-free samples, as many of every class, their bias attribute unknown.
+
+See docs/methods.md#aspire-erm-and-aspire-dfr.
+"""
 
 SELECTIONS = ("auto", "worst-group", "worst-class", "synthetic-validation")
 DFR_GROUPS = ("discovered", "true")

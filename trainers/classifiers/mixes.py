@@ -1,4 +1,7 @@
-"""Which samples a method trains on: none, USB, ASB, FFR's two stages (methods 1.4) and ASPIRE's, with exact counts."""
+"""Which samples a method trains on: none, USB, ASB, FFR's two stages and ASPIRE's.
+
+The counts are exact: those of docs/methods.md#counts-of-synthetic-samples.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +80,7 @@ def build_mix(method: str, real: Sequence[Sample], synthetic: Sequence[Sample]) 
 def equal_classes(
     method: str, real: Iterable[Sample], synthetic: Iterable[Sample], splits: Sequence[str]
 ) -> tuple[Sample, ...]:
-    """Return all samples of ``splits`` in index order, as many of every class of ``real`` (methods 2.1 step 6).
+    """Return all samples of ``splits`` in index order, as many of every class of ``real``.
 
     Only classes are looked at, never the bias attribute.
 
@@ -127,7 +130,7 @@ def require_balance(what: str, samples: Sequence[Sample], groups: Iterable[Group
 
 
 def mutual_information(joint: Mapping[tuple[Any, Any], int]) -> float:
-    """Return the plug-in mutual information in bits of two variables' joint counts (methods 1.7)."""
+    """Return the plug-in mutual information in bits of two variables' joint counts (docs/methods.md#shared-bits)."""
     total = sum(joint.values())
     left: Counter[Any] = Counter()
     right: Counter[Any] = Counter()

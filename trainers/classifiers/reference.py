@@ -70,8 +70,9 @@ class ReferenceClassifier:
     def mask_attribution(self, before: Image.Image, after: Image.Image, mask: Mask | None, y: int) -> float:
         """Return by how much the change inside the mask lowers the probability of class ``y``, in [-1, 1] or nearly.
 
-        DDB's rho = sum_k M_k IG_k(x') (methods 2.4) with f = 1 - p_y, the probability of all other classes. An edit
-        that changes nothing outside its mask has rho = p_y(before) - p_y(after); one without a mask always has.
+        DDB's rho = sum_k M_k IG_k(x') with f = 1 - p_y, the probability of all other classes
+        (docs/methods.md#attribution-inside-the-mask). An edit that changes nothing outside
+        its mask has rho = p_y(before) - p_y(after); one without a mask always has.
 
         Args:
             before, after: RGB pictures of one size.

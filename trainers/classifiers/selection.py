@@ -30,7 +30,7 @@ def chosen_on(settings: TrainSettings, val: Sequence[Sample], synthetic: Sequenc
 
     ``val`` is the real validation split, ``synthetic`` the curated index. Without bias labels the samples
     come with their bias unknown, so that no figure can depend on it and the worst group is the worst class.
-    "synthetic-validation" is SAGE's generated balanced validation set (methods 2.4).
+    "synthetic-validation" is SAGE's generated balanced validation set (arXiv 2609.01051).
 
     Raises:
         MixError: the curated index's split "validation" lacks a class, or has more of one than of another.

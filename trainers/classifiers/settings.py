@@ -30,7 +30,7 @@ _STAGES = ("main", "pretrain", "finetune")
 
 @dataclass(frozen=True)
 class StageSettings:
-    """One stage of training with Adam at a constant learning rate (methods 1.5).
+    """One stage of training with Adam at a constant learning rate (docs/methods.md#stages-and-losses).
 
     ``epochs`` are passes of N draws, N the stage's number of samples. ``freeze_bn`` keeps the model in
     evaluation mode while it trains, so that batch statistics don't move. The defaults suit pocket-convnet.
@@ -55,11 +55,11 @@ class TrainSettings:
     """One training: its method (which samples), its loss (how they are drawn), its model and stages.
 
     ``method``: "erm" (real only; "none" in the tables), "usb", "asb", "ffr", "aspire-erm" and "aspire-dfr"
-    (real and spurious-free samples, methods 2.1), or the reference row "balanced-real" (a real index whose
-    train split is balanced). ``loss``: "erm" draws uniformly, "resample" with weight 1/frequency of the
-    group; ASPIRE's methods take "erm" alone. ``selection`` is what chooses the epoch (``selection.py``):
-    "auto" is "worst-class" for ASPIRE's methods and "worst-group" for the others. ``dfr_groups`` are what
-    "aspire-dfr" balances: "discovered" ones (class x its top phrase), or "true" ones by bias label. Its
+    (real and spurious-free samples: docs/methods.md#aspire-erm-and-aspire-dfr), or the reference row
+    "balanced-real" (a real index whose train split is balanced). ``loss``: "erm" draws uniformly, "resample"
+    with weight 1/frequency of the group; ASPIRE's methods take "erm" alone. ``selection`` is what chooses the epoch
+    (``selection.py``): "auto" is "worst-class" for ASPIRE's methods and "worst-group" for the others. ``dfr_groups``
+    are what "aspire-dfr" balances: "discovered" ones (class x its top phrase), or "true" ones by bias label. Its
     ``dfr_synthetic`` says where spurious-free samples go: "all" of them beside each balanced draw, as published, or
     "grouped" with the real samples of their class that lack its phrase, and drawn with these. The published way
     leads the head away from the phrase where there are many of them and few real ones.

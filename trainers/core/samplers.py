@@ -16,7 +16,7 @@ def uniform_order(count: int, generator: torch.Generator) -> Tensor:
 
 
 def resample_order(group_ids: Tensor, generator: torch.Generator) -> Tensor:
-    """Return N draws with replacement, weight 1/frequency of the group, int64 [N] (methods 1.5).
+    """Return N draws with replacement, weight 1/frequency of the group, int64 [N] (docs/methods.md#stages-and-losses).
 
     A draw takes a group uniformly, then one of its members uniformly: the same distribution as one
     weighted draw, exact for groups of one sample and without a limit on N.

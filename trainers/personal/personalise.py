@@ -1,4 +1,4 @@
-"""Teach a text-to-image pipeline a class from a few spurious-free pictures (ASPIRE; methods 2.1, step 6)."""
+"""Teach a text-to-image pipeline a class from a few spurious-free pictures (docs/methods.md#textual-inversion)."""
 
 from __future__ import annotations
 

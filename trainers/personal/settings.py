@@ -1,4 +1,4 @@
-"""What decides a personalisation (methods 2.1, step 6), as frozen dataclasses. Imports no torch."""
+"""What decides a personalisation (docs/methods.md#textual-inversion), as frozen dataclasses. Imports no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Textual inversion (arXiv 2208.01618; ASPIRE, methods 2.1 step 6): a new token whose embedding alone is trained.
+"""Textual inversion (docs/methods.md#textual-inversion): a new token whose embedding alone is trained.
 
 The token's row is a parameter of its own that stands in for one row of the text encoder's table. So the
 optimiser never sees the other rows, and none has to be put back after a step.

@@ -1,4 +1,4 @@
-"""Bt-GAN (JAIR 79, 2024): fair synthetic health records. A reconstruction from methods 4.2, since no code is public.
+"""Bt-GAN (JAIR 79, 2024): fair synthetic health records. A reconstruction (docs/methods.md#bt-gan): no code is public.
 
 Stage 1 pre-trains a Triple-GAN (generator, discriminator, classifier) and records every real row's log density ratio.
 The information constraint joins the generator's loss there and stays. Stage 2 goes on with rows drawn by score, so that

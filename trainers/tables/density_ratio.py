@@ -1,6 +1,7 @@
 """Log density ratios of real rows: which of them the generator misses, and how often stage 2 therefore draws them.
 
-The discriminator's logit is log p_data - log p_G at its optimum. methods 4.2, after Self-Diagnosing GAN.
+The discriminator's logit is log p_data - log p_G at its optimum. After Self-Diagnosing GAN
+(arXiv 2102.12033): see docs/methods.md#stage-2-weighted-sampling.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Mutual information of a classifier's prediction with the protected attribute, as a differentiable plug-in estimate.
 
-methods 4.2: p(yhat, s) = 1/n sum_i C(x_i)_yhat [s_i = s], I = sum p log(p / (p(yhat) p(s))), in nats.
+p(yhat, s) = 1/n sum_i C(x_i)_yhat [s_i = s], I = sum p log(p / (p(yhat) p(s))), in nats: see
+docs/methods.md#information-constraint.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Settings of Bt-GAN. Defaults are what ``recipes/btgan_support2.yaml`` was tuned to; methods 4.2 names the paper's."""
+"""Settings of Bt-GAN. Defaults are what ``recipes/btgan_support2.yaml`` was tuned to (docs/methods.md#bt-gan)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Test edits: did the reference classifier change its mind, and did the edit succeed? (ASPIRE, methods 2.1 step 4)
+"""Test edits: did the reference classifier change its mind, and did the edit succeed? (ASPIRE; docs/methods.md#edits)
 
 Raw scores of every edit are kept. Whether an edit succeeded, and so is evidence, is decided later, over them
 (``pipeline/discovery/ranking.py``), so that a changed threshold costs no model
-call. DDB's rho (methods 2.4) is among the scores:
-whether an edit worked in the right place (``filters/pictures/edit_misplaced.py``).
+call. DDB's rho (docs/methods.md#attribution-inside-the-mask) is among the scores: whether an edit worked in the right
+place (``filters/pictures/edit_misplaced.py``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Score real pictures as generated ones are scored, so that filters can be calibrated on them (methods 6)."""
+"""Score real pictures as generated ones are scored, to calibrate filters on them (docs/methods.md#measured-limits)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
--- How many real (g = 0) and synthetic (g = 1) samples of each group are in each mix? (methods 1.4)
+-- How many real (g = 0) and synthetic (g = 1) samples of each group are in each mix?
+-- The counts are those of docs/methods.md#counts-of-synthetic-samples.
 -- real; synthetic: what the curation kept, USB's extra samples apart; usb adds M - n to each group, asb and FFR's
 -- stage 1 take m = floor(sum(M - n) / K) of each; `missing` counts what the curation lacks for the mix.
 CREATE VIEW mix_counts AS

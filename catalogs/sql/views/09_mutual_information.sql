@@ -1,5 +1,5 @@
 -- How many bits does the class share with the bias, I(Y;B), and with bias and source, I(Y;(B,G)), in each mix?
--- The exact plug-in estimate over the mix's counts (methods 1.7). NULL where the mix is empty.
+-- The exact plug-in estimate over the mix's counts (docs/methods.md#shared-bits). NULL where the mix is empty.
 CREATE VIEW mutual_information AS
 WITH joint AS (
     SELECT curation_id, mix, y, b, g, n,

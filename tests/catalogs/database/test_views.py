@@ -1,4 +1,4 @@
-"""The views: each answers on an empty catalog and on the small run; the bits are those of methods 1.7."""
+"""The views: each answers on an empty catalog and the small run; the bits are those of docs/methods.md#shared-bits."""
 
 from __future__ import annotations
 
@@ -183,15 +183,15 @@ def test_trainings_that_saw_a_sample(con: duckdb.DuckDBPyConnection) -> None:
     assert test_image == (0,)  # it lies in the same tar as training images, but is of the test split
 
 
-# ---- mutual information (methods 1.7) -----------------------------------------------------------------
+# ---- mutual information (docs/methods.md#shared-bits) ---------------------------------------------------------
 
-COUNTS = {  # methods 1.4: real training counts of (0,0), (0,1), (1,0), (1,1), and m
+COUNTS = {  # docs/methods.md#counts-of-synthetic-samples: (0,0), (0,1), (1,0), (1,1), and m
     "celeba 0.90": ((592, 5335, 7797, 866), 4149),
     "celeba 0.99": ((54, 5335, 7797, 79), 4480),
     "celeba 0.999": ((6, 5335, 7797, 8), 4510),
     "utk 0.999": ((1, 934, 5731, 6), 4063),
 }
-BITS = {  # methods 1.7: real I(Y;B); USB I(Y;B), I(Y;(B,G)); ASB I(Y;B), I(Y;(B,G))
+BITS = {  # docs/methods.md#shared-bits: real I(Y;B); USB I(Y;B), I(Y;(B,G)); ASB I(Y;B), I(Y;(B,G))
     "celeba 0.90": (0.515, 0.000, 0.535, 0.101, 0.247),
     "celeba 0.99": (0.895, 0.000, 0.706, 0.127, 0.387),
     "celeba 0.999": (0.963, 0.000, 0.734, 0.129, 0.412),

@@ -87,7 +87,7 @@ def test_bits_by_hand() -> None:
 
 
 def test_bits_are_those_of_the_catalogs_view_for_two_classes() -> None:
-    """methods 1.7: CelebA 0.90 shares 0.515 bits."""
+    """docs/methods.md#shared-bits: CelebA 0.90 shares 0.515 bits."""
     counts = {(0, False): 592, (0, True): 5335, (1, False): 7797, (1, True): 866}
     assert bits(presences(images(counts))["lake"]) == pytest.approx(0.515, abs=0.0006)
 

@@ -1,4 +1,4 @@
-"""FFR's counts against the published table (methods 1.4)."""
+"""FFR's counts against the published table (docs/methods.md#counts-of-synthetic-samples)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from tests.trainers.shapes import bare_samples
 
 FOUR: tuple[Group, ...] = ((0, 0), (0, 1), (1, 0), (1, 1))
 
-# Methods 1.4: counts per group, synthetic total, m per group.
+# docs/methods.md#counts-of-synthetic-samples: counts per group, synthetic total, m per group.
 PUBLISHED = {
     "celeba-0.90": ((592, 5335, 7797, 866), 16_598, 4_149),
     "celeba-0.95": ((281, 5335, 7797, 411), 17_364, 4_341),
@@ -29,7 +29,7 @@ PUBLISHED = {
     "spuco-0.999": ((10_000, 11) * 4, 39_956, 4_994),
 }
 
-# Methods 1.7: real I(Y;B); USB I(Y;B), I(Y;(B,G)); ASB I(Y;B), I(Y;(B,G)).
+# docs/methods.md#shared-bits: real I(Y;B); USB I(Y;B), I(Y;(B,G)); ASB I(Y;B), I(Y;(B,G)).
 BITS = {
     "celeba-0.90": (0.515, 0.000, 0.535, 0.101, 0.247),
     "celeba-0.99": (0.895, 0.000, 0.706, 0.127, 0.387),
