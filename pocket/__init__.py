@@ -1,4 +1,7 @@
-"""The pocket world: a small rendered benchmark and the small checkpoints that were trained on it."""
+"""The pocket world: a small rendered benchmark and the small checkpoints that were trained on it.
+
+Others use ``checkpoint_path``, and ``world.write_world`` for a dataset; ``scenes`` says what there is to draw.
+"""
 
 from importlib.resources import files
 from pathlib import Path

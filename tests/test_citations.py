@@ -1,7 +1,8 @@
-"""A comment, docstring or page cites what a reader can open: a heading of a page in docs, or a paper."""
+"""Comments, docstrings and pages cite what a reader can open: a heading in docs, a paper, a name that is there."""
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -79,3 +80,48 @@ def test_what_a_citation_lacks_is_said(line: str, wrong: str | None) -> None:
 def test_anchors_are_githubs() -> None:
     page = "# One `b`: c\n```\n# no heading\n```\n## ASPIRE-ERM and more\n## Twice\n## Twice\n"
     assert anchors(page) == {"one-b-c", "aspire-erm-and-more", "twice", "twice-1"}
+
+
+ROOMS = sorted(
+    file.parent.relative_to(ROOT).as_posix()
+    for top in ("fairshards", "benchmarks", "catalogs", "filters", "generators", "pipeline", "pocket", "recipes",
+                "trainers", "transforms")
+    for file in (ROOT / top).rglob("__init__.py")
+)  # fmt: skip
+
+
+def defined(file: Path) -> set[str]:
+    """Return the names that a module has at its top, imported ones too."""
+    found: set[str] = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {name.asname or name.name for name in node.names}
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return found
+
+
+def resolves(room: Path, name: str) -> bool:
+    """Tell whether ``module``, ``module.name``, a room inside, or a name of the room's own file is there."""
+    first, _, rest = name.partition(".")
+    if (room / first).is_dir():
+        return not rest
+    if (room / f"{first}.py").is_file():
+        return not rest or rest in defined(room / f"{first}.py")
+    return not rest and first in defined(room / "__init__.py")
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_rooms_docstring_names_what_is_there(room: str) -> None:
+    said = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8")))
+    assert said, f"{room}/__init__.py doesn't say what the room is for"
+    assert [name for name in re.findall(r"``([^`]+)``", said) if not resolves(ROOT / room, name)] == []
+
+
+def test_what_a_room_lacks_is_noticed() -> None:
+    filters = ROOT / "filters"
+    assert all(resolves(filters, name) for name in ("base", "base.Filter", "pictures"))
+    assert not any(resolves(filters, name) for name in ("basis", "base.Sieve", "pictures.base", "Filter"))

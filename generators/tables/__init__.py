@@ -1,1 +1,5 @@
-"""Bt-GAN's generator: encoding of tables, networks, sampling, rejection."""
+"""Bt-GAN as a generator of rows: encoding of tables, networks, sampling, rejection.
+
+Others use ``bt_gan.BtGan`` (load, draw, sample), ``encoding.TableEncoding``, and ``record_space.RecordSpace`` for how
+near two records are.
+"""

@@ -1,8 +1,9 @@
 """How a prediction treats the groups of a protected attribute, with what chance alone would show.
 
-Intervals, signed gaps and the noise floor are ours; the differences are fairlearn's. |gap| and max - min are biased
-upward: with groups of a few dozen people they are large where nothing is unfair. The floor says how large: S is
-permuted within y.
+Differences and ratios are defined as fairlearn's, which the tests hold them against; intervals, signed gaps and the
+noise floor are ours (docs/methods.md#demographic-parity-and-equalised-odds). |gap| and max - min are biased upward:
+with groups of a few dozen people they are large where nothing is unfair. The floor says how large: S is permuted
+within y.
 """
 
 from __future__ import annotations

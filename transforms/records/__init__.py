@@ -1,1 +1,4 @@
-"""Rows of a table: sampled, scored, and copied into curated shards."""
+"""Rows of a table: sampled, scored, and copied into curated shards.
+
+Others use ``stages.SampleRows``, ``stages.ScoreRows`` and ``stages.WriteCuratedRows``.
+"""

@@ -1,4 +1,8 @@
-"""Readers of real datasets. One interface (``base.py``); a further reader is one small file."""
+"""Readers of real datasets, and the stage that copies one into source shards.
+
+Others use what is exported here: ``READERS`` by name, and the contract of ``base``; a further reader is one small file.
+``stage.IngestSource`` runs a reader, ``labels`` says which number a class or a bias value has.
+"""
 
 from __future__ import annotations
 
