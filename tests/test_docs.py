@@ -30,6 +30,7 @@ README, RESULTS = ROOT / "README.md", ROOT / "docs" / "results"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 MEASURED = [page for page in PAGES if page.stem not in ("README", "limits", "methods")]
 CODE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"`((?:[\w-]+/)+[\w.-]+\.\w+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 ROW = re.compile(r"^(ERM|USB|ASB|FFR|  stage 1 alone)((?: +[\d.]+){4})  ?(\S+) \((\d+)\)$", re.MULTILINE)
 
@@ -94,12 +95,14 @@ def test_what_a_page_calls_is_there(page: Path) -> None:
             code = source(words[2])
             for word in (word[2:].partition("=")[0] for word in words if word.startswith("--")):
                 assert re.search(rf"--{word}\b|\b{word.replace('-', '_')}: Annotated", code), line
+    for file in map(Path, FILE.findall(page.read_text())):
+        assert (ROOT / file).exists() or not (ROOT / file.parts[0]).is_dir(), file
     for target in LINK.findall(page.read_text()):
         path, _, section = target.partition("#")
         if not path.startswith("https:"):
-            file = (page.parent / path).resolve() if path else page
-            assert file.exists(), target
-            titles = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE) if section else []
+            linked = (page.parent / path).resolve() if path else page
+            assert linked.exists(), target
+            titles = re.findall(r"^#+ (.+)$", linked.read_text(), re.MULTILINE) if section else []
             anchors = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
             assert not section or section in anchors, target
 
