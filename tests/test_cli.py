@@ -132,14 +132,14 @@ def test_the_reports_path_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_start_up_imports_neither_torch_nor_beam() -> None:
     heavy = ("torch", "apache_beam", "diffusers", "duckdb")
-    code = f"import sys, pipeline.cli; print([m for m in {heavy!r} if m in sys.modules])"
+    code = f"import sys, fairshards.pipeline.cli.app; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_catalogs_import_neither_torch_nor_beam() -> None:
     code = (
-        "import sys, fairshards.catalogs.database.catalog, fairshards.catalogs.questions.query, catalogs.explain; "
+        "import sys, fairshards.catalogs.database.catalog, fairshards.catalogs.questions.query, fairshards.catalogs.questions.explain; "
         "print([m for m in ('torch', 'apache_beam') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -75,7 +75,7 @@ def test_the_settings_need_no_torch() -> None:
     import subprocess
     import sys
 
-    code = "import sys, trainers.settings; sys.exit('torch' in sys.modules)"
+    code = "import sys, fairshards.trainers.classifiers.settings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
