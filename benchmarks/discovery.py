@@ -26,7 +26,7 @@ from rich.table import Table
 
 from fairshards.pipeline.discovery.ranking import RankedPhrase
 from fairshards.pipeline.driver import run
-from fairshards.pipeline.recipe.pictures import load_recipe
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
 

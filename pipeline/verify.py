@@ -19,6 +19,7 @@ from fairshards.catalogs.manifests.identity import digest
 from fairshards.catalogs.manifests.manifest import Head, ManifestError
 from fairshards.pipeline.discovery.adoption import VERSION as ADOPTED
 from fairshards.pipeline.pictures.models import generator_spec
+from fairshards.pipeline.recipe.base import RecipeBase
 from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.recipe.records import EhrRecipe
 from fairshards.pipeline.records.fit import MODEL
@@ -36,7 +37,7 @@ TOLERANCE = 2
 """Grey levels by which a regenerated pixel may differ on another machine (field: one level, rarely two)."""
 
 
-def verify(folder: RunFolder, recipe: Recipe | EhrRecipe, samples: int, clean: bool, console: Console) -> int:
+def verify(folder: RunFolder, recipe: RecipeBase, samples: int, clean: bool, console: Console) -> int:
     """Check every current shard, regenerate ``samples`` samples, delete orphans with ``clean``.
 
     Returns:

@@ -14,7 +14,7 @@ from benchmarks.speed import catalog, generation, memory, rerun, source_listing,
 from benchmarks.speed.generation import Timing
 from benchmarks.speed.memory import Reading
 from fairshards.filters.scorers.clip_model import ClipModel
-from fairshards.pipeline.recipe.pictures import load_recipe
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pocket import checkpoint_path
 from tests.tiny_models import write_tiny_diffusion

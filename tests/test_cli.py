@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -125,7 +126,7 @@ def test_the_reports_path_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
     run.mkdir()
     (run / "recipe.yaml").write_text("")
     monkeypatch.setattr(page, "write_report", lambda folder, recipe: folder.root / "report.html")
-    monkeypatch.setattr(cli, "_recipe_of", lambda root: None)
+    monkeypatch.setattr(cli, "_recipe_of", lambda root: SimpleNamespace(KIND="pictures"))
     done = CliRunner().invoke(cli.app, ["report", str(run)], env={"COLUMNS": "80"})
     assert done.output.splitlines() == [str(run / "report.html")]
 

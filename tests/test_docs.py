@@ -21,8 +21,8 @@ from benchmarks.ffr.tables import worst_table
 from fairshards.catalogs.questions.query import named_queries, run_query
 from fairshards.pipeline.cli.app import app
 from fairshards.pipeline.cli.messages import accuracy_table
-from fairshards.pipeline.recipe.pictures import shipped_recipes
-from fairshards.pipeline.recipe.records import load_any
+from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.recipe.loading import shipped_recipes
 from tests.pipeline.small import write_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +78,7 @@ def test_commands_parse_and_their_settings_are_known(page: Path) -> None:
         assert {word.partition("=")[0] for word in given if word.startswith("-")} <= options, line
         sets = [value for option, value in itertools.pairwise(arguments) if option == "--set"]
         if arguments and (recipe := shipped(arguments[0])):
-            load_any(recipe, sets)
+            load_recipe(recipe, sets)
         if name == "query" and len(arguments) > 1:
             assert arguments[1] in named_queries() or arguments[1].split()[0] in ("SELECT", "FROM"), line
 
@@ -186,10 +186,10 @@ def test_the_pages_settings_are_a_recipes() -> None:
     import yaml
 
     (filters,) = blocks(ROOT / "docs/filters.md", "yaml")
-    given = load_any("pocket-waterbirds", [f"filters={json.dumps(yaml.safe_load(filters)['filters'])}"])
+    given = load_recipe("pocket-waterbirds", [f"filters={json.dumps(yaml.safe_load(filters)['filters'])}"])
     assert [*given.filters] == ["group_judge", "clip_alignment", "variance", "silhouette", "near_duplicates"]
     (cohort,) = blocks(ROOT / "docs/records.md", "yaml")
-    table = load_any("btgan_support2", [f"cohort={json.dumps(yaml.safe_load(cohort)['cohort'])}"])
+    table = load_recipe("btgan_support2", [f"cohort={json.dumps(yaml.safe_load(cohort)['cohort'])}"])
     assert table.cohort.reader == "table"  # type: ignore[union-attr]
 
 

@@ -18,7 +18,7 @@ from fairshards.filters.scorers.clip_model import ClipModel
 from fairshards.generators.diffusion.text_to_image import ImageRequest, TextToImage
 from fairshards.generators.tables.bt_gan import BtGan
 from fairshards.pipeline.driver import run
-from fairshards.pipeline.recipe.pictures import load_recipe
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pocket import checkpoint_path

@@ -14,7 +14,8 @@ from rich.console import Console
 from fairshards.generators.images import BadImage
 from fairshards.pipeline.cli.messages import accuracy_table, expected_errors, print_result
 from fairshards.pipeline.cli.plan_table import print_plan
-from fairshards.pipeline.recipe.pictures import Recipe, RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.jobs import Launcher
 from tests.pipeline.report_run import SELECTION, build, make_recipe
 

@@ -31,7 +31,7 @@ from benchmarks.ffr.tuning import TUNING, settings_for, tune, tuned_on
 from benchmarks.ffr.zero_shot import zero_shot
 from fairshards.catalogs.manifests.identity import digest
 from fairshards.catalogs.manifests.manifest import write_local
-from fairshards.pipeline.recipe.pictures import load_recipe
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.trainers.classifiers.settings import LOSSES, TrainSettings
 

@@ -32,8 +32,9 @@ from benchmarks.purity.statistics import every
 from benchmarks.purity.tables import Labelled, by_label, by_statistic, lines, ranking
 from fairshards.filters.pictures.silhouette import nearest_silhouettes, silhouette
 from fairshards.generators.editing.clipseg import ClipSeg
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures.models import generator_spec
-from fairshards.pipeline.recipe.pictures import Recipe, load_recipe
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pocket import checkpoint_path
 from fairshards.pocket.scenes.scene import CLASSES

@@ -17,7 +17,7 @@ from fairshards.catalogs.manifests import manifest
 from fairshards.catalogs.manifests.identity import task_hash
 from fairshards.generators.diffusion.requests import ImageRequest
 from fairshards.generators.diffusion.text_to_image import TextToImage
-from fairshards.pipeline.recipe.pictures import load_recipe
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.synthesis import plan as planning

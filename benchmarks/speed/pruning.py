@@ -35,9 +35,10 @@ import yaml
 from benchmarks.speed.beam_side import LOADED, loaded
 from fairshards.generators.images import decode_image
 from fairshards.pipeline.driver import run
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures.models import generator_spec, scorer_spec
 from fairshards.pipeline.pictures.pruning import calibrate_pruning, lines
-from fairshards.pipeline.recipe.pictures import Recipe, load_recipe
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter

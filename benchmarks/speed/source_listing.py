@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from fairshards.generators.images import encode_png
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures.source import source_stage
-from fairshards.pipeline.recipe.pictures import load_recipe
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter

@@ -15,10 +15,11 @@ from fairshards.catalogs.manifests import manifest
 from fairshards.catalogs.manifests.identity import digest, noise_seed, sample_id
 from fairshards.catalogs.manifests.manifest import Head
 from fairshards.generators.images import encode_png
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures.discovery_models import DiscoverySpecs, discovery_specs
 from fairshards.pipeline.pictures.models import generator_spec
 from fairshards.pipeline.recipe.discovery import Discovery
-from fairshards.pipeline.recipe.pictures import Recipe, load_recipe
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.synthesis import plan as planning
 from fairshards.pipeline.synthesis.pool import commit_plan

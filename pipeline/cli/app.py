@@ -15,9 +15,11 @@ from rich.markup import escape
 from typer.core import TyperCommand
 
 from fairshards.pipeline.cli.messages import expected_errors, print_result
-from fairshards.pipeline.cli.plan_table import print_plan
-from fairshards.pipeline.recipe.pictures import Recipe, RecipeError, load_recipe, shipped_recipes
-from fairshards.pipeline.recipe.records import EhrRecipe, load_any
+from fairshards.pipeline.kinds import kind_of, load_recipe, load_recipe_of
+from fairshards.pipeline.recipe.base import RecipeBase, RecipeError
+from fairshards.pipeline.recipe.loading import shipped_recipes
+from fairshards.pipeline.recipe.pictures import Recipe
+from fairshards.pipeline.recipe.records import EhrRecipe
 from fairshards.pipeline.run import interrupts
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.progress import Reporter
@@ -79,7 +81,7 @@ def run_command(
       fairshards run my.yaml --runner flink -- --flink_master=localhost:8081
     """
     with expected_errors(debug):
-        _run(load_any(recipe, sets or []), context, runner, workers, until, output, quiet)
+        _run(load_recipe(recipe, sets or []), context, runner, workers, until, output, quiet)
 
 
 @app.command("discover", cls=TakesBeamOptions, context_settings=EXTRA)
@@ -104,7 +106,7 @@ def discover_command(
       fairshards query runs/pocket-aspire spurious --param class=waterbird
     """
     with expected_errors(debug):
-        chosen = load_recipe(recipe, sets or [])
+        chosen = load_recipe_of(Recipe, recipe, sets or [])
         if chosen.discovery is None:
             raise RecipeError(
                 f"recipe {recipe} has no section discovery, which names captioner, extractor, segmenter "
@@ -178,7 +180,7 @@ def evaluate_command(
 
         folder = open_run(run)
         _go_home(folder)
-        recipe = load_any(str(folder.root / "recipe.yaml"), sets or [])
+        recipe = load_recipe(str(folder.root / "recipe.yaml"), sets or [])
         if not isinstance(recipe, EhrRecipe):
             raise RecipeError(f"{run} is a run over pictures, which trainings judge: fairshards train {run}")
         _run(recipe, context, runner, workers, "report", folder.root, quiet, generate=False, read=False)
@@ -192,14 +194,7 @@ def report_command(run: RunName, debug: Debug = False) -> None:
 
         folder = open_run(run)
         recipe = _recipe_of(folder.root)
-        if isinstance(recipe, EhrRecipe):
-            from fairshards.pipeline.records.report import write_ehr_report
-
-            Console().print(write_ehr_report(folder, recipe), soft_wrap=True)
-            return
-        from fairshards.pipeline.report.page import write_report
-
-        Console().print(write_report(folder, recipe), soft_wrap=True)
+        Console().print(kind_of(recipe).pages.report(folder, recipe), soft_wrap=True)
 
 
 @app.command("plan")
@@ -211,12 +206,8 @@ def plan_command(recipe: RecipeName, sets: Sets = None, output: Output = None, d
     Example: fairshards plan ffr_celeba_hq --set source.bias_ratio=0.99
     """
     with expected_errors(debug):
-        chosen = load_any(recipe, sets or [])
-        if isinstance(chosen, EhrRecipe):
-            from fairshards.pipeline.records.plan_table import print_ehr_plan
-
-            sys.exit(0 if print_ehr_plan(chosen, output=output) else 1)
-        sys.exit(0 if print_plan(chosen, output) else 1)
+        chosen = load_recipe(recipe, sets or [])
+        sys.exit(0 if kind_of(chosen).pages.plan(chosen, output) else 1)
 
 
 @app.command("query")
@@ -306,7 +297,8 @@ def calibrate_pruning_command(
         from fairshards.pipeline.run.folder import open_run
 
         folder = open_run(run)
-        recipe, wanted = load_recipe(str(folder.root / "recipe.yaml")), [int(step) for step in steps.split(",") if step]
+        recipe = load_recipe_of(Recipe, str(folder.root / "recipe.yaml"))
+        wanted = [int(step) for step in steps.split(",") if step]
         found = calibrate_pruning(folder, recipe, samples, wanted, lost, Reporter(quiet=quiet))
         print("\n".join(lines(found, recipe.generator.steps)))
 
@@ -331,9 +323,7 @@ def choose_lambda_command(
     with expected_errors(debug):
         from fairshards.pipeline.records.lambda_table import choose_lambda, print_choice
 
-        chosen = load_any(recipe, sets or [])
-        if not isinstance(chosen, EhrRecipe):
-            raise RecipeError(f"recipe {recipe} is of pictures; lambda belongs to recipes of kind ehr")
+        chosen = load_recipe_of(EhrRecipe, recipe, sets or [])
         weights = [float(part) for part in lams.split(",") if part]
         found, best = choose_lambda(chosen, weights, given_y, loss, Reporter(quiet=quiet), seeds)
         print_choice(found, best, Console(), loss)
@@ -388,12 +378,12 @@ def _stage(
 
         folder = open_run(run)
         _go_home(folder)
-        recipe = load_any(str(folder.root / "recipe.yaml"), sets or [])
+        recipe = load_recipe(str(folder.root / "recipe.yaml"), sets or [])
         _run(recipe, context, runner, workers, until, folder.root, quiet, generate=until == "generate", read=False)
 
 
 def _run(
-    recipe: Recipe | EhrRecipe,
+    recipe: RecipeBase,
     context: typer.Context,
     runner: str,
     workers: int | None,
@@ -419,12 +409,13 @@ def _run(
         made = run_ehr(recipe, launcher, Reporter(quiet=quiet), until, output, generate, read)
         print_ehr_result(recipe, made, Console())
         return
+    assert isinstance(recipe, Recipe)
     result = run(recipe, launcher, Reporter(quiet=quiet), until, output, generate, read)
     print_result(recipe, result, Console())
 
 
-def _recipe_of(root: Path) -> Recipe | EhrRecipe:
-    return load_any(str(root / "recipe.yaml"))
+def _recipe_of(root: Path) -> RecipeBase:
+    return load_recipe(str(root / "recipe.yaml"))
 
 
 def main() -> None:

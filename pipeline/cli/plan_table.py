@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from fairshards.pipeline.discovery.aspire_plan import downloads, print_aspire_plan
-from fairshards.pipeline.recipe.pictures import Recipe, RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.checks import Check, print_checklist
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.run.quota import Group, Quota, per_group, quotas, usb_counts

@@ -20,7 +20,8 @@ from fairshards.filters.base import EDIT
 from fairshards.filters.pictures import edit_misplaced
 from fairshards.pipeline.discovery.spurious_free import top_phrases
 from fairshards.pipeline.discovery.stage import Discovered
-from fairshards.pipeline.recipe.pictures import Recipe, RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.recipe.spurious_free import SpuriousFree
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import Launcher

@@ -8,7 +8,7 @@ from typing import Any
 
 from fairshards.catalogs.manifests import manifest
 from fairshards.pipeline.pictures.discovery_models import DiscoverySpecs
-from fairshards.pipeline.recipe.pictures import RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter

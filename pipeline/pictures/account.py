@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, task_hash
-from fairshards.pipeline.recipe.pictures import Recipe, RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.quota import Group
 from fairshards.transforms.sources import Ignored, Listing

@@ -20,6 +20,7 @@ from fairshards.generators.language.endpoint import EndpointSettings
 from fairshards.generators.language.sampling import Decoding
 from fairshards.generators.phrases.sentences import check_installed
 from fairshards.pipeline.pictures.models import clip_folder, model_folder, segmenter_spec
+from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.discovery import (
     CaptionModel,
     Discovery,
@@ -29,7 +30,7 @@ from fairshards.pipeline.recipe.discovery import (
     Merging,
     TextModel,
 )
-from fairshards.pipeline.recipe.pictures import Recipe, RecipeError
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.transforms.edits.specs import EditorSpec, EditSpec, EditTestSpec
 from fairshards.transforms.language.specs import CaptionerSpec, ExtractorSpec, TextModelSpec
 

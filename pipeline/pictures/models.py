@@ -14,8 +14,9 @@ from fairshards.generators.checkpoints.model_files import fingerprint, library_v
 from fairshards.generators.checkpoints.pipeline_folder import read_pipeline_folder
 from fairshards.generators.checkpoints.precision import resolve_dtype
 from fairshards.generators.checkpoints.weights import ModelFilesError, variant_of
+from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.discovery import Segmenting
-from fairshards.pipeline.recipe.pictures import LabelValue, Recipe, RecipeError
+from fairshards.pipeline.recipe.pictures import LabelValue, Recipe
 from fairshards.transforms.pictures.specs import GeneratorSpec, PruneSpec, ScorerSpec, SegmenterSpec
 
 POCKET = "pocket:"

@@ -26,7 +26,8 @@ from fairshards.pipeline.pictures.models import (
     scorer_spec,
     segmenter_models,
 )
-from fairshards.pipeline.recipe.pictures import Recipe, RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.recipe.training import reference_settings, train_settings
 from fairshards.pipeline.run.checks import Check, attempted
 from fairshards.pipeline.run.jobs import Launcher

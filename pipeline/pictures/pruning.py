@@ -24,7 +24,8 @@ from fairshards.filters.pictures.preview import LIMITS, PreviewLimits
 from fairshards.generators.diffusion.phases import Preview, glimpses
 from fairshards.generators.diffusion.requests import batches
 from fairshards.pipeline.pictures.models import generator_spec, scorer_spec
-from fairshards.pipeline.recipe.pictures import Recipe, RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.trainers.evaluation.intervals import wilson

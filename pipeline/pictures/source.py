@@ -14,7 +14,8 @@ from fairshards.catalogs.manifests import manifest
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, digest, task_hash
 from fairshards.catalogs.manifests.schemas import SCHEMAS
 from fairshards.pipeline.pictures.account import check_training_groups, commit_ignored, same_pictures, stated_empty
-from fairshards.pipeline.recipe.pictures import LabelValue, Recipe, RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.pictures import LabelValue, Recipe
 from fairshards.pipeline.recipe.source import (
     DatasetSource,
     ImageFolderSource,

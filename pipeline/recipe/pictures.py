@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.resources
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, field_validator, model_validator
 
 from fairshards.catalogs.manifests.identity import UNKNOWN, UNKNOWN_BIAS
-from fairshards.filters.base import Filter
 from fairshards.filters.pictures.preview import PreviewLimits
 from fairshards.filters.pictures.silhouette import Silhouette
 from fairshards.filters.pictures.trajectory_variance import TrajectoryVarianceLimit
 from fairshards.filters.registry import PICTURE_FILTERS
+from fairshards.pipeline.recipe.base import HomePath, RecipeBase, Seed, filter_problems
 from fairshards.pipeline.recipe.discovery import Discovery, Segmenting
 from fairshards.pipeline.recipe.nearest import nearest
 from fairshards.pipeline.recipe.source import SOURCES, Source
 from fairshards.pipeline.recipe.spurious_free import SpuriousFree
-from fairshards.pipeline.recipe.strict import Strict, check_templates, explain, field_problems
+from fairshards.pipeline.recipe.strict import Strict, check_templates
 from fairshards.pipeline.recipe.training import reference_settings, setting_problems, train_settings
-from fairshards.pipeline.recipe.yaml_file import Given, RecipeSyntaxError, read_recipe_text
 from fairshards.trainers.classifiers.methods import ASPIRE, PER_GROUP
 from fairshards.trainers.classifiers.settings import TrainSettings
-
-_Model = TypeVar("_Model", bound=BaseModel)
-
-
-class RecipeError(ValueError):
-    """The recipe can't be read or doesn't say what a recipe must say."""
 
 
 def _check_name(name: str) -> str:
@@ -44,7 +34,6 @@ def _check_name(name: str) -> str:
 
 Name = Annotated[str, AfterValidator(_check_name)]
 Word = Annotated[str, Field(pattern=r"\S")]
-HomePath = Annotated[str, AfterValidator(os.path.expanduser)]
 
 
 class LabelValue(Strict):
@@ -227,9 +216,6 @@ class Scorer(Strict):
         return self
 
 
-MOST_SEED = 2**63 - 1
-"""The largest number that torch takes."""
-Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 Method = Literal["erm", "usb", "asb", "ffr", "aspire-erm", "aspire-dfr"]
 
 
@@ -258,24 +244,12 @@ class Training(Strict):
         return self
 
 
-class Runner(Strict):
-    """Where Beam runs."""
+class Recipe(RecipeBase):
+    """Everything a run of pictures needs."""
 
-    name: str = "local"
-    workers: int = Field(1, ge=1)
-    threads: int | None = Field(
-        None,
-        ge=1,
-        description="Torch threads of a CPU worker, which can move a pixel by a grey level: equal bytes "
-        "need equal threads. Default: the cores, shared among local workers.",
-    )
+    KIND: ClassVar[str] = "pictures"
+    TAGGED: ClassVar[Mapping[str, type[BaseModel]]] = SOURCES
 
-
-class Recipe(Strict):
-    """Everything a run needs."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: Seed = 0
     source: Source
     classes: tuple[LabelValue, ...] = Field(min_length=2)
     bias: Bias = Field(UNKNOWN_BIAS_ATTRIBUTE, description="Default, or null: no label of it is known.")
@@ -293,8 +267,6 @@ class Recipe(Strict):
     spurious_free: SpuriousFree | None = Field(
         None, description="Make pictures free of what discovery reports, in place of balanced (class, bias) groups."
     )
-    runner: Runner = Field(default_factory=lambda: Runner.model_validate({}))
-    output: HomePath = Field("runs", description="The folder of the run folders; ~ is the home folder.")
 
     @field_validator("bias", mode="before")
     @classmethod
@@ -422,15 +394,6 @@ class Recipe(Strict):
         return f"{self.classes[y].name}|{self.bias.values[b].name}"
 
 
-def filter_problems(filters: Mapping[str, Mapping[str, Any]], known: Mapping[str, type[Filter]]) -> Iterator[str]:
-    """Yield a line for every filter that isn't known, and for every setting that a filter refuses."""
-    for name, settings in filters.items():
-        if name not in known:
-            yield f"filters has {name!r}{nearest(name, list(known))}"
-        else:
-            yield from field_problems(known[name], settings, f"filters.{name}")
-
-
 def _alike(what: str, values: Sequence[LabelValue]) -> Iterator[str]:
     """Yield where two values have one name, or where the dataset's label of one could be another's."""
     names = [value.name for value in values]
@@ -445,116 +408,3 @@ def _alike(what: str, values: Sequence[LabelValue]) -> Iterator[str]:
                     f"{what}: {label!r} in the labels of {value.name!r} is also what {owner[label]!r} goes by, so "
                     "that a picture with it could be either; give each its own"
                 )
-
-
-def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
-    """Return a recipe of pictures by file name, or by the name of one that ships with fairshards.
-
-    Raises:
-        RecipeError: with every problem on a line, and the nearest known key for an unknown one.
-    """
-    given, where = read_recipe(name, overrides)
-    if given.data.get("kind") == "ehr":
-        raise RecipeError(f"{where} is of kind ehr: this command is for pictures; see `fairshards run --help`")
-    return validated(Recipe, given, where)
-
-
-def read_recipe(name: str, overrides: Sequence[str] = ()) -> tuple[Given, str]:
-    """Return what a recipe says with ``overrides``, not checked yet, and where it was found.
-
-    Raises:
-        RecipeError: there is no such recipe, or it is no YAML mapping.
-    """
-    text, where = _find(name)
-    try:
-        given = read_recipe_text(text)
-    except RecipeSyntaxError as error:
-        raise RecipeError(f"{where} {error}") from None
-    for override in overrides:
-        path, equals, value = override.partition("=")
-        if not equals:
-            raise RecipeError(f"--set {override!r} is not key=value, e.g. --set generator.steps=25")
-        try:
-            given.override(tuple(path.strip().split(".")), value)
-        except RecipeSyntaxError as error:
-            raise RecipeError(f"--set {override!r}: {error}") from None
-    if (kind := given.data.get("kind", "ehr")) != "ehr":
-        raise RecipeError(f"{where}: kind is {kind!r}; it is ehr for health records, and left out for pictures")
-    return given, where
-
-
-def validated(model: type[_Model], given: Given, where: str) -> _Model:
-    """Return the recipe that was given; a value of another type than its key's is refused, never converted.
-
-    Raises:
-        RecipeError: with every problem on a line, and the nearest known key for an unknown one.
-    """
-    try:
-        return model.model_validate(given.data, strict=True)
-    except ValidationError as error:
-        found = error.errors()
-        places = [one["loc"] for one in found]
-        told = [
-            one
-            for one in found
-            if one["type"] != "too_short"  # of parts that aren't right themselves
-            or not any(place[: len(one["loc"])] == one["loc"] != place for place in places)
-        ]
-        lines = [line for one in told for line in _explain(model, one, given)]
-        problems = "\n".join(f"  {line}" for line in dict.fromkeys(lines))
-        raise RecipeError(f"{where}:\n{problems}") from None
-
-
-def shipped_recipes(kind: str | None = None) -> list[str]:
-    """Return the names of the recipes that ship with fairshards, of all kinds or of one: "pictures" or "ehr"."""
-    files = [file for file in importlib.resources.files("fairshards.recipes").iterdir() if file.name.endswith(".yaml")]
-    return sorted(
-        file.name.removesuffix(".yaml")
-        for file in files
-        if kind in (None, read_recipe_text(file.read_bytes()).data.get("kind", "pictures"))
-    )
-
-
-def _find(name: str) -> tuple[bytes, str]:
-    path = Path(name)
-    if path.is_file():
-        return path.read_bytes(), str(path)
-    shipped = importlib.resources.files("fairshards.recipes") / f"{name.removesuffix('.yaml')}.yaml"
-    if "/" not in name and shipped.is_file():
-        return shipped.read_bytes(), f"recipe {name}"
-    raise RecipeError(f"no recipe {name!r}: no such file{nearest(name, shipped_recipes(), 'and none that ships: ')}")
-
-
-def _explain(recipe: type[BaseModel], problem: Any, given: Given) -> list[str]:
-    """Return what one of pydantic's problems means, with the key's path and, where the file says it, the line."""
-    path = [part for part in problem["loc"] if part not in SOURCES]
-    if path and path[-1] == "[key]":  # before it stands the key, or its number where it is no text
-        path[-2:] = [problem["input"]]
-    where = ".".join(str(part) for part in path)
-    if problem["type"] == "extra_forbidden":
-        return [f"{where}: unknown key{nearest(str(path[-1]), _fields(recipe, problem['loc'][:-1]))}"]
-    if not path and problem["type"] == "value_error":
-        return str(problem["ctx"]["error"]).splitlines()
-    if problem["type"] == "value_error":
-        return [f"{where}: {line}" for line in str(problem["ctx"]["error"]).splitlines()]
-    written = given.scalars.get(tuple(path))
-    said = explain(problem["type"], problem["msg"], problem["input"], written.text if written else None)
-    line = f"line {written.line}: " if written and written.line else ""
-    return [f"{where or 'recipe'}: {line}{said}"]
-
-
-def _fields(recipe: type[BaseModel], location: Sequence[Any]) -> list[str]:
-    """Return the keys that are known at a place of the recipe."""
-    model: Any = recipe
-    for part in location:
-        if part in SOURCES:
-            model = SOURCES[part]
-        elif isinstance(part, str) and part in model.model_fields and part != "source":
-            model = _model_of(model.model_fields[part].annotation)
-    return sorted(model.model_fields)
-
-
-def _model_of(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(arg for arg in annotation.__args__ if isinstance(arg, type) and issubclass(arg, BaseModel))

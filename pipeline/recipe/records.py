@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from fairshards.catalogs.cohorts.schema import Schema
 from fairshards.catalogs.cohorts.tables.settings import ColumnSetting, TableSettings, Word
 from fairshards.filters.registry import ROW_FILTERS
-from fairshards.pipeline.recipe.pictures import HomePath, Recipe, Runner, filter_problems, read_recipe, validated
+from fairshards.pipeline.recipe.base import RecipeBase, filter_problems
 from fairshards.pipeline.recipe.strict import Strict, field_problems
 from fairshards.trainers.core.index import Group
 from fairshards.trainers.tables.settings import BtGanSettings
@@ -117,20 +117,18 @@ class Evaluation(Strict):
     fewest: int = Field(20, ge=1, description="Rows of a class that a sub-group needs for its rates to be compared.")
 
 
-class EhrRecipe(Strict):
+class EhrRecipe(RecipeBase):
     """Everything a run over health records needs."""
 
+    KIND: ClassVar[str] = "ehr"
+
     kind: Literal["ehr"]
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: int = Field(0, ge=0)
     cohort: CohortSource
     model: Model = Field(default_factory=lambda: Model.model_validate({}))
     quota: RowQuota = Field(default_factory=lambda: RowQuota.model_validate({}))
     filters: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     webdataset: bool = Field(False, description="Also write curated rows as WebDataset tars.")
     evaluation: Evaluation = Field(default_factory=lambda: Evaluation.model_validate({}))
-    runner: Runner = Field(default_factory=lambda: Runner.model_validate({}))
-    output: HomePath = Field("runs", description="The folder of the run folders; ~ is the home folder.")
 
     @model_validator(mode="after")
     def _consistent(self) -> EhrRecipe:
@@ -185,15 +183,3 @@ class RowGroups:
     def group_name(self, y: int, b: int) -> str:
         """Return "<label>=<value>|<value of s>"."""
         return self.schema.group_name(self.classes[y], self.values[b])
-
-
-def load_any(name: str, overrides: Sequence[str] = ()) -> Recipe | EhrRecipe:
-    """Return a recipe of either kind by file name, or by the name of one that ships with fairshards.
-
-    Raises:
-        RecipeError: with every problem on a line, and the nearest known key for an unknown one.
-    """
-    given, where = read_recipe(name, overrides)
-    if given.data.get("kind") == "ehr":
-        return validated(EhrRecipe, given, where)
-    return validated(Recipe, given, where)

@@ -19,7 +19,7 @@ from fairshards.filters.records.distance_ratio import SCORE as DISTANCE_RATIO
 from fairshards.filters.records.nearest_record import SCORE as NEAREST
 from fairshards.filters.registry import FILTERS
 from fairshards.generators.tables.record_space import NEIGHBOURS, RecordSpace, distance_ratio, other_neighbours, told
-from fairshards.pipeline.recipe.pictures import RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.records import EhrRecipe, RowGroups
 from fairshards.pipeline.records.cohort import CohortResult, cohort_stage
 from fairshards.pipeline.records.fit import FitResult, fit_stage

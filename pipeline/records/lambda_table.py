@@ -15,7 +15,7 @@ from fairshards.catalogs.cohorts.schema import Schema
 from fairshards.catalogs.cohorts.unquoted import unquoted
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, digest
 from fairshards.generators.tables.bt_gan import BtGan
-from fairshards.pipeline.recipe.pictures import RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.records import EhrRecipe
 from fairshards.pipeline.records.cohort import read_and_check
 from fairshards.pipeline.records.evaluation import visible_columns

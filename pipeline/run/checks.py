@@ -9,7 +9,7 @@ from typing import Literal
 from rich.console import Console
 from rich.markup import escape
 
-from fairshards.pipeline.recipe.pictures import RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.run.progress import Reporter
 
 State = Literal["ok", "problem", "note", "not checked"]

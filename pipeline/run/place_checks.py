@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from fairshards.pipeline.recipe.pictures import RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.yaml_file import RecipeSyntaxError, read_recipe_text
 from fairshards.pipeline.run.checks import Check, attempted
 

@@ -24,7 +24,8 @@ from fairshards.filters.pictures.near_duplicates import LIMITS, NearDuplicates, 
 from fairshards.filters.pictures.silhouette import Silhouette
 from fairshards.filters.registry import FILTERS
 from fairshards.generators.diffusion.personal import in_plain_words
-from fairshards.pipeline.recipe.pictures import Recipe, RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from fairshards.catalogs.manifests import manifest
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, canonical_json, digest, task_hash
-from fairshards.pipeline.recipe.pictures import Recipe
-from fairshards.pipeline.recipe.records import EhrRecipe
+from fairshards.pipeline.recipe.base import RecipeBase
 from fairshards.pipeline.recipe.yaml_file import write_recipe_text
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.synthesis.compare import PLACES
@@ -17,11 +16,11 @@ OF_FILTERS = ("calibration/", *PLACES)
 """Scores that are taken for some filters only: of real pictures, and of samples compared with others."""
 
 
-def commit_run(recipe: Recipe | EhrRecipe, folder: RunFolder, packages: Sequence[str]) -> dict[str, str]:
+def commit_run(recipe: RecipeBase, folder: RunFolder, packages: Sequence[str]) -> dict[str, str]:
     """Write recipe.yaml and the run's manifest, with the versions of ``packages``; return the beginning of the list of
     current manifests.
     """
-    resolved = recipe.model_dump(mode="json", by_alias=True)
+    resolved = recipe.resolved()
     versions = {name: importlib.metadata.version(name) for name in packages}
     manifest.write_local(folder.root / "recipe.yaml", write_recipe_text(resolved).encode())
     hashed = task_hash("run", "run/1", [], [], {"recipe": resolved, "versions": versions})

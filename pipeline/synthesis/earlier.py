@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fairshards.catalogs.manifests import manifest
 from fairshards.catalogs.manifests.manifest import ManifestError
-from fairshards.pipeline.recipe.pictures import RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.run.folder import RunFolder, shell_path
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter

@@ -12,7 +12,7 @@ from fairshards.catalogs.manifests.identity import TASK_DIGITS, task_hash
 from fairshards.catalogs.manifests.schemas import SCHEMAS
 from fairshards.filters.base import is_edit
 from fairshards.filters.registry import FILTERS
-from fairshards.pipeline.recipe.pictures import RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.planned import Planned
 from fairshards.pipeline.run.quota import Group

@@ -27,8 +27,9 @@ from fairshards.catalogs.questions.explain import life_story
 from fairshards.catalogs.questions.query import run_query
 from fairshards.catalogs.questions.story import show_command
 from fairshards.pipeline.cli.app import app
-from fairshards.pipeline.recipe.pictures import RecipeError
-from fairshards.pipeline.recipe.records import EhrRecipe, load_any
+from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.records import EhrRecipe
 from fairshards.pipeline.records.driver import EhrResult, run_ehr
 from fairshards.pipeline.records.messages import print_ehr_result
 from fairshards.pipeline.run.jobs import Launcher
@@ -85,7 +86,7 @@ def recipe_file(folder: Path, people: pd.DataFrame | None = None) -> Path:
 
 def run(path: Path, *sets: str, until: str = "report") -> tuple[EhrResult, str]:
     """Run a recipe; return its result and all that it said."""
-    recipe, said = load_any(str(path), sets), io.StringIO()
+    recipe, said = load_recipe(str(path), sets), io.StringIO()
     assert isinstance(recipe, EhrRecipe)
     with redirect_stdout(said), redirect_stderr(said):
         result = run_ehr(recipe, Launcher(), Reporter(Console(file=said, width=200)), until)
@@ -379,7 +380,7 @@ def test_what_a_library_says_of_a_row_ends_in_a_message_of_ours(
     for made in list(root.glob(again)):
         made.unlink()
     monkeypatch.setattr(place, fails)
-    recipe = load_any(str(path))
+    recipe = load_recipe(str(path))
     assert isinstance(recipe, EhrRecipe)
     with pytest.raises(Exception, match=r"failed \(ValueError at \w+/\w+\.py:\d+\)") as found:
         run_ehr(recipe, Launcher(), Reporter(quiet=True), "report", root)

@@ -18,7 +18,8 @@ from rich.console import Console
 from fairshards.catalogs.manifests import manifest
 from fairshards.catalogs.questions.query import run_query
 from fairshards.pipeline.driver import RunResult, run
-from fairshards.pipeline.recipe.pictures import Recipe, load_recipe
+from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.verify import verify

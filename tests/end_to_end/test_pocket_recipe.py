@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.ffr.tuning import METHODS, TUNING, settings_for
 from fairshards.catalogs.questions.query import run_query
 from fairshards.pipeline.driver import run
-from fairshards.pipeline.recipe.pictures import load_recipe
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.recipe.training import train_settings
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter

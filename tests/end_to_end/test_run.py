@@ -15,7 +15,8 @@ from fairshards.catalogs.database.catalog import Catalog, dump, rebuild
 from fairshards.catalogs.manifests import manifest
 from fairshards.pipeline.cli.plan_table import real_counts
 from fairshards.pipeline.driver import run
-from fairshards.pipeline.recipe.pictures import RecipeError, load_recipe
+from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.run.folder import RunFolder, RunFolderError
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter

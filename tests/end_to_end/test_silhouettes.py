@@ -19,7 +19,7 @@ from fairshards.pipeline.cli.app import app
 from fairshards.pipeline.discovery.aspire_plan import downloads
 from fairshards.pipeline.driver import RunResult, run
 from fairshards.pipeline.pictures.models import scorer_spec
-from fairshards.pipeline.recipe.pictures import RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.run.folder import open_run
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fairshards.catalogs.questions.query import run_query
-from fairshards.pipeline.recipe.records import EhrRecipe, load_any
+from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.recipe.records import EhrRecipe
 from fairshards.pipeline.records.driver import run_ehr
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
@@ -39,7 +40,7 @@ def test_the_header_has_its_figures_and_they_meet_the_goals() -> None:
 
 @pytest.mark.slow
 def test_a_run_gives_what_the_header_says(tmp_path: Path) -> None:
-    recipe = load_any(str(RECIPE), [f"output={tmp_path}"])
+    recipe = load_recipe(str(RECIPE), [f"output={tmp_path}"])
     assert isinstance(recipe, EhrRecipe)
     result = run_ehr(recipe, Launcher(), Reporter(quiet=True))
     root = tmp_path / "btgan-support2"

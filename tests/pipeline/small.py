@@ -14,7 +14,8 @@ import yaml
 from PIL import Image
 
 from fairshards.pipeline.driver import RunResult, run
-from fairshards.pipeline.recipe.pictures import Recipe, load_recipe
+from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
 from tests.tiny_models import write_tiny_clip, write_tiny_diffusion

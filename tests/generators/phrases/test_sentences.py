@@ -12,8 +12,8 @@ from fairshards.generators.checkpoints.model_files import ModelFilesError
 from fairshards.generators.phrases.sentences import check_installed, load_embedder
 from fairshards.pipeline.discovery.aspire_plan import downloads
 from fairshards.pipeline.discovery.phrases_found import phrases_found
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures.discovery_models import discovery_specs
-from fairshards.pipeline.recipe.pictures import load_recipe
 from tests.tiny_text_models import write_tiny_bert
 
 

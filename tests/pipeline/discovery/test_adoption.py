@@ -17,14 +17,9 @@ from fairshards.pipeline.discovery.association import Lift
 from fairshards.pipeline.discovery.phrases_found import Found
 from fairshards.pipeline.discovery.ranking import RankedPhrase
 from fairshards.pipeline.discovery.stage import Discovered
-from fairshards.pipeline.recipe.pictures import (
-    UNKNOWN_BIAS_ATTRIBUTE,
-    ClassPrompt,
-    Prompts,
-    Recipe,
-    RecipeError,
-    load_recipe,
-)
+from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.pictures import UNKNOWN_BIAS_ATTRIBUTE, ClassPrompt, Prompts, Recipe
 from fairshards.pipeline.report.card import _description
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import Launcher

@@ -14,7 +14,8 @@ from fairshards.catalogs.manifests.manifest import read_head
 from fairshards.catalogs.questions.explain import life_story
 from fairshards.catalogs.questions.story import lines
 from fairshards.pipeline.driver import RunResult, run
-from fairshards.pipeline.recipe.pictures import RecipeError, load_recipe
+from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.verify import verify

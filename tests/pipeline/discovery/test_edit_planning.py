@@ -8,7 +8,8 @@ import pytest
 
 from fairshards.pipeline.discovery.edits import edit_rows
 from fairshards.pipeline.discovery.phrases_found import Found, phrases_found
-from fairshards.pipeline.recipe.pictures import Recipe, load_recipe
+from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.transforms.edits.specs import EditorSpec, EditSpec
 from fairshards.transforms.pictures.specs import SegmenterSpec
 

@@ -9,8 +9,8 @@ import pytest
 
 from fairshards.generators.language.constrained import installed_version
 from fairshards.pipeline.discovery.language import _said
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures.discovery_models import discovery_specs
-from fairshards.pipeline.recipe.pictures import load_recipe
 from tests.tiny_text_models import write_tiny_florence2, write_tiny_instruct
 
 

@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fairshards.generators.checkpoints.model_files import ModelFilesError, fingerprint, library_versions
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures.models import check_generator, generator_spec, scorer_spec
-from fairshards.pipeline.recipe.pictures import RecipeError, load_recipe
+from fairshards.pipeline.recipe.base import RecipeError
 from tests.pipeline.small import small_recipe, write_recipe
 from tests.tiny_flows import write_tiny_flux, write_tiny_lcm, write_tiny_sd3
 

@@ -21,6 +21,7 @@ from fairshards.generators.diffusion.prompt_length import _longest_sequence, cli
 from fairshards.pipeline.discovery.aspire_plan import downloads
 from fairshards.pipeline.discovery.spurious_free import word_for
 from fairshards.pipeline.driver import run
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures.count_checks import after_source, check_quota
 from fairshards.pipeline.pictures.preflight import before_source
 from fairshards.pipeline.pictures.prompt_checks import (
@@ -30,8 +31,9 @@ from fairshards.pipeline.pictures.prompt_checks import (
     generator_prompts,
     scorer_texts,
 )
-from fairshards.pipeline.recipe.pictures import Recipe, RecipeError, load_recipe
-from fairshards.pipeline.recipe.records import EhrRecipe, RowGroups, load_any
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.pictures import Recipe
+from fairshards.pipeline.recipe.records import EhrRecipe, RowGroups
 from fairshards.pipeline.records.row_checks import after_cohort, before_cohort
 from fairshards.pipeline.run.checks import Check, PreflightError, print_checklist, require
 from fairshards.pipeline.run.jobs import Launcher
@@ -397,7 +399,7 @@ def test_a_checklist_shows_markup_as_it_is() -> None:
 
 
 def rows_recipe(*overrides: str) -> EhrRecipe:
-    recipe = load_any("btgan_support2", overrides)
+    recipe = load_recipe("btgan_support2", overrides)
     assert isinstance(recipe, EhrRecipe)
     return recipe
 

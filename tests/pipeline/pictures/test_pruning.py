@@ -19,7 +19,7 @@ from fairshards.pipeline.cli.app import app
 from fairshards.pipeline.driver import run
 from fairshards.pipeline.pictures import pruning as prune_calibration
 from fairshards.pipeline.pictures.pruning import Choice, Glimpsed, best_limits, calibrate_pruning, lines
-from fairshards.pipeline.recipe.pictures import RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.run.folder import open_run
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter

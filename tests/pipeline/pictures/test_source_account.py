@@ -11,9 +11,11 @@ from typer.testing import CliRunner
 
 from fairshards.catalogs.manifests import manifest
 from fairshards.pipeline.driver import run
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures.account import said_of
 from fairshards.pipeline.pictures.source import SourceRefused, SourceResult, reader_of, source_stage
-from fairshards.pipeline.recipe.pictures import Recipe, RecipeError, load_recipe
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter

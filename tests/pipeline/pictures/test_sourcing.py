@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fairshards.catalogs.manifests import manifest
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures import source as sourcing
 from fairshards.pipeline.pictures.source import (
     SourceResult,
@@ -17,7 +18,9 @@ from fairshards.pipeline.pictures.source import (
     stated_aligned,
     to_bias_ratio,
 )
-from fairshards.pipeline.recipe.pictures import Recipe, RecipeError, load_recipe, shipped_recipes
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.loading import shipped_recipes
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fairshards.pipeline.recipe.pictures import Recipe, RecipeError, load_recipe, shipped_recipes
-from fairshards.pipeline.recipe.records import load_any
+from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.loading import shipped_recipes
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.recipe.training import reference_settings, train_settings
 from tests.pipeline.small import small_recipe
 
@@ -111,7 +113,7 @@ def test_a_value_of_another_type_is_refused_with_its_path(override: str, message
 def test_a_home_folder_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
     assert load_recipe("pocket-waterbirds", ["output='~/runs'"]).output == "/home/somebody/runs"
-    assert load_any("btgan_support2", ["output='~/runs'"]).output == "/home/somebody/runs"
+    assert load_recipe("btgan_support2", ["output='~/runs'"]).output == "/home/somebody/runs"
 
 
 def test_all_problems_are_said_at_once_with_their_lines(tmp_path: Path) -> None:
@@ -163,7 +165,7 @@ def test_a_number_with_an_exponent_is_a_number_everywhere(text: str) -> None:
 )
 def test_recipes_of_records_are_as_strict(override: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        load_any("btgan_support2", [override])
+        load_recipe("btgan_support2", [override])
 
 
 @pytest.mark.parametrize(
@@ -221,9 +223,11 @@ def test_a_file_that_is_no_recipe(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text("- a\n- list\n")
     with pytest.raises(RecipeError, match="expected a mapping"):
         load_recipe(str(tmp_path / "r.yaml"))
-    (tmp_path / "r.yaml").write_text("kind: pictures\nname: a\n")
-    with pytest.raises(RecipeError, match="kind is 'pictures'; it is ehr for health records, and left out"):
-        load_any(str(tmp_path / "r.yaml"))
+    (tmp_path / "r.yaml").write_text("kind: picture\nname: a\n")
+    with pytest.raises(
+        RecipeError, match=r"r.yaml: kind is 'picture' \(did you mean 'pictures'\?\); known: pictures, ehr"
+    ):
+        load_recipe(str(tmp_path / "r.yaml"))
     (tmp_path / "r.yaml").write_text("a: [1")
     with pytest.raises(RecipeError, match="no YAML"):
         load_recipe(str(tmp_path / "r.yaml"))
@@ -238,9 +242,9 @@ def test_a_resolved_recipe_loads_again(tmp_path: Path) -> None:
     import yaml
 
     for name in shipped_recipes():
-        recipe = load_any(name)
+        recipe = load_recipe(name)
         (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True)))
-        assert load_any(str(tmp_path / "r.yaml")) == recipe
+        assert load_recipe(str(tmp_path / "r.yaml")) == recipe
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from fairshards.catalogs.database.catalog import Catalog
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures.count_checks import check_quota
 from fairshards.pipeline.pictures.preflight import check_groups
-from fairshards.pipeline.recipe.pictures import RecipeError, load_recipe, shipped_recipes
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.loading import shipped_recipes
 from fairshards.pipeline.recipe.training import train_settings
 from fairshards.pipeline.run.quota import quotas
 from fairshards.trainers.core.errors import TrainerError

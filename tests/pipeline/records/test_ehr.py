@@ -30,8 +30,10 @@ from fairshards.catalogs.manifests import manifest
 from fairshards.catalogs.questions.explain import life_story
 from fairshards.catalogs.questions.query import run_query
 from fairshards.catalogs.questions.story import lines
-from fairshards.pipeline.recipe.pictures import Recipe, RecipeError, load_recipe
-from fairshards.pipeline.recipe.records import EhrRecipe, load_any
+from fairshards.pipeline.kinds import load_recipe, load_recipe_of
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.pictures import Recipe
+from fairshards.pipeline.recipe.records import EhrRecipe
 from fairshards.pipeline.records import cohort as cohort_stage
 from fairshards.pipeline.records.driver import EhrResult, run_ehr
 from fairshards.pipeline.records.messages import print_ehr_result
@@ -102,7 +104,7 @@ class Ehr:
 
     def run(self, root: Path, *sets: str, until: str = "report", generate: bool = True) -> EhrResult:
         """Run it in another folder."""
-        recipe = load_any(str(self.recipe), sets)
+        recipe = load_recipe(str(self.recipe), sets)
         assert isinstance(recipe, EhrRecipe)
         return run_ehr(recipe, Launcher(), Reporter(quiet=True), until, root, generate)
 
@@ -137,7 +139,7 @@ def ehr(tmp_path_factory: pytest.TempPathFactory) -> Ehr:
     """A finished run, with all that it said."""
     folder = tmp_path_factory.mktemp("ehr")
     path = write_recipe(folder)
-    recipe = load_any(str(path))
+    recipe = load_recipe(str(path))
     assert isinstance(recipe, EhrRecipe)
     said = io.StringIO()
     with redirect_stdout(said), redirect_stderr(said):
@@ -149,7 +151,7 @@ def ehr(tmp_path_factory: pytest.TempPathFactory) -> Ehr:
 
 def test_a_cohort_that_is_gone_is_taken_from_the_run(ehr: Ehr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = shutil.copytree(ehr.root, tmp_path / "copied")
-    recipe = load_any(str(ehr.recipe), ["evaluation.bootstrap=3"])
+    recipe = load_recipe(str(ehr.recipe), ["evaluation.bootstrap=3"])
     assert isinstance(recipe, EhrRecipe)
     monkeypatch.setattr(cohort_stage, "read_and_check", lambda source: pytest.fail("the cohort is looked at"))
     again = run_ehr(recipe, Launcher(), Reporter(quiet=True), "report", root, generate=False, read=False)
@@ -157,14 +159,14 @@ def test_a_cohort_that_is_gone_is_taken_from_the_run(ehr: Ehr, tmp_path: Path, m
     assert all(getattr(again.cohort, name) == getattr(ehr.result.cohort, name) for name in facts)
     assert again.cohort.rows("test").equals(ehr.result.cohort.rows("test")) and again.evaluation
     monkeypatch.undo()
-    recipe = load_any(str(ehr.recipe), [f"cohort.path={tmp_path}/typo.parquet"])
+    recipe = load_recipe(str(ehr.recipe), [f"cohort.path={tmp_path}/typo.parquet"])
     assert isinstance(recipe, EhrRecipe)
     for read in (True, False):
         with pytest.raises(CohortError):  # another cohort that isn't there is a mistake
             run_ehr(recipe, Launcher(), Reporter(quiet=True), "source", root, read=read)
     data = tmp_path / "tiny.parquet"
     shutil.copy(ehr.recipe.parent / "tiny.parquet", data)
-    recipe = load_any(str(ehr.recipe), [f"cohort.path={data}"])
+    recipe = load_recipe(str(ehr.recipe), [f"cohort.path={data}"])
     assert isinstance(recipe, EhrRecipe)
     first = run_ehr(recipe, Launcher(), Reporter(quiet=True), "source", tmp_path / "new").cohort
     data.unlink()
@@ -279,7 +281,7 @@ def test_another_seed_is_another_model_and_keeps_nothing_of_the_old_one(ehr: Ehr
 def test_verify_checks_the_model_and_draws_rows_again(ehr: Ehr, copy: Callable[[], Path]) -> None:
     root = copy()
     said = Console(file=io.StringIO(), width=200)
-    recipe = load_any(str(root / "recipe.yaml"))
+    recipe = load_recipe(str(root / "recipe.yaml"))
     assert verify(open_run(str(root)), recipe, 10, False, said) == 0
     model = next(root.glob("models/*/bt-gan.safetensors"))
     data = bytearray(model.read_bytes())
@@ -338,7 +340,7 @@ def test_a_proxy_is_named_in_catalog_and_report(ehr: Ehr, tmp_path: Path) -> Non
     ehr.run(root, "cohort.plant={group: male, share: 0.5, proxy: 0.98}", "webdataset=false", until="curate")
     ((told,),) = run_query(root, "SELECT proxies FROM row_models")[1]
     assert list(json.loads(told)) == ["site"] and json.loads(told)["site"] > 0.6
-    recipe = load_any(str(ehr.recipe))
+    recipe = load_recipe(str(ehr.recipe))
     assert isinstance(recipe, EhrRecipe)
     with open_reader(root) as reader:
         lines = dict(recipe_lines(recipe, reader, reader.row("row_model")))
@@ -373,18 +375,20 @@ def test_bad_cohorts_are_refused_in_words(ehr: Ehr, tmp_path: Path, sets: tuple[
 )
 def test_bad_recipes_are_refused_in_words(ehr: Ehr, override: str, words: str) -> None:
     with pytest.raises(RecipeError, match=words):
-        load_any(str(ehr.recipe), [override])
+        load_recipe(str(ehr.recipe), [override])
 
 
 def test_recipes_of_either_kind_are_told_apart(ehr: Ehr) -> None:
-    assert isinstance(load_any("pocket-waterbirds"), Recipe)
-    with pytest.raises(RecipeError, match="kind ehr"):
-        load_recipe(str(ehr.recipe))
+    assert isinstance(load_recipe("pocket-waterbirds"), Recipe)
+    assert load_recipe("pocket-waterbirds", ["kind=pictures"]) == load_recipe("pocket-waterbirds")
+    assert isinstance(load_recipe(str(ehr.recipe)), EhrRecipe)
+    with pytest.raises(RecipeError, match="is of kind ehr, and this command takes kind pictures alone"):
+        load_recipe_of(Recipe, str(ehr.recipe))
 
 
 def test_plan_shows_quotas_and_writes_nothing(ehr: Ehr, tmp_path: Path) -> None:
     said = io.StringIO()
-    recipe = load_any(str(ehr.recipe), [f"output={tmp_path}"])
+    recipe = load_recipe(str(ehr.recipe), [f"output={tmp_path}"])
     assert isinstance(recipe, EhrRecipe)
     print_ehr_plan(recipe, Console(file=said, width=120))
     assert "died=yes|male" in said.getvalue() and not list(tmp_path.iterdir())

@@ -14,8 +14,9 @@ from rich.console import Console
 from fairshards.catalogs.cohorts.cohort import Cohort
 from fairshards.catalogs.cohorts.schema import CohortError
 from fairshards.catalogs.questions.query import run_query
-from fairshards.pipeline.recipe.pictures import RecipeError
-from fairshards.pipeline.recipe.records import EhrRecipe, load_any
+from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.records import EhrRecipe
 from fairshards.pipeline.records.cohort import read_and_check
 from fairshards.pipeline.records.column_table import column_lines
 from fairshards.pipeline.records.driver import EhrResult, run_ehr
@@ -39,7 +40,7 @@ def recipe(folder: Path, rows: Any, *sets: str, **cohort: Any) -> EhrRecipe:
         "cohort": {"reader": "table", "path": str(folder / "data.csv"), "attribute": "sex", "label": "died", **cohort},
     }
     (folder / "x.yaml").write_text(json.dumps(said))
-    found = load_any(str(folder / "x.yaml"), sets)
+    found = load_recipe(str(folder / "x.yaml"), sets)
     assert isinstance(found, EhrRecipe)
     return found
 
@@ -187,4 +188,4 @@ def test_a_recipe_that_a_run_wrote_is_read_again(tmp_path: Path) -> None:
         tmp_path, people(), event="no", missing=[-9, "x"], columns={"lab": {"decimals": 1, "missing": [-9.5]}}
     )
     ran(given, tmp_path / "run")
-    assert load_any(str(tmp_path / "run" / "recipe.yaml")) == given
+    assert load_recipe(str(tmp_path / "run" / "recipe.yaml")) == given

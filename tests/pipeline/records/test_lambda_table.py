@@ -10,8 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from fairshards.pipeline.cli.app import app
-from fairshards.pipeline.recipe.pictures import RecipeError
-from fairshards.pipeline.recipe.records import EhrRecipe, load_any
+from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.records import EhrRecipe
 from fairshards.pipeline.records import lambda_table
 from fairshards.pipeline.records.cohort import read_and_check
 from fairshards.pipeline.records.lambda_table import checkpoints, choose_lambda
@@ -25,7 +26,7 @@ QUIET = Reporter(quiet=True)
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> EhrRecipe:
-    found = load_any(str(write_recipe(tmp_path)), [f"output={tmp_path / 'runs'}"])
+    found = load_recipe(str(write_recipe(tmp_path)), [f"output={tmp_path / 'runs'}"])
     assert isinstance(found, EhrRecipe)
     return found
 
@@ -94,7 +95,7 @@ def test_no_test_row_is_looked_at(recipe: EhrRecipe, monkeypatch: pytest.MonkeyP
 
 def test_without_a_constraint_there_is_nothing_to_weigh(tmp_path: Path) -> None:
     path = write_recipe(tmp_path, model={"constraint": "none"})
-    recipe = load_any(str(path))
+    recipe = load_recipe(str(path))
     assert isinstance(recipe, EhrRecipe)
     with pytest.raises(RecipeError, match=r"set model\.constraint=odds or parity"):
         choose_lambda(recipe, [1.0], False, 0.02, QUIET)

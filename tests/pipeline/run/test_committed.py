@@ -12,9 +12,11 @@ import pytest
 from rich.console import Console
 
 from fairshards.pipeline.driver import RunResult, run
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures import source as sourcing
 from fairshards.pipeline.pictures.source import SourceResult
-from fairshards.pipeline.recipe.pictures import Recipe, RecipeError, load_recipe
+from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run import committed
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import Launcher

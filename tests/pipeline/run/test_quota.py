@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fairshards.pipeline.cli.plan_table import real_counts
-from fairshards.pipeline.recipe.pictures import load_recipe
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.run.quota import Quota, biased_counts, minority_kept, per_group, quotas, usb_counts
 
 PUBLISHED = {

@@ -15,7 +15,7 @@ from fairshards.catalogs.manifests.manifest import Head, encode, write_local
 from fairshards.catalogs.questions.query import run_query
 from fairshards.filters.scorers.clip_scorer import ClipScorer
 from fairshards.pipeline.driver import RunResult, run
-from fairshards.pipeline.recipe.pictures import RecipeError
+from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.report.page import write_report
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import Launcher

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures.models import generator_spec, scorer_spec
-from fairshards.pipeline.recipe.pictures import load_recipe
 from fairshards.pipeline.synthesis import plan as planning
 from fairshards.pipeline.synthesis.plan import shard_rows
 from fairshards.transforms.pictures.specs import GeneratorSpec
