@@ -140,7 +140,8 @@ def test_start_up_imports_neither_torch_nor_beam() -> None:
 
 def test_catalogs_import_neither_torch_nor_beam() -> None:
     code = (
-        "import sys, fairshards.catalogs.database.catalog, fairshards.catalogs.questions.query, fairshards.catalogs.questions.explain; "
+        "import sys, fairshards.catalogs.database.catalog, fairshards.catalogs.questions.query, "
+        "fairshards.catalogs.questions.explain; "
         "print([m for m in ('torch', 'apache_beam') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
