@@ -1,6 +1,8 @@
 # Two commands on a fresh machine: `make run` and `make test`. Both install what they need into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# setuptools warns of a folder that is named like the package it installs; here it is that package.
+PIP := PYTHONWARNINGS='ignore:Editable installation' $(BIN)/python -m pip install --quiet
 # Neither mypy nor import-linter follows an editable install of mapped folders: they read a copy, in build/typed.
 FOLDERS := pipeline transforms generators filters catalogs trainers pocket recipes
 # A module's tests stay in one of two processes, in the order of tests/conftest.py.
@@ -10,12 +12,13 @@ TWO := -n 2 --dist loadfile --no-loadscope-reorder
 # another maker it takes other kernels whatever torch itself uses.
 OTHER_PROCESSOR := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE
 
-.PHONY: run run-aspire test test-numeric test-full wheel-test check install clean
+.PHONY: run run-aspire test test-numeric test-full test-minimum test-lowest wheel-test check install clean
 
 run: .venv/installed
 	$(BIN)/fairshards run pocket-waterbirds
 
 run-aspire: .venv/installed
+	$(PIP) --constraint constraints.txt --editable '.[discovery]'
 	$(BIN)/fairshards run pocket-aspire
 
 test: .venv/installed-dev
@@ -30,6 +33,18 @@ test-full: .venv/installed-dev
 wheel-test: .venv/installed-dev
 	$(BIN)/python -m pytest -m "slow or not slow" tests/test_packaging.py
 
+# In fresh environments: the least that a run needs, and the oldest versions that pyproject.toml allows.
+test-minimum:
+	$(PYTHON) -m venv --clear build/minimum
+	build/minimum/bin/python -m pip install --quiet --constraint constraints.txt --editable . pytest
+	build/minimum/bin/python -m pytest -m slow tests/test_minimum.py
+
+test-lowest:
+	$(PYTHON) -m venv --clear build/lowest
+	build/lowest/bin/python -m pip install --quiet uv pytest
+	build/lowest/bin/uv pip install --quiet --python build/lowest/bin/python --resolution lowest-direct --editable '.[all]'
+	build/lowest/bin/python -m pytest -m slow tests/test_minimum.py
+
 check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,11 +58,11 @@ install: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(PIP) --constraint constraints.txt --editable .
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PIP) --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 clean:

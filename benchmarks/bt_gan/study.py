@@ -12,7 +12,7 @@ training; ``proxy``, the same with a column ``site`` that agrees with race in 95
 whose files ``--data`` names. Test rows stay clean. All arms but ``natural`` hold a fifth of the training rows out of
 every generator, as validation rows (biased ones, where a bias is planted) for the choice of lambda. A row of the CSV is
 one generator of one split and seed; what stands there isn't made again. Others' need
-``pip install 'fairshards[ehr-benchmarks]'``.
+``pip install 'fairshards[benchmarks,records]'``.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from fairshards.extras import check_extra
 from fairshards.generators.checkpoints.loading import is_stable_diffusion, quiet
 from fairshards.generators.checkpoints.model_files import ModelFilesError
 from fairshards.generators.diffusion.requests import ImageRequest
@@ -44,6 +45,7 @@ def add_personal(pipeline: Any, folders: Sequence[str | Path]) -> None:
     for file in loras:
         if not hasattr(pipeline, "load_lora_weights"):
             raise ValueError(f"{type(pipeline).__name__} takes no LoRA ({file.parent})")
+        check_extra("personal", "a pipeline with a LoRA")
         _load(file, pipeline.load_lora_weights)
 
 

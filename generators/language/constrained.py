@@ -48,7 +48,7 @@ class Grammar:
         except ImportError:
             raise ModelFilesError(
                 "answers are to be constrained, but llguidance isn't installed on this worker; "
-                "pip install 'fairshards[constrained]' there as well"
+                "pip install 'fairshards[llm]' there as well"
             ) from None
         except ValueError as error:
             raise ModelFilesError(

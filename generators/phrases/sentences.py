@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fairshards.extras import check_extra
 from fairshards.generators.checkpoints.model_files import ModelFilesError
 from fairshards.generators.phrases.phrases import Embed
 
@@ -12,9 +13,10 @@ def load_embedder(folder: Path, device: str = "cpu", batch_size: int = 64) -> Em
     """Load a sentence-transformers folder; any encoder of transformers is one too, with mean pooling.
 
     Raises:
-        ModelFilesError: the library isn't installed, or the folder holds no such model.
+        MissingExtra: the library isn't installed.
+        ModelFilesError: the folder holds no such model.
     """
-    check_installed()
+    check_extra("embeddings", "a model of sentence embeddings")
     from sentence_transformers import SentenceTransformer
 
     try:
@@ -30,14 +32,3 @@ def load_embedder(folder: Path, device: str = "cpu", batch_size: int = 64) -> Em
     return lambda phrases: model.encode(
         list(phrases), batch_size=batch_size, convert_to_numpy=True, show_progress_bar=False
     )
-
-
-def check_installed() -> None:
-    """Raise ModelFilesError where the library isn't there."""
-    from importlib.util import find_spec
-
-    if find_spec("sentence_transformers") is None:
-        raise ModelFilesError(
-            "discovery.merge needs the library sentence-transformers, which isn't installed: "
-            "pip install 'fairshards[embeddings]', or leave discovery.merge out"
-        )

@@ -37,6 +37,8 @@ class Kind(ABC):
 
     name: ClassVar[str]
     recipe: ClassVar[type[RecipeBase]]
+    extra: ClassVar[str | None] = None
+    """The extra of pyproject.toml that brings what the kind's stages import, where not everybody has that."""
 
     @property
     @abstractmethod

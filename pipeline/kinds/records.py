@@ -17,6 +17,7 @@ class Records(Kind):
 
     name: ClassVar[str] = EhrRecipe.KIND
     recipe: ClassVar[type[RecipeBase]] = EhrRecipe
+    extra: ClassVar[str | None] = "records"
 
     @property
     def pages(self) -> Pages:

@@ -7,6 +7,7 @@ import importlib.metadata
 from collections.abc import Sequence
 from typing import TypeVar
 
+from fairshards.extras import check_extra
 from fairshards.pipeline.kinds.kind import Kind
 from fairshards.pipeline.recipe.base import RecipeBase, RecipeError
 from fairshards.pipeline.recipe.loading import PICTURES, read_recipe, validated
@@ -56,6 +57,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> RecipeBase:
     """Return a recipe of any kind by file name, or by the name of one that ships with fairshards.
 
     Raises:
+        MissingExtra: the recipe's kind needs libraries that aren't installed.
         RecipeError: with every problem on a line, and the nearest known key for an unknown one.
     """
     given, where = read_recipe(name, overrides)
@@ -65,6 +67,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> RecipeBase:
         raise RecipeError(f"{where}: {error}") from None
     if "kind" not in kind.recipe.model_fields:
         given.data.pop("kind", None)
+    if kind.extra:
+        check_extra(kind.extra, f"a recipe of kind {kind.name}")
     return validated(kind.recipe, given, where)
 
 

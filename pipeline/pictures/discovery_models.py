@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fairshards.extras import check_extra
 from fairshards.generators.checkpoints.arguments import check_arguments
 from fairshards.generators.checkpoints.model_files import fingerprint, library_versions
 from fairshards.generators.checkpoints.pipeline_folder import read_pipeline_folder
@@ -18,7 +19,6 @@ from fairshards.generators.language.captioner import own_instruction
 from fairshards.generators.language.constrained import installed_version
 from fairshards.generators.language.endpoint import EndpointSettings
 from fairshards.generators.language.sampling import Decoding
-from fairshards.generators.phrases.sentences import check_installed
 from fairshards.pipeline.pictures.models import clip_folder, model_folder, segmenter_spec
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.discovery import (
@@ -64,8 +64,10 @@ def discovery_specs(recipe: Recipe, settings: Discovery, threads: int | None = N
     """Return the specs of all stages before the edit test, whose reference classifier isn't trained yet.
 
     Raises:
+        MissingExtra: a library isn't there.
         ModelFilesError: a model isn't there, or has no safe weights.
     """
+    check_extra("discovery", "finding the nouns of phrases")
     cache = settings.cache or str(default_cache())
     describes, told = _text_model(settings.captioner, cache, threads), settings.captioner.instruction
     if describes.folder is not None:
@@ -134,13 +136,14 @@ def _text_model(settings: TextModel, cache: str, threads: int | None) -> TextMod
 
 
 def _merge_spec(settings: Merging) -> MergeSpec:
-    check_installed()
+    check_extra("embeddings", "discovery.merge")
     folder = model_folder(settings.model, settings.revision)
     weights = fingerprint(folder, library_versions(("torch", "transformers", "sentence-transformers")))
     return MergeSpec(str(folder), weights, settings.device, settings.threshold)
 
 
 def _endpoint(settings: EndpointModel) -> EndpointSettings:
+    check_extra("llm", f"asking the endpoint {settings.base_url}")
     said = settings.model_dump(exclude={"extra"})
     return EndpointSettings(**said, extra=tuple(sorted(settings.extra.items())))
 

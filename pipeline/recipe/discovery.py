@@ -124,7 +124,7 @@ class Editing(Strict):
 
 
 class Merging(Strict):
-    """Merging of phrases by sentence embeddings, beside that by words. Needs fairshards[embeddings]."""
+    """Merging of phrases by sentence embeddings, beside that by words. Needs ``fairshards[embeddings]``."""
 
     model: str = Field(description="A folder or hub id of sentence-transformers, e.g. one of all-MiniLM-L6-v2.")
     revision: str | None = None

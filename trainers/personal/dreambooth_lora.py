@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from fairshards.extras import check_extra
 from fairshards.generators.diffusion.personal import LORA
 from fairshards.trainers.core.checkpoint import save_weights
 from fairshards.trainers.core.errors import TrainerError
@@ -24,8 +25,10 @@ def new_lora(pipeline: Any, concept: Concept, settings: PersonaliseSettings) -> 
     Their start is drawn from torch's generator: call it inside ``fairshards.trainers.core.seeding.seeded``.
 
     Raises:
+        MissingExtra: peft isn't installed.
         TrainerError: the U-Net has no layer of a target's name.
     """
+    check_extra("personal", "DreamBooth LoRA")
     from peft import LoraConfig
 
     rank = settings.lora_rank

@@ -22,7 +22,7 @@ from fairshards.generators.phrases.extraction import ExtractionRequest, extract
 from fairshards.generators.phrases.prompt import SCHEMA, conversation, narrower
 from tests.tiny_text_models import byte_tokenizer, write_tiny_instruct
 
-needs_library = pytest.mark.skipif(not installed_version(), reason="needs fairshards[constrained]")
+needs_library = pytest.mark.skipif(not installed_version(), reason="needs fairshards[llm]")
 ASKED = [conversation(caption, ["bird"], seed) for seed, caption in enumerate(("a bird on water", "水边的鸟", "a"))]
 
 
@@ -98,7 +98,7 @@ def test_texts_and_lists_without_an_end_get_one() -> None:
 
 def test_a_worker_without_the_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "llguidance.hf", None)
-    with pytest.raises(ModelFilesError, match=r"isn't installed on this worker; pip install 'fairshards\[constr"):
+    with pytest.raises(ModelFilesError, match=r"isn't installed on this worker; pip install 'fairshards\[llm"):
         Grammar(byte_tokenizer(), 260, [258])
 
 
