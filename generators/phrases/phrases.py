@@ -15,6 +15,8 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from fairshards.generators.language.caption_text import words
 from fairshards.generators.phrases.nouns import normal_form
@@ -83,12 +85,8 @@ def group_phrases(
     if few := [phrase for phrase, count in counts.items() if count < 1]:
         raise ValueError(f"phrase {few[0]!r} has the count {counts[few[0]]}; it must be at least 1")
     phrases = sorted(counts)
-    parts = _Parts(len(phrases))
-    for first, second in _alike(phrases, threshold):
-        parts.join(first, second)
-    for first, second in _embedded_alike(phrases, embed, embedding_threshold) if embed else ():
-        parts.join(first, second)
-    groups = [_group([phrases[index] for index in part], counts) for part in parts.all()]
+    pairs = [*_alike(phrases, threshold), *(_embedded_alike(phrases, embed, embedding_threshold) if embed else ())]
+    groups = [_group(members, counts) for members in _connected(phrases, pairs)]
     return sorted(groups, key=lambda group: (-group.count, group.name))
 
 
@@ -97,26 +95,14 @@ def group_names(groups: Sequence[PhraseGroup]) -> dict[str, str]:
     return {member: group.name for group in groups for member in group.members}
 
 
-class _Parts:
-    """A partition of 0 ... n-1 that grows coarser (union-find)."""
-
-    def __init__(self, count: int) -> None:
-        self._above = list(range(count))
-
-    def top(self, index: int) -> int:
-        while self._above[index] != index:
-            self._above[index] = self._above[self._above[index]]
-            index = self._above[index]
-        return index
-
-    def join(self, first: int, second: int) -> None:
-        self._above[self.top(first)] = self.top(second)
-
-    def all(self) -> list[list[int]]:
-        found: dict[int, list[int]] = defaultdict(list)
-        for index in range(len(self._above)):
-            found[self.top(index)].append(index)
-        return list(found.values())
+def _connected(phrases: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[list[str]]:
+    """Return the connected components of the graph whose edges are ``pairs`` of positions."""
+    ends = np.array(pairs, np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(pairs)), (ends[0], ends[1])), shape=(len(phrases), len(phrases)))
+    parts: dict[int, list[str]] = defaultdict(list)
+    for phrase, part in zip(phrases, connected_components(graph, directed=False)[1], strict=True):
+        parts[int(part)].append(phrase)
+    return list(parts.values())
 
 
 def _alike(phrases: Sequence[str], threshold: float) -> Iterator[tuple[int, int]]:
@@ -127,9 +113,9 @@ def _alike(phrases: Sequence[str], threshold: float) -> Iterator[tuple[int, int]
     for same in bags.values():
         yield from ((same[0], other) for other in same[1:])
     for sharing in _candidates([bag for bag in bags if bag[0]], threshold):
-        for one, other in combinations(sharing, 2):
-            if cosine(one, other) >= threshold - _ROUNDING:
-                yield bags[one][0], bags[other][0]
+        for first, second in combinations(sharing, 2):
+            if cosine(first, second) >= threshold - _ROUNDING:
+                yield bags[first][0], bags[second][0]
 
 
 def _candidates(bags: Sequence[tuple[str, ...]], threshold: float) -> Iterator[list[tuple[str, ...]]]:
@@ -144,7 +130,7 @@ def _candidates(bags: Sequence[tuple[str, ...]], threshold: float) -> Iterator[l
     for bag in bags:
         counted = Counter(bag)
         rest = whole = _square(counted)
-        for word in sorted(counted, key=lambda one: (frequency[one], one)):
+        for word in sorted(counted, key=lambda word: (frequency[word], word)):
             if rest < threshold * threshold * whole - _ROUNDING:
                 break
             by_word[word].append(bag)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from fairshards.trainers.evaluation.information import shared_bits
 from fairshards.trainers.evaluation.intervals import Z95
 
 
@@ -92,14 +93,11 @@ def lift(presence: Presence, y: int, z: float = Z95) -> Lift:
 
 def bits(presence: Presence) -> float:
     """Return I(phrase present; class) in bits, the exact plug-in estimate (docs/methods.md#shared-bits); >= 0."""
-    total, held = sum(presence.images.values()), sum(presence.holding.values())
-    found = 0.0
+    joint: dict[tuple[int, bool], int] = {}
     for y, size in presence.images.items():
-        with_it = presence.holding.get(y, 0)
-        for joint, marginal in ((with_it, held), (size - with_it, total - held)):
-            if joint:
-                found += joint / total * math.log2(joint * total / (size * marginal))
-    return max(found, 0.0)
+        holding = presence.holding.get(y, 0)
+        joint[y, True], joint[y, False] = holding, size - holding
+    return shared_bits(joint)
 
 
 def audit(images: Iterable[CaptionedImage]) -> dict[str, float]:

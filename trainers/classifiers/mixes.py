@@ -5,16 +5,15 @@ The counts are exact: those of docs/methods.md#counts-of-synthetic-samples.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 from fairshards.catalogs.manifests.identity import UNKNOWN_BIAS
 from fairshards.trainers.core.errors import MixError
 from fairshards.trainers.core.index import Group, Sample, class_counts, group_counts, group_names
+from fairshards.trainers.evaluation.information import shared_bits
 
 BALANCED = ("balanced",)
 BALANCED_AND_EXTRA = ("balanced", "extra")
@@ -129,23 +128,11 @@ def require_balance(what: str, samples: Sequence[Sample], groups: Iterable[Group
         raise MixError(f"{what} should be balanced over (class, bias); it has {_table(samples, found)}")
 
 
-def mutual_information(joint: Mapping[tuple[Any, Any], int]) -> float:
-    """Return the plug-in mutual information in bits of two variables' joint counts (docs/methods.md#shared-bits)."""
-    total = sum(joint.values())
-    left: Counter[Any] = Counter()
-    right: Counter[Any] = Counter()
-    for (one, two), count in joint.items():
-        left[one] += count
-        right[two] += count
-    terms = [n / total * math.log2(n * total / (left[one] * right[two])) for (one, two), n in joint.items() if n]
-    return max(0.0, math.fsum(terms))
-
-
 def shortcut_bits(samples: Sequence[Sample]) -> dict[str, float]:
     """Return I(Y;B) and I(Y;(B,G)) of a stage's samples in bits, rounded to 1e-6."""
     return {
-        "I(Y;B)": round(mutual_information(Counter((s.y, s.b) for s in samples)), 6),
-        "I(Y;(B,G))": round(mutual_information(Counter((s.y, (s.b, s.g)) for s in samples)), 6),
+        "I(Y;B)": round(shared_bits(Counter((s.y, s.b) for s in samples)), 6),
+        "I(Y;(B,G))": round(shared_bits(Counter((s.y, (s.b, s.g)) for s in samples)), 6),
     }
 
 

@@ -9,12 +9,11 @@ within y.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
 from numpy.typing import NDArray
 
 Flags = NDArray[np.int64]
@@ -88,19 +87,6 @@ def fairness(y: Flags, predicted: Flags, s: Names, fewest: int, draws: int, seed
             )
         )
     return [*found, *notes]
-
-
-def rates(y: Flags, predicted: Flags, s: Names) -> Mapping[str, Mapping[str, float]]:
-    """Return selection rate, TPR and FPR by group (fairlearn), metric first."""
-    metrics: dict[str, Callable[..., float]] = {
-        "selection_rate": selection_rate,
-        "tpr": true_positive_rate,
-        "fpr": false_positive_rate,
-    }
-    frame = MetricFrame(metrics=metrics, y_true=y, y_pred=predicted, sensitive_features=s)
-    return {
-        name: {str(group): float(value) for group, value in column.items()} for name, column in frame.by_group.items()
-    }
 
 
 def _all(y: Flags, predicted: Flags, s: Names, groups: Sequence[str]) -> dict[tuple[str, str | None], float]:

@@ -11,7 +11,10 @@ Z95 = 1.959963984540054
 
 
 def wilson(correct: int, n: int, z: float = Z95) -> tuple[float, float]:
-    """Return the Wilson score interval of ``correct`` out of ``n``, inside [0, 1]."""
+    """Return the Wilson score interval of ``correct`` out of ``n``, inside [0, 1].
+
+    Written out: scipy's ``binomtest`` gives another last bit, and manifests hold all of them.
+    """
     if not 0 <= correct <= n or n == 0:
         raise TrainerError(f"{correct} correct of {n}: an interval needs 0 <= correct <= n and n > 0")
     share, square = correct / n, z * z

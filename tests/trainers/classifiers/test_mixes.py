@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fairshards.trainers.classifiers.mixes import asb_counts, build_mix, mutual_information, shortcut_bits, usb_counts
+from fairshards.trainers.classifiers.mixes import asb_counts, build_mix, shortcut_bits, usb_counts
 from fairshards.trainers.core.errors import MixError
 from fairshards.trainers.core.index import Group, group_counts, without_bias
+from fairshards.trainers.evaluation.information import shared_bits
 from tests.trainers.shapes import bare_samples
 
 FOUR: tuple[Group, ...] = ((0, 0), (0, 1), (1, 0), (1, 1))
@@ -55,11 +56,11 @@ def test_counts_are_the_published_ones(name: str) -> None:
 @pytest.mark.parametrize("name", BITS)
 def test_bits_are_those_of_the_methods_page(name: str) -> None:
     real = real_counts(name)
-    found = [mutual_information(real)]
+    found = [shared_bits(real)]
     for synthetic in (usb_counts(real), asb_counts(real)):
         mixed = {group: real[group] + synthetic[group] for group in real}
         apart = {(y, (b, g)): part[y, b] for y, b in real for g, part in enumerate((real, synthetic))}
-        found += [mutual_information(mixed), mutual_information(apart)]
+        found += [shared_bits(mixed), shared_bits(apart)]
     assert found == pytest.approx(BITS[name], abs=6e-4)
 
 
@@ -73,9 +74,9 @@ def test_bits_of_samples_tell_the_source_shortcut_of_usb_and_ffr_has_none() -> N
 
 
 def test_mutual_information_of_known_tables() -> None:
-    assert mutual_information({(0, 0): 5, (1, 1): 5, (0, 1): 0}) == pytest.approx(1.0)
-    assert mutual_information(dict.fromkeys(FOUR, 3)) == 0.0
-    assert mutual_information({(0, "a"): 1, (1, "b"): 1, (2, "c"): 1, (3, "d"): 1}) == pytest.approx(2.0)
+    assert shared_bits({(0, 0): 5, (1, 1): 5, (0, 1): 0}) == pytest.approx(1.0)
+    assert shared_bits(dict.fromkeys(FOUR, 3)) == 0.0
+    assert shared_bits({(0, "a"): 1, (1, "b"): 1, (2, "c"): 1, (3, "d"): 1}) == pytest.approx(2.0)
 
 
 REAL: dict[Group, int] = {(0, 0): 97, (0, 1): 3, (1, 0): 3, (1, 1): 97}

@@ -6,9 +6,17 @@ import math
 
 import numpy as np
 import pytest
-from fairlearn.metrics import demographic_parity_difference, demographic_parity_ratio, equalized_odds_difference
+from fairlearn.metrics import (
+    MetricFrame,
+    demographic_parity_difference,
+    demographic_parity_ratio,
+    equalized_odds_difference,
+    false_positive_rate,
+    selection_rate,
+    true_positive_rate,
+)
 
-from fairshards.trainers.evaluation.fairness import Measured, at_rate, compared_groups, fairness, rates
+from fairshards.trainers.evaluation.fairness import Measured, at_rate, compared_groups, fairness
 
 Found = dict[tuple[str, str | None], Measured]
 
@@ -33,10 +41,11 @@ def test_differences_and_ratios_are_fairlearns_over_four_groups() -> None:
     measured = found(FOUR)
     for metric in (demographic_parity_difference, demographic_parity_ratio, equalized_odds_difference):
         assert measured[metric.__name__, None].value == pytest.approx(metric(**given)), metric.__name__
-    shares = rates(y, predicted, s)
+    rates = {"tpr": true_positive_rate, "fpr": false_positive_rate, "selection_rate": selection_rate}
+    by_group = MetricFrame(metrics=rates, **given).by_group
     for group in "abcd":
-        for metric in ("tpr", "fpr", "selection_rate"):
-            assert measured[metric, group].value == pytest.approx(shares[metric][group])
+        for metric in rates:
+            assert measured[metric, group].value == pytest.approx(by_group[metric][group])
 
 
 @pytest.mark.parametrize("seed", range(5))
