@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,6 +32,7 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 MEASURED = [page for page in PAGES if page.stem not in ("README", "limits", "methods")]
 CODE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`((?:[\w-]+/)+[\w.-]+\.\w+)`")
+EXTRA = re.compile(r"(?:fairshards|\.)\[(\w+)\]")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 ROW = re.compile(r"^(ERM|USB|ASB|FFR|  stage 1 alone)((?: +[\d.]+){4})  ?(\S+) \((\d+)\)$", re.MULTILINE)
 
@@ -85,7 +87,7 @@ def test_commands_parse_and_their_settings_are_known(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_a_page_calls_is_there(page: Path) -> None:
-    """Modules with their options, targets of the Makefile, files, and the sections that links name."""
+    """Modules with their options, targets of the Makefile, extras, files, and the sections that links name."""
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for line in commands(page, "make"):
         assert named(line)[0] in targets, line
@@ -95,6 +97,8 @@ def test_what_a_page_calls_is_there(page: Path) -> None:
             code = source(words[2])
             for word in (word[2:].partition("=")[0] for word in words if word.startswith("--")):
                 assert re.search(rf"--{word}\b|\b{word.replace('-', '_')}: Annotated", code), line
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(EXTRA.findall(page.read_text())) <= set(extras)
     for file in map(Path, FILE.findall(page.read_text())):
         assert (ROOT / file).exists() or not (ROOT / file.parts[0]).is_dir(), file
     for target in LINK.findall(page.read_text()):
