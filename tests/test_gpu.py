@@ -99,9 +99,9 @@ def test_a_run_from_source_to_report_on_a_gpu(tmp_path: Path) -> None:
     )
     recipe = load_recipe("pocket-waterbirds", [*ON_GPU, *SMALL_WORLD, *small])
     result = run(recipe, Launcher(), Reporter(quiet=True), "report", tmp_path / "run")
-    assert result.generated >= 152 and len(result.trainings) == 2
+    assert result.generated >= 152 and len(result.judged) == 2
     again = run(recipe, Launcher(), Reporter(quiet=True), "report", tmp_path / "run")
-    assert again.generated == 0 and not any(training.trained for training in again.trainings)
+    assert again.generated == 0 and not any(training.trained for training in again.judged)
 
 
 def test_discovery_and_spurious_free_pictures_on_a_gpu(tmp_path: Path) -> None:
@@ -125,10 +125,13 @@ def test_discovery_and_spurious_free_pictures_on_a_gpu(tmp_path: Path) -> None:
     )
     recipe = load_recipe("pocket-aspire", [*ON_GPU, *SMALL_WORLD, *small])
     result = run(recipe, Launcher(), Reporter(quiet=True), "report", tmp_path / "run")
-    assert result.discovered and {phrase.phrase for phrase in result.discovered.spurious} >= {"land", "water"}
+    assert result.prepared.discovered and {phrase.phrase for phrase in result.prepared.discovered.spurious} >= {
+        "land",
+        "water",
+    }
     with Catalog.open(tmp_path / "run") as catalog:
         kept = catalog.con.execute("SELECT count(*) FROM shard_index WHERE g = 1").fetchall()[0][0]
-    assert kept == 8 and {training.name for training in result.trainings} == {"ERM", "ASPIRE+ERM", "ASPIRE+DFR"}
+    assert kept == 8 and {training.name for training in result.judged} == {"ERM", "ASPIRE+ERM", "ASPIRE+DFR"}
 
 
 def test_a_bt_gan_learns_and_draws_on_a_gpu(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ from rich.table import Table
 from fairshards.generators.images import encode_png
 from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures.source import source_stage
+from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
 
 GOAL = 1.3
@@ -73,7 +73,7 @@ def measure(folder: Path, files: int) -> Timing:
     recipe = load_recipe("pocket-waterbirds", [f"source={{reader: image_folder, path: {data}}}"])
 
     def stage() -> None:
-        found = source_stage(recipe, run, Launcher(), Reporter(quiet=True))
+        found = source_stage(Run(recipe, run, report=Reporter(quiet=True)))
         assert (found.samples, found.rejects) == (files, 0)
 
     (folder / "run").mkdir()

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperCommand
 
-from fairshards.pipeline.cli.messages import expected_errors, print_result
-from fairshards.pipeline.kinds import kind_of, load_recipe, load_recipe_of
+from fairshards.pipeline.cli.messages import expected_errors
+from fairshards.pipeline.kinds import kind_named, kind_of, known_kinds, load_recipe, load_recipe_of
 from fairshards.pipeline.recipe.base import RecipeBase, RecipeError
-from fairshards.pipeline.recipe.loading import shipped_recipes
+from fairshards.pipeline.recipe.loading import PICTURES, shipped_recipes
 from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.recipe.records import EhrRecipe
 from fairshards.pipeline.run import interrupts
@@ -81,7 +81,7 @@ def run_command(
       fairshards run my.yaml --runner flink -- --flink_master=localhost:8081
     """
     with expected_errors(debug):
-        _run(load_recipe(recipe, sets or []), context, runner, workers, until, output, quiet)
+        _run(context, load_recipe(recipe, sets or []), until, output)
 
 
 @app.command("discover", cls=TakesBeamOptions, context_settings=EXTRA)
@@ -112,7 +112,7 @@ def discover_command(
                 f"recipe {recipe} has no section discovery, which names captioner, extractor, segmenter "
                 "and editor; see the recipe pocket-aspire"
             )
-        _run(chosen, context, runner, workers, "discover", output, quiet)
+        _run(context, chosen, "discover", output)
 
 
 @app.command("generate", cls=TakesBeamOptions, context_settings=EXTRA)
@@ -125,7 +125,7 @@ def generate_command(
     debug: Debug = False,
 ) -> None:
     """Generate and score what an existing run still lacks. Example: fairshards generate runs/pocket-waterbirds"""
-    _stage(context, run, runner, workers, "generate", quiet, debug)
+    _stage(context, run, "generate")
 
 
 @app.command("curate", cls=TakesBeamOptions, context_settings=EXTRA)
@@ -144,7 +144,7 @@ def curate_command(
 
     Example: fairshards curate runs/pocket-waterbirds --set filters.clip_alignment.min=0.25
     """
-    _stage(context, run, runner, workers, "curate", quiet, debug, sets)
+    _stage(context, run, "curate", sets)
 
 
 @app.command("train", context_settings=EXTRA)
@@ -152,7 +152,7 @@ def train_command(
     context: typer.Context, run: RunName, sets: Sets = None, quiet: Quiet = False, debug: Debug = False
 ) -> None:
     """Train on a run's shards. Example: fairshards train runs/pocket-waterbirds --set training.methods=[ffr]"""
-    _stage(context, run, "", None, "train", quiet, debug, sets)
+    _stage(context, run, "train", sets)
 
 
 @app.command("evaluate", cls=TakesBeamOptions, context_settings=EXTRA)
@@ -176,14 +176,9 @@ def evaluate_command(
       fairshards query runs/btgan-support2 evaluation --param aspect=fairness
     """
     with expected_errors(debug):
-        from fairshards.pipeline.run.folder import open_run
-
-        folder = open_run(run)
-        _go_home(folder)
-        recipe = load_recipe(str(folder.root / "recipe.yaml"), sets or [])
-        if not isinstance(recipe, EhrRecipe):
-            raise RecipeError(f"{run} is a run over pictures, which trainings judge: fairshards train {run}")
-        _run(recipe, context, runner, workers, "report", folder.root, quiet, generate=False, read=False)
+        folder = _opened(run)
+        recipe = load_recipe_of(EhrRecipe, str(folder.root / "recipe.yaml"), sets or [])
+        _run(context, recipe, "report", folder.root, again=True)
 
 
 @app.command("report")
@@ -271,11 +266,9 @@ def verify_command(
     Example: fairshards verify runs/pocket-waterbirds --samples 8
     """
     with expected_errors(debug):
-        from fairshards.pipeline.run.folder import open_run
         from fairshards.pipeline.verify import verify
 
-        folder = open_run(run)
-        _go_home(folder)
+        folder = _opened(run)
         sys.exit(verify(folder, _recipe_of(folder.root), samples, clean, Console()))
 
 
@@ -339,11 +332,26 @@ def doctor_command() -> None:
 
 
 @app.command("schema")
-def schema_command() -> None:
-    """Print the recipe's JSON Schema, for editors. Example: fairshards schema > recipe.schema.json"""
+def schema_command(
+    kind: Annotated[str, typer.Option("--kind", help="Of recipes of this kind; all: of every kind.")] = PICTURES,
+    debug: Debug = False,
+) -> None:
+    """Print the recipe's JSON Schema, for editors.
+
+    Examples:
+
+      fairshards schema > recipe.schema.json
+
+      fairshards schema --kind ehr
+    """
     import json
 
-    print(json.dumps(Recipe.model_json_schema(), indent=1))
+    with expected_errors(debug):
+        if kind == "all":
+            schemas = {name: kind_named(name).recipe.model_json_schema() for name in known_kinds()}
+            print(json.dumps(schemas, indent=1))
+        else:
+            print(json.dumps(kind_named(kind).recipe.model_json_schema(), indent=1))
 
 
 @app.command("recipes")
@@ -353,65 +361,44 @@ def recipes_command() -> None:
         print(name)
 
 
-def _go_home(folder: RunFolder) -> None:
-    if home := folder.go_home():
-        _aside(f"relative paths of the recipe are looked for in {home}, where the run was made")
-
-
 def _aside(text: str) -> None:
     """Print one line that is no part of an answer."""
     Console(stderr=True).print(escape(text), highlight=False, soft_wrap=True)
 
 
-def _stage(
-    context: typer.Context,
-    run: str,
-    runner: str,
-    workers: int | None,
-    until: str,
-    quiet: bool,
-    debug: bool,
-    sets: list[str] | None = None,
-) -> None:
-    with expected_errors(debug):
-        from fairshards.pipeline.run.folder import open_run
-
-        folder = open_run(run)
-        _go_home(folder)
-        recipe = load_recipe(str(folder.root / "recipe.yaml"), sets or [])
-        _run(recipe, context, runner, workers, until, folder.root, quiet, generate=until == "generate", read=False)
+def _stage(context: typer.Context, run: str, until: str, sets: list[str] | None = None) -> None:
+    """Do the stages of an existing run that it still lacks, up to this one."""
+    with expected_errors(context.params["debug"]):
+        folder = _opened(run)
+        _run(context, load_recipe(str(folder.root / "recipe.yaml"), sets or []), until, folder.root, again=True)
 
 
-def _run(
-    recipe: RecipeBase,
-    context: typer.Context,
-    runner: str,
-    workers: int | None,
-    until: str,
-    output: Path | None,
-    quiet: bool,
-    generate: bool = True,
-    read: bool = True,
-) -> None:
+def _run(context: typer.Context, recipe: RecipeBase, until: str, output: Path | None, again: bool = False) -> None:
+    """Run a recipe with the command's runner, workers and quiet; ``again``: with what a run in ``output`` has."""
     if until not in STAGES:
         raise RecipeError(f"--until {until!r}: expected one of {', '.join(STAGES)}")
     from fairshards.pipeline.driver import run
     from fairshards.pipeline.run.beam_options import beam_options
+    from fairshards.pipeline.run.context import Anew
     from fairshards.pipeline.run.jobs import Launcher
 
-    name = runner or recipe.runner.name
-    count = workers or (recipe.runner.workers if name == "local" else 1)
-    launcher = Launcher(name, count, beam_options(context.args, name, "sets" in context.params), recipe.runner.threads)
-    if isinstance(recipe, EhrRecipe):
-        from fairshards.pipeline.records.driver import run_ehr
-        from fairshards.pipeline.records.messages import print_ehr_result
+    asked = context.params
+    name = asked.get("runner") or recipe.runner.name
+    workers = asked.get("workers") or (recipe.runner.workers if name == "local" else 1)
+    launcher = Launcher(name, workers, beam_options(context.args, name, "sets" in asked), recipe.runner.threads)
+    anew = Anew(generate=until == "generate", read=False) if again else Anew()
+    result = run(recipe, launcher, Reporter(quiet=asked["quiet"]), until, output, anew)
+    kind_of(recipe).pages.result(recipe, result, Console())
 
-        made = run_ehr(recipe, launcher, Reporter(quiet=quiet), until, output, generate, read)
-        print_ehr_result(recipe, made, Console())
-        return
-    assert isinstance(recipe, Recipe)
-    result = run(recipe, launcher, Reporter(quiet=quiet), until, output, generate, read)
-    print_result(recipe, result, Console())
+
+def _opened(run: str) -> RunFolder:
+    """Return an existing run's folder, and go where its recipe's relative paths are found."""
+    from fairshards.pipeline.run.folder import open_run
+
+    folder = open_run(run)
+    if home := folder.go_home():
+        _aside(f"relative paths of the recipe are looked for in {home}, where the run was made")
+    return folder
 
 
 def _recipe_of(root: Path) -> RecipeBase:

@@ -85,9 +85,9 @@ def _is_os_error(kind: str) -> bool:
 
 def print_result(recipe: Recipe, result: Any, console: Console) -> None:
     """Print what a run made and, after training, the table of accuracies."""
-    root = escape(str(result.folder.root))
-    if result.discovered:
-        console.print(ranked_table(recipe, result.discovered.ranked))
+    root, found = escape(str(result.folder.root)), result.prepared and result.prepared.discovered
+    if found:
+        console.print(ranked_table(recipe, found.ranked))
     if result.curated:
         selection = result.curated.selection
         console.print(
@@ -96,12 +96,12 @@ def print_result(recipe: Recipe, result: Any, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    if result.trainings:
-        console.print(accuracy_table(result.trainings))
+    if result.judged:
+        console.print(accuracy_table(result.judged))
     console.print(f"run folder: {root}", highlight=False, soft_wrap=True)
     if result.report:
         console.print(f"report:     {escape(str(result.report))}", highlight=False, soft_wrap=True)
-    question = "spurious" if result.discovered and not result.curated else "balance"
+    question = "spurious" if found and not result.curated else "balance"
     console.print(
         f"{result.seconds:.0f} s; ask the catalog: fairshards query {root} {question}", highlight=False, soft_wrap=True
     )

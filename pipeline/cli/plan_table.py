@@ -15,7 +15,6 @@ from fairshards.pipeline.discovery.aspire_plan import downloads, print_aspire_pl
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.checks import Check, print_checklist
-from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.run.quota import Group, Quota, per_group, quotas, usb_counts
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def print_plan(recipe: Recipe, output: Path | None) -> bool:
     The counts are the dataset's, or those that the recipe has as published.
     """
     from fairshards.pipeline.pictures.preflight import before_source
-    from fairshards.pipeline.pictures.source import SourceRefused
+    from fairshards.pipeline.run.context import SourceRefused
     from fairshards.pipeline.run.jobs import Launcher
 
     console, root = Console(), (output or Path(recipe.output) / recipe.name).absolute()
@@ -131,12 +130,12 @@ def real_counts(recipe: Recipe, output: Path | None) -> tuple[dict[Group, int], 
 
 def _read(recipe: Recipe, output: Path | None) -> SourceResult:
     from fairshards.pipeline.pictures.source import source_stage
+    from fairshards.pipeline.run.context import Run
     from fairshards.pipeline.run.folder import run_folder
-    from fairshards.pipeline.run.jobs import Launcher
 
     folder = run_folder(output or f"{recipe.output}/{recipe.name}")
     with folder.writing():
-        return source_stage(recipe, folder, Launcher(), Reporter())
+        return source_stage(Run(recipe, folder))
 
 
 def _first_round(recipe: Recipe, total: int) -> int:

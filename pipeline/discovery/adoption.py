@@ -20,11 +20,12 @@ from fairshards.filters.base import EDIT
 from fairshards.filters.pictures import edit_misplaced
 from fairshards.pipeline.discovery.spurious_free import top_phrases
 from fairshards.pipeline.discovery.stage import Discovered
+from fairshards.pipeline.pictures.making import ADOPTED
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.recipe.spurious_free import SpuriousFree
+from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.synthesis import plan as planning
 from fairshards.pipeline.synthesis.pool import Pool, collect, commit_plan, is_done
 from fairshards.transforms.pictures.score import Score
@@ -33,20 +34,20 @@ from fairshards.transforms.shards import commit
 from fairshards.transforms.shards.task import ShardTask, TaskRecord
 
 Row = Mapping[str, Any]
-VERSION = "adopt/1"
-"""The fingerprint of a raw manifest whose pictures are edits."""
 
 
-def adopted(
-    recipe: Recipe, settings: SpuriousFree, found: Discovered, scorer: ScorerSpec, folder: RunFolder, launcher: Launcher
-) -> Pool:
+def adopted(run: Run[Recipe], found: Discovered, scorer: ScorerSpec) -> Pool:
     """Return a pool of the edits that become samples, scored; what is committed is not done again.
 
-    ``recipe`` is the one that synthesis follows, with an unknown bias value.
+    The run's recipe is the one that synthesis follows, with an unknown bias value; where it asks for no edits the pool
+    is empty.
 
     Raises:
         RecipeError: a class has no such edit, and nothing else is to be made.
     """
+    recipe, folder, settings = run.recipe, run.folder, run.recipe.spurious_free
+    if settings is None or settings.make == "generate":
+        return Pool()
     edits = {row["edit_id"]: row for row in adoptable(found, settings, len(recipe.classes))}
     rows = plan_rows(recipe, settings, list(edits.values()))
     if settings.make == "edit":
@@ -59,7 +60,7 @@ def adopted(
     records = [_record(task, edits, folder, heads) for task, heads in _tasks(name, rows, found, folder)]
     tasks = [record.task for record in records]
     pool.tasks.extend(task.task_hash for task in tasks)
-    launcher.map([record for record in records if not is_done(record.task, scorer)], Score(scorer))
+    run.launcher.map([record for record in records if not is_done(record.task, scorer)], Score(scorer))
     collect(tasks, rows, scorer, pool, folder)
     excess = attribution_excess(list(edits.values()))
     pool.candidates = [
@@ -152,12 +153,12 @@ def _tasks(
         if name.startswith(("edits/", "edit_scores/")):
             head = manifest.read_head(folder.root / name)
             heads[head.stage, head.task] = head
-    for task in planning.tasks_of(folder.path, plan, rows, VERSION):
+    for task in planning.tasks_of(folder.path, plan, rows, ADOPTED):
         edits, scores = heads["edit", task.name], heads["edit_score", task.name]
         own = rows[task.start : task.stop]
         hashed = task_hash(
             "generate",
-            VERSION,
+            ADOPTED,
             [row["sample_id"] for row in own],
             [edits.content_sha256, scores.task_hash],
             [_said(row) for row in own],
@@ -184,7 +185,7 @@ def _record(task: ShardTask, edits: Mapping[str, Row], folder: RunFolder, heads:
     ]
     inputs = [made.content_sha256, scored.content_sha256]
     facts = commit.attempt(time.time(), samples=len(rows))
-    return commit.commit(task, rows, fingerprint=VERSION, inputs=inputs, shard=shard, attempt=facts)
+    return commit.commit(task, rows, fingerprint=ADOPTED, inputs=inputs, shard=shard, attempt=facts)
 
 
 def _check_classes(recipe: Recipe, rows: Sequence[Row]) -> None:

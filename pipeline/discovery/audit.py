@@ -19,10 +19,8 @@ from fairshards.pipeline.discovery.language import language_stage
 from fairshards.pipeline.discovery.phrases_found import KINDS
 from fairshards.pipeline.discovery.stage import Discovered
 from fairshards.pipeline.pictures.discovery_models import DiscoverySpecs
-from fairshards.pipeline.recipe.discovery import Discovery
-from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.jobs import Launcher
-from fairshards.pipeline.run.progress import Reporter
+from fairshards.pipeline.recipe.pictures import Recipe
+from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.synthesis.curate import Curated
 from fairshards.trainers.classifiers.mixes import VALIDATION
 
@@ -31,14 +29,7 @@ VERSION = "audit/1"
 
 
 def phrase_audit(
-    settings: Discovery,
-    folder: RunFolder,
-    index: str,
-    found: Discovered,
-    curated: Curated,
-    specs: DiscoverySpecs,
-    launcher: Launcher,
-    report: Reporter,
+    run: Run[Recipe], index: str, found: Discovered, curated: Curated, specs: DiscoverySpecs
 ) -> dict[str, str]:
     """Describe the curated samples, commit the bits of every ranked phrase, and return manifests with content hashes.
 
@@ -48,12 +39,11 @@ def phrase_audit(
     Raises:
         RecipeError: no sample got a caption, or no caption a phrase.
     """
+    folder = run.folder
     rows = manifest.read_rows(folder.root / curated.index)[1]
     splits = tuple(sorted({row["split"] for row in rows} - set(VALIDATION)))
     looks = replace(specs, captioner=replace(specs.captioner, splits=splits))
-    manifests, captions, phrases = language_stage(
-        folder, curated.index, rows, looks, launcher, report, settings.task_size
-    )
+    manifests, captions, phrases = language_stage(run, curated.index, rows, looks)
     train = {row["sample_id"] for row in manifest.read_rows(folder.root / index)[1] if row["split"] == "train"}
     real = [image for image in found.found.images if image.source_id in train]
     names = {phrase.text: phrase.group for image in found.found.images for phrase in image.phrases}

@@ -9,9 +9,9 @@ from typing import Any
 from fairshards.catalogs.manifests import manifest
 from fairshards.pipeline.pictures.discovery_models import DiscoverySpecs
 from fairshards.pipeline.recipe.base import RecipeError
-from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.jobs import Launcher
-from fairshards.pipeline.run.progress import Reporter
+from fairshards.pipeline.recipe.pictures import Recipe
+from fairshards.pipeline.run.context import Run
+from fairshards.pipeline.run.jobs import finished
 from fairshards.transforms.language.caption import Caption, caption_tasks
 from fairshards.transforms.language.extract import Extract, extract_task_of
 from fairshards.transforms.shards import commit
@@ -22,36 +22,31 @@ _KINDS = {"foreground": "name objects", "background": "a background", "alternati
 
 
 def language_stage(
-    folder: RunFolder,
-    index: str,
-    rows: Sequence[Row],
-    specs: DiscoverySpecs,
-    launcher: Launcher,
-    report: Reporter,
-    size: int,
+    run: Run[Recipe], index: str, rows: Sequence[Row], specs: DiscoverySpecs
 ) -> tuple[dict[str, str], list[Row], list[Row]]:
     """Describe the images and take the phrases out; return manifests with content hashes, captions and phrases.
 
     Raises:
         RecipeError: no image got a caption, or no caption a phrase; the message counts the reasons.
     """
-    tasks = caption_tasks(folder.path, index, rows, specs.captioner, size)
+    folder, settings = run.folder, run.recipe.discovery
+    assert settings is not None
+    tasks = caption_tasks(folder.path, index, rows, specs.captioner, settings.task_size)
     todo = [task for task in tasks if _extracted(task, specs) is None]
     total = sum(map(len, tasks))
-    with report.watch("describing images, extracting phrases", total, lambda: _done(tasks, specs)):
-        launcher.map(todo, Caption(specs.captioner), Extract(specs.extractor))
+    with run.report.watch("describing images, extracting phrases", total, lambda: _done(tasks, specs)):
+        run.launcher.map(todo, Caption(specs.captioner), Extract(specs.extractor))
     manifests: dict[str, str] = {}
     captions: list[Row] = []
     phrases: list[Row] = []
     for task in tasks:
-        for record, into in ((commit.find(task), captions), (_extracted(task, specs), phrases)):
-            if record is None:
-                raise RuntimeError(f"the runner finished, but task {task.name} is not committed in {folder.root}")
+        for found, into in ((commit.find(task), captions), (_extracted(task, specs), phrases)):
+            record = finished(found, task)
             manifests[record.manifest] = record.content_sha256
             into += manifest.read_rows(folder.root / record.manifest)[1]
     _check("image", "caption", captions)
     _check("caption", "phrase", phrases)
-    report.say(_said(captions, phrases, [manifest.read_attempt(folder.root / name) for name in manifests]))
+    run.report.say(_said(captions, phrases, [manifest.read_attempt(folder.root / name) for name in manifests]))
     return manifests, captions, phrases
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from fairshards.pipeline.pictures.judge import Epochs
 from fairshards.pipeline.pictures.source import SourceResult
-from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.progress import Reporter
+from fairshards.pipeline.recipe.pictures import Recipe
+from fairshards.pipeline.run.context import Run
 from fairshards.trainers.classifiers.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -19,15 +19,13 @@ if TYPE_CHECKING:
 BATCH = 256
 
 
-def reference_training(
-    chosen: TrainSettings, folder: RunFolder, source: SourceResult, report: Reporter
-) -> TrainingResult:
+def reference_training(run: Run[Recipe], chosen: TrainSettings, source: SourceResult) -> TrainingResult:
     """Train the reference, or look it up; return the training's result."""
     from fairshards.trainers.classifiers.run import run_training
 
     state = Epochs(chosen.main.epochs)
-    with report.watch("training the reference classifier", state.total, state.done):
-        result = run_training(folder.root, chosen, folder.root / source.index, None, state.on_epoch)
+    with run.report.watch("training the reference classifier", state.total, state.done):
+        result = run_training(run.root, chosen, run.root / source.index, None, state.on_epoch)
         state.finish()
     return result
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from fairshards.catalogs.manifests import manifest
@@ -20,8 +21,8 @@ from fairshards.pipeline.discovery.stage import Discovered
 from fairshards.pipeline.pictures.models import model_folder
 from fairshards.pipeline.recipe.pictures import UNKNOWN_BIAS_ATTRIBUTE, ClassPrompt, Prompts, Recipe
 from fairshards.pipeline.recipe.spurious_free import SpuriousFree
+from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.run.quota import Group, Quota
 from fairshards.trainers.classifiers.discovered import discovered_name
 from fairshards.trainers.core.index import Sample
@@ -42,20 +43,16 @@ class SpuriousFreeMaking:
 
 
 def spurious_free_making(
-    recipe: Recipe,
-    settings: SpuriousFree,
-    found: Discovered,
-    folder: RunFolder,
-    specs: tuple[GeneratorSpec, ScorerSpec],
-    report: Reporter,
+    run: Run[Recipe], settings: SpuriousFree, found: Discovered, specs: tuple[GeneratorSpec, ScorerSpec]
 ) -> SpuriousFreeMaking:
     """Personalise the generator and return what synthesis needs; what is committed is not trained again.
 
     Raises:
         TrainerError: a class can't be personalised.
     """
+    recipe = run.recipe
     phrases = {y: top_phrases(found, settings, y) for y in range(len(recipe.classes))}
-    taught = _personalised(recipe, settings, found, phrases, folder, report)
+    taught = _personalised(run, settings, found, phrases)
     manifests = {name: sha for one in taught.values() for name, sha in one.manifests.items()}
     generator, scorer = specs
     folders = tuple(path for one in taught.values() for path in one.folders)
@@ -106,37 +103,27 @@ class _Taught:
 
 
 def _personalised(
-    recipe: Recipe,
-    settings: SpuriousFree,
-    found: Discovered,
-    phrases: Mapping[int, Sequence[RankedPhrase]],
-    folder: RunFolder,
-    report: Reporter,
+    run: Run[Recipe], settings: SpuriousFree, found: Discovered, phrases: Mapping[int, Sequence[RankedPhrase]]
 ) -> dict[int, _Taught]:
     """Teach the generator every class that has pictures for it, once a seed."""
     if settings.personalise is None or settings.make == "edit":
         return {}
-    base = personalise_settings_from({"resolution": recipe.generator.height, **settings.personalise})
+    base = personalise_settings_from({"resolution": run.recipe.generator.height, **settings.personalise})
     taught = {}
     for y, own in phrases.items():
         rows = teaching_pictures(found, settings, own)
         if rows:
-            samples = [_sample(folder, row) for row in rows]
-            taught[y] = _teach(recipe, settings, base, y, samples, folder, report)
+            samples = [_sample(run.folder, row) for row in rows]
+            taught[y] = _teach(run, settings, base, y, samples)
     return taught
 
 
 def _teach(
-    recipe: Recipe,
-    settings: SpuriousFree,
-    base: PersonaliseSettings,
-    y: int,
-    samples: Sequence[Sample],
-    folder: RunFolder,
-    report: Reporter,
+    run: Run[Recipe], settings: SpuriousFree, base: PersonaliseSettings, y: int, samples: Sequence[Sample]
 ) -> _Taught:
     from fairshards.trainers.personal.personalise import personalise
 
+    recipe, folder, report = run.recipe, run.folder, run.report
     name, made = recipe.classes[y].name, []
     generator = recipe.generator
     model = model_folder(generator.model, generator.revision, generator.allow_pickle)
@@ -249,8 +236,9 @@ def _contrast(recipe: Recipe, settings: SpuriousFree, found: Discovered, phrase:
     )
 
 
-def commit_groups(recipe: Recipe, found: Discovered, index: Sequence[Row], folder: RunFolder) -> tuple[str, str]:
-    """Commit the discovered groups, class x top phrase, of every captioned real image; return name and hash."""
+def commit_groups(run: Run[Recipe], found: Discovered, index: Sequence[Row]) -> Path:
+    """Commit the discovered groups, class x top phrase, of every captioned real image; return the manifest's path."""
+    recipe = run.recipe
     top = {y: next((one.phrase for one in found.spurious if one.y == y), None) for y in range(len(recipe.classes))}
     split = {row["sample_id"]: row["split"] for row in index}
     rows = []
@@ -272,4 +260,6 @@ def commit_groups(recipe: Recipe, found: Discovered, index: Sequence[Row], folde
     inputs = list(found.manifests.values())
     hashed = task_hash("groups", "groups/1", [row["source_id"] for row in rows], inputs)
     file = f"discovery/groups-{hashed[:TASK_DIGITS]}.parquet"
-    return file, folder.commit(file, "groups", "groups", rows, task_hash=hashed, inputs=inputs).content_sha256
+    head = run.folder.commit(file, "groups", "groups", rows, task_hash=hashed, inputs=inputs)
+    run.current[file] = head.content_sha256
+    return run.root / file

@@ -25,8 +25,9 @@ from fairshards.pipeline.pictures.source import SourceResult
 from fairshards.pipeline.recipe.discovery import Discovery
 from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.recipe.training import reference_settings
+from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.jobs import Launcher
+from fairshards.pipeline.run.jobs import finished
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.transforms.edits.edit import Edit, edit_tasks
 from fairshards.transforms.edits.edit_test import EditTest, edit_test_task_of
@@ -64,42 +65,35 @@ class Discovered:
         return tuple(phrase for phrase in self.ranked if phrase.spurious)
 
 
-def discovery_stage(
-    recipe: Recipe,
-    settings: Discovery,
-    folder: RunFolder,
-    source: SourceResult,
-    specs: DiscoverySpecs,
-    launcher: Launcher,
-    report: Reporter,
-) -> Discovered:
+def discovery_stage(run: Run[Recipe], source: SourceResult, specs: DiscoverySpecs) -> Discovered:
     """Run discovery's steps; what is committed is not done again.
 
     Raises:
         RecipeError: no usable caption or phrase.
         TrainerError: the reference classifier can't be trained.
     """
+    recipe, folder = run.recipe, run.folder
+    settings = recipe.discovery
+    assert settings is not None
     index = manifest.read_rows(folder.root / source.index)[1]
-    manifests, captions, phrases = language_stage(
-        folder, source.index, index, specs, launcher, report, settings.task_size
-    )
+    manifests, captions, phrases = language_stage(run, source.index, index, specs)
     chosen = reference_settings(recipe.training, settings.reference)
-    training = reference_training(chosen, folder, source, report)
+    training = reference_training(run, chosen, source)
     name = (training.folder / "metrics.parquet").relative_to(folder.root).as_posix()
     manifests[name] = manifest.read_head(folder.root / name).content_sha256
     answers = reference_answers(training.folder, chosen, folder.root / source.index, settings.splits)
     found = phrases_found(index, captions, phrases, answers.right, specs.merge)
-    test = edit_test_spec(recipe, settings, training.folder, manifests[name], launcher.threads)
+    test = edit_test_spec(recipe, settings, training.folder, manifests[name], run.launcher.threads)
     split = {row["sample_id"]: row["split"] for row in index}
     seen = replace(found, images=tuple(image for image in found.images if split[image.source_id] == "train"))
     plan = edit_rows(recipe, settings, seen, index, specs.edit)  # val and test are never edited, nor ranked over
-    edited = _edits(folder, plan, specs, test, launcher, report) if plan else ({}, [])
+    edited = _edits(run, plan, specs, test) if plan else ({}, [])
     manifests.update(edited[0])
     rule = SuccessRule(settings.ranking.min_phrase_drop, settings.ranking.min_replacement_rise)
     edits = [{**row, "succeeded": row["hit"] is not None and rule.succeeded(row["kind"], row)} for row in edited[1]]
     ranked = rank(seen.images, [_outcome(row) for row in edits if row["hit"] is not None], _rule(settings))
     manifests.update(_commit_rank(recipe, settings, folder, ranked, list(manifests.values()), specs.merge))
-    _say(recipe, found, edits, ranked, report)
+    _say(recipe, found, edits, ranked, run.report)
     return Discovered(manifests, tuple(ranked), found, tuple(edits), training.folder, manifests[name], answers.means)
 
 
@@ -114,21 +108,20 @@ def _rule(settings: Discovery) -> RankRule:
 
 
 def _edits(
-    folder: RunFolder, plan: list[Row], specs: DiscoverySpecs, test: EditTestSpec, launcher: Launcher, report: Reporter
+    run: Run[Recipe], plan: list[Row], specs: DiscoverySpecs, test: EditTestSpec
 ) -> tuple[dict[str, str], list[Row]]:
     """Make and test the planned edits in one job; return the manifests and each edit's row with what came of it."""
+    folder = run.folder
     hashed = task_hash("edit_plan", "edit_plan/1", [row["edit_id"] for row in plan], [], [row["task"] for row in plan])
     name = f"edits/plan-{hashed[:TASK_DIGITS]}.parquet"
     head = folder.commit(name, "edit_plan", "edits", plan, task_hash=hashed)
     tasks = edit_tasks(folder.path, name, plan, specs.edit)
     todo = [task for task in tasks if _tested(task, test) is None]
-    with report.watch("editing and testing", len(plan), lambda: _done(tasks)):
-        launcher.map(todo, Edit(specs.edit), EditTest(test))
+    with run.report.watch("editing and testing", len(plan), lambda: _done(tasks)):
+        run.launcher.map(todo, Edit(specs.edit), EditTest(test))
     manifests, facts = {name: head.content_sha256}, {row["edit_id"]: {**row, "hit": None} for row in plan}
     for task in tasks:
-        for record in (commit.find(task), _tested(task, test)):
-            if record is None:
-                raise RuntimeError(f"the runner finished, but task {task.name} is not committed in {folder.root}")
+        for record in (finished(commit.find(task), task), finished(_tested(task, test), task)):
             manifests[record.manifest] = record.content_sha256
             for row in manifest.read_rows(folder.root / record.manifest)[1]:
                 facts[row["edit_id"]].update(row)

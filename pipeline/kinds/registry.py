@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from fairshards.extras import check_extra
@@ -12,6 +13,7 @@ from fairshards.pipeline.kinds.kind import Kind
 from fairshards.pipeline.recipe.base import RecipeBase, RecipeError
 from fairshards.pipeline.recipe.loading import PICTURES, read_recipe, validated
 from fairshards.pipeline.recipe.nearest import nearest
+from fairshards.pipeline.recipe.yaml_file import read_recipe_text
 
 GROUP = "fairshards.kinds"
 """The entry points' group: each names a class derived from ``Kind``."""
@@ -51,6 +53,11 @@ def kind_named(name: str) -> Kind:
 def kind_of(recipe: RecipeBase) -> Kind:
     """Return the kind of a recipe."""
     return kind_named(recipe.KIND)
+
+
+def kind_in(root: Path) -> Kind:
+    """Return the kind of the run that lies in a folder."""
+    return kind_named(read_recipe_text((root / "recipe.yaml").read_bytes()).data.get("kind", PICTURES))
 
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> RecipeBase:

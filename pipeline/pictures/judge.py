@@ -11,44 +11,36 @@ from fairshards.pipeline.pictures.preflight import check_groups
 from fairshards.pipeline.pictures.source import SourceResult
 from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.recipe.training import train_settings
-from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.progress import Reporter
+from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.synthesis.curate import Curated
 from fairshards.trainers.classifiers.settings import TrainSettings
 
 
-def training_stage(
-    recipe: Recipe,
-    folder: RunFolder,
-    source: SourceResult,
-    curated: Curated,
-    current: dict[str, str],
-    report: Reporter,
-    groups: Path | None = None,
-) -> list[Any]:
-    """Train what isn't trained yet and add every training's manifest to ``current``.
+def training_stage(run: Run[Recipe], source: SourceResult, curated: Curated, groups: Path | None = None) -> list[Any]:
+    """Train what isn't trained yet and add every training's manifest to the current ones.
 
     ``groups`` is the run's manifest of discovered groups, for ASPIRE+DFR.
 
     Raises:
         RecipeError: ASPIRE+DFR is to balance discovered groups, and the run has none.
-        TrainerError: a training can't be done; those before it are in ``current``.
+        TrainerError: a training can't be done; those before it are current.
     """
     from fairshards.trainers.classifiers.run import run_training
 
+    recipe, root = run.recipe, run.root
     check_groups(recipe, discovered=groups is not None)
     results = []
     jobs = train_settings(recipe.training)
     for number, settings in enumerate(jobs, 1):
         label = f"training {number}/{len(jobs)}: {settings.name}, loss {settings.loss}, seed {settings.seed}"
-        synthetic = folder.root / curated.index if settings.needs_synthetic else None
+        synthetic = root / curated.index if settings.needs_synthetic else None
         state = Epochs(_total(settings))
-        with report.watch(label, state.total, state.done):
-            real = folder.root / source.index
-            result = run_training(folder.root, settings, real, synthetic, state.on_epoch, groups)
+        with run.report.watch(label, state.total, state.done):
+            real = root / source.index
+            result = run_training(root, settings, real, synthetic, state.on_epoch, groups)
             state.finish()
-        name = (result.folder / "metrics.parquet").relative_to(folder.root).as_posix()
-        current[name] = manifest.read_head(folder.root / name).content_sha256
+        name = (result.folder / "metrics.parquet").relative_to(root).as_posix()
+        run.current[name] = manifest.read_head(root / name).content_sha256
         results.append(result)
     return results
 

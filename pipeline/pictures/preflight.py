@@ -29,7 +29,7 @@ from fairshards.pipeline.pictures.models import (
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.recipe.training import reference_settings, train_settings
-from fairshards.pipeline.run.checks import Check, attempted
+from fairshards.pipeline.run.checks import Check, Ready, attempted
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.place_checks import device_is_here, elsewhere, folder_checks
 from fairshards.pipeline.run.stages import reaches
@@ -43,17 +43,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Ready:
+class PicturesReady(Ready):
     """What was checked, and what workers need of the models that the run uses."""
 
-    checks: tuple[Check, ...]
     specs: tuple[GeneratorSpec, ScorerSpec] | None = None
     looks: DiscoverySpecs | None = None
 
 
 def before_source(
     recipe: Recipe, launcher: Launcher, root: Path, until: str, generate: bool = True, only_planned: bool = False
-) -> Ready:
+) -> PicturesReady:
     """Return the checks of a run of pictures up to a stage, and the specs of its models.
 
     Without ``generate`` no generator is loaded. A run that is ``only_planned`` fetches no model from a hub, and may
@@ -85,7 +84,7 @@ def before_source(
     checks += elsewhere(_training_devices(trainings), only_planned)
     checks += _trained_models(trainings, len(recipe.classes))
     pair = (specs["generator"], specs["scorer"]) if {"generator", "scorer"} <= specs.keys() else None
-    return Ready(tuple(checks), pair, specs.get("discovery"))
+    return PicturesReady(tuple(checks), pair, specs.get("discovery"))
 
 
 def check_groups(recipe: Recipe, discovered: bool) -> None:

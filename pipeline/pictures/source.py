@@ -13,7 +13,13 @@ from rich.markup import escape
 from fairshards.catalogs.manifests import manifest
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, digest, task_hash
 from fairshards.catalogs.manifests.schemas import SCHEMAS
-from fairshards.pipeline.pictures.account import check_training_groups, commit_ignored, same_pictures, stated_empty
+from fairshards.pipeline.pictures.account import (
+    check_training_groups,
+    commit_ignored,
+    said_of,
+    same_pictures,
+    stated_empty,
+)
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.pictures import LabelValue, Recipe
 from fairshards.pipeline.recipe.source import (
@@ -24,8 +30,9 @@ from fairshards.pipeline.recipe.source import (
     WebDatasetSource,
 )
 from fairshards.pipeline.run.committed import CommittedSource, committed_source
+from fairshards.pipeline.run.context import Run, SourceRefused
 from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.jobs import SMALL_JOB, Launcher
+from fairshards.pipeline.run.jobs import SMALL_JOB
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.run.quota import Group, biased_counts
 from fairshards.transforms.shards import commit
@@ -59,27 +66,19 @@ class SourceResult:
         return sum(map(len, self.rejected.values()))
 
 
-class SourceRefused(RecipeError):
-    """The dataset was read, and the run can't go on with what is in it; ``manifests`` tell the catalog why."""
+def source_line(recipe: Recipe, source: SourceResult) -> str:
+    """Return what is said of a source: how many pictures there are, of which training groups, and what was left out."""
+    counts = ", ".join(f"{escape(recipe.group_name(*group))} {count}" for group, count in source.counts.items())
+    left_out = escape(said_of(source.rejected, source.ignored))
+    return f"source: {source.samples} images ({left_out}); training groups: {counts}"
 
-    def __init__(self, message: str, manifests: Mapping[str, str]) -> None:
-        super().__init__(message)
-        self.manifests = dict(manifests)
 
-
-def source_stage(
-    recipe: Recipe,
-    folder: RunFolder,
-    launcher: Launcher,
-    report: Reporter,
-    previous: Sequence[str] = (),
-    read: bool = True,
-) -> SourceResult:
+def source_stage(run: Run[Recipe]) -> SourceResult:
     """Read and check the dataset, once; a unit that is done is not read again.
 
-    ``previous`` are the manifests of the run before. Without ``read`` the dataset isn't looked at where these hold it;
-    with it, what they hold stands in for a dataset that isn't there any more. Either way the recipe must still name the
-    same place: at another one there may be another dataset.
+    Where it isn't to be read anew, the dataset isn't looked at where the run before has it; else what that has stands
+    in for a dataset that isn't there any more. Either way the recipe must still name the same place: at another one
+    there may be another dataset.
 
     Raises:
         SourceError, LabelError: the dataset isn't there, isn't what the recipe says, or its labels are numbers of which
@@ -88,11 +87,12 @@ def source_stage(
         SourceRefused: the dataset was read, and a class or group has no usable training image, or the recipe leaves
             open which groups are the majority.
     """
+    recipe, folder, report = run.recipe, run.folder, run.report
     stated_aligned(recipe)  # a mistake there is said before anything is read
     stated_empty(recipe)
-    known = committed_source(recipe, folder, previous)
+    known = committed_source(recipe, folder, run.previous)
     at_hand = known if known and known.place == getattr(recipe.source, "path", "") else None
-    if at_hand and not read:
+    if at_hand and not run.anew.read:
         return _again(recipe, folder, at_hand)
     try:
         reader = reader_of(recipe, folder, report)
@@ -116,7 +116,7 @@ def source_stage(
     if todo:
         write_listing(listing, folder.path)
     with report.watch("reading the source", len(works), lambda: _done([w.task for w in works])):
-        launcher.map(todo, IngestSource(reader, labels), small=SMALL_JOB)
+        run.launcher.map(todo, IngestSource(reader, labels), small=SMALL_JOB)
     if listing.entries:
         (folder.root / listing_file(listing)).unlink(missing_ok=True)
     units, rows = {}, []

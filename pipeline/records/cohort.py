@@ -32,8 +32,8 @@ from fairshards.pipeline.recipe.records import CohortSource, EhrRecipe
 from fairshards.pipeline.records.column_table import column_lines
 from fairshards.pipeline.records.planted import planted
 from fairshards.pipeline.run.committed import CommittedCohort, cohort_file, committed_cohort
+from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.run.quota import Group
 from fairshards.transforms.records.stages import read_frame, read_people
 from fairshards.transforms.shards.tars import sha256
@@ -74,23 +74,22 @@ class CohortResult:
         return read_people(getattr(self, part).read_bytes(), self.schema)
 
 
-def cohort_stage(
-    recipe: EhrRecipe, folder: RunFolder, report: Reporter, previous: Sequence[str] = (), read: bool = True
-) -> CohortResult:
+def cohort_stage(run: Run[EhrRecipe]) -> CohortResult:
     """Read, check and split the cohort.
 
-    ``previous`` are the manifests of the run before. Without ``read`` the cohort isn't read again where these hold it;
-    with it, what they hold stands in for a cohort that isn't there any more. Either way the recipe must still name the
-    same place: at another one there may be another cohort.
+    Where it isn't to be read anew, the cohort isn't looked at where the run before has it; else what that has stands in
+    for a cohort that isn't there any more. Either way the recipe must still name the same place: at another one there
+    may be another cohort.
 
     Raises:
         CohortError: it can't be read, or nothing usable is left.
     """
+    recipe, folder, report = run.recipe, run.folder, run.report
     source = recipe.cohort
-    known = committed_cohort(recipe, folder, previous)
+    known = committed_cohort(recipe, folder, run.previous)
     gone = source.path is not None and _is_gone(Path(source.path))
-    if known and known.place == source.path and (gone or not read):
-        if read:
+    if known and known.place == source.path and (gone or not run.anew.read):
+        if run.anew.read:
             report.say(
                 f"{escape(str(source.path))} isn't there any more; the run goes on with the rows that it has "
                 "read before (cohort/)"

@@ -29,8 +29,8 @@ from fairshards.generators.tables.encoding import MISSING, TableEncoding
 from fairshards.generators.tables.record_space import RecordSpace
 from fairshards.pipeline.recipe.records import EhrRecipe, Evaluation, PlantedBias
 from fairshards.pipeline.records.cohort import CohortResult
+from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.synthesis.curate import Curated
 from fairshards.trainers.evaluation.cohort_learners import (
     LEARNERS,
@@ -105,10 +105,9 @@ class Tables:
 
 
 @unquoted("evaluating")
-def evaluation_stage(
-    recipe: EhrRecipe, folder: RunFolder, cohort: CohortResult, curated: Curated, report: Reporter
-) -> tuple[Path, dict[str, str]]:
-    """Measure, or look up what was measured of this curation; return the manifest's path and its name with its hash."""
+def evaluation_stage(run: Run[EhrRecipe], cohort: CohortResult, curated: Curated) -> Path:
+    """Measure, or look up what was measured of this curation; return the path of the manifest, which is current."""
+    recipe, folder, report = run.recipe, run.folder, run.report
     settings = recipe.evaluation.model_dump()
     inputs = [*cohort.manifests.values(), curated.manifests[curated.index]]
     task = task_hash("evaluate", VERSION, [], inputs, {**settings, "rows": cohort.train_sha256})
@@ -145,7 +144,8 @@ def evaluation_stage(
             inputs=inputs,
             settings={**settings, "seconds": round(time.time() - started, 1)},
         )
-    return folder.root / name, {name: found.content_sha256}
+    run.current[name] = found.content_sha256
+    return folder.root / name
 
 
 def curated_rows(folder: RunFolder, curated: Curated, schema: Schema) -> pd.DataFrame:

@@ -14,8 +14,7 @@ from fairshards.catalogs.manifests.manifest import OWNER_ONLY, Head, encode, wri
 from fairshards.generators.tables.bt_gan import BtGan, fingerprint
 from fairshards.pipeline.recipe.records import EhrRecipe
 from fairshards.pipeline.records.cohort import CohortResult
-from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.progress import Reporter
+from fairshards.pipeline.run.context import Run
 from fairshards.trainers.tables.bt_gan import VERSION, fit
 
 MODEL, CHECKPOINT, LOG = "bt-gan.safetensors", "checkpoint.safetensors", "fit.parquet"
@@ -35,13 +34,13 @@ class FitResult:
         return BtGan.load(self.model, device)
 
 
-def fit_stage(recipe: EhrRecipe, cohort: CohortResult, folder: RunFolder, report: Reporter) -> FitResult:
+def fit_stage(run: Run[EhrRecipe], cohort: CohortResult) -> FitResult:
     """Train, or look up what was trained with these settings on these rows. A stopped training goes on.
 
     Raises:
         CohortError, TrainerError: the rows can't be learned from.
     """
-    settings = recipe.settings
+    settings, folder, report = run.recipe.settings, run.folder, run.report
     inputs = list(cohort.manifests.values())
     task = task_hash("fit", VERSION, [], inputs, {**settings.identity, "rows": cohort.train_sha256})
     home = folder.root / "models" / task[:TASK_DIGITS]

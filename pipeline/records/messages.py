@@ -12,14 +12,13 @@ from rich.table import Table
 
 from fairshards.catalogs.manifests import manifest
 from fairshards.pipeline.recipe.records import EhrRecipe
-from fairshards.pipeline.records.driver import EhrResult
 from fairshards.pipeline.records.evaluation import REAL, REWEIGHED, SYNTHETIC, metric_of
 from fairshards.trainers.evaluation.cohort_learners import LEARNERS
 
 Row = dict[str, Any]
 
 
-def print_ehr_result(recipe: EhrRecipe, result: EhrResult, console: Console) -> None:
+def print_ehr_result(recipe: EhrRecipe, result: Any, console: Console) -> None:
     """Print what was made and, after an evaluation, its tables."""
     root = escape(str(result.folder.root))
 
@@ -31,8 +30,8 @@ def print_ehr_result(recipe: EhrRecipe, result: EhrResult, console: Console) -> 
             f"curated {len(result.curated.selection.chosen)} synthetic rows; {result.generated} drawn in this run; "
             f"curation {result.curated.curation_id}"
         )
-    if result.evaluation:
-        rows = manifest.read_rows(result.evaluation)[1]
+    if result.judged:
+        rows = manifest.read_rows(result.judged)[1]
         console.print(utility_table(rows, recipe.cohort.attribute))
         for line in summary_lines(rows):
             say(line)

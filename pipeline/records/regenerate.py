@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
 
 from fairshards.catalogs.cohorts.unquoted import unquoted
 from fairshards.catalogs.manifests import manifest
@@ -15,6 +13,7 @@ from fairshards.catalogs.manifests.identity import digest
 from fairshards.catalogs.manifests.manifest import Head
 from fairshards.generators.tables.bt_gan import BtGan, fingerprint, row_seeds
 from fairshards.pipeline.records.fit import MODEL
+from fairshards.pipeline.run.checks import Regenerated
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.transforms.records.stages import row_digests
 
@@ -31,8 +30,8 @@ def check_model(path: Path, head: Head) -> Iterator[str]:
 
 
 @unquoted("drawing rows again")
-def redrawn(folder: RunFolder, samples: int, console: Console) -> list[str]:
-    """Draw ``samples`` rows again, chosen by hash, and return which of them differ from what was committed."""
+def redrawn(folder: RunFolder, samples: int) -> Regenerated:
+    """Draw ``samples`` rows again, chosen by hash, and say which of them differ from what was committed."""
     plans = [
         row
         for name in folder.current()
@@ -62,10 +61,7 @@ def redrawn(folder: RunFolder, samples: int, console: Console) -> list[str]:
             for row, checksum in zip(own, found, strict=True)
             if checksum != stored[row["sample_id"]]
         ]
-    for problem in problems:
-        console.print(f"[red]{escape(problem)}[/]", soft_wrap=True)
-    console.print(f"{len(chosen)} rows drawn again: {len(problems)} differ")
-    return problems
+    return Regenerated(problems, f"{len(chosen)} rows drawn again: {len(problems)} differ")
 
 
 def _models(folder: RunFolder) -> dict[str, Path]:

@@ -35,6 +35,21 @@ class Check:
     said: str = ""
 
 
+@dataclass(frozen=True)
+class Ready:
+    """What was checked before a run; a kind adds what it found out of its models."""
+
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
+class Regenerated:
+    """What came of making samples again: a sentence on each that differs, and one on all of them."""
+
+    problems: Sequence[str]
+    said: str
+
+
 def attempted(what: str, check: Callable[[], object], good: str = "") -> Check:
     """Return what came of a check that raises where something is wrong."""
     try:

@@ -12,6 +12,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from fairshards.pipeline.run import interrupts
+from fairshards.transforms.shards.task import ShardTask, TaskRecord
 
 RUNNERS = {
     # DirectRunner would first try to download Prism; name the in-process runner instead
@@ -30,6 +31,20 @@ JOB_SECONDS = 7 * 24 * 3600
 
 class RunnerError(ValueError):
     """The runner isn't known, or can't be used as asked."""
+
+
+def finished(record: TaskRecord | None, task: ShardTask) -> TaskRecord:
+    """Return the record of a task that a job was to commit.
+
+    Raises:
+        RuntimeError: it isn't there, although the job came to its end.
+    """
+    if record is None:
+        raise RuntimeError(
+            f"the runner finished, but task {task.name} is not committed in {task.run}; "
+            "if the run folder is on another machine, name one that workers and driver share"
+        )
+    return record
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,8 @@ from fairshards.filters.registry import FILTERS
 from fairshards.generators.diffusion.personal import in_plain_words
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.pictures import Recipe
+from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.jobs import Launcher
-from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.run.quota import Group
 from fairshards.pipeline.synthesis.plan import prompt_of
 from fairshards.transforms.pictures.score_real import ScoreReal, real_score_tasks
@@ -72,22 +71,17 @@ class CalibrationSets:
 
 
 def calibration_sets(
-    recipe: Recipe,
-    specs: tuple[GeneratorSpec, ScorerSpec],
-    folder: RunFolder,
-    index: str,
-    holding: Mapping[str, frozenset[str]],
-    launcher: Launcher,
-    report: Reporter,
+    run: Run[Recipe], specs: tuple[GeneratorSpec, ScorerSpec], index: str, holding: Mapping[str, frozenset[str]]
 ) -> CalibrationSets:
     """Score the real pictures that the recipe's filters ask for, or look the scores up, and read borrowed limits.
 
-    ``recipe`` is the one that synthesis follows, ``index`` the source's manifest; ``holding`` has the phrases of
+    The run's recipe is the one that synthesis follows, ``index`` the source's manifest; ``holding`` has the phrases of
     described real pictures, by id.
 
     Raises:
         RecipeError: a limit of another run was measured with other models, or isn't there.
     """
+    recipe, folder = run.recipe, run.folder
     prints = fingerprints(recipe, specs)
     borrowed = _borrowed(recipe, prints) if recipe.calibration.run else {}
     inputs = [digest([vars(one) for one in own]) for own in borrowed.values()]
@@ -96,12 +90,12 @@ def calibration_sets(
     rows = list(_plan_rows(recipe, manifest.read_rows(folder.root / index)[1], holding))
     name, sha = _commit_plan(rows, folder)
     tasks = real_score_tasks(folder.path, name, rows, specs[1])
-    with report.watch(
+    with run.report.watch(
         "scoring real pictures to calibrate on",
         len(tasks),
         lambda: sum(commit.find(task) is not None for task in tasks),
     ):
-        launcher.map([task for task in tasks if commit.find(task) is None], ScoreReal(specs[1]))
+        run.launcher.map([task for task in tasks if commit.find(task) is None], ScoreReal(specs[1]))
     records = [found for task in tasks if (found := commit.find(task))]
     scored = [row for one in records for row in manifest.read_rows(folder.root / one.manifest)[1]]
     manifests = {name: sha, **{one.manifest: one.content_sha256 for one in records}}

@@ -12,17 +12,19 @@ from fairshards.catalogs.manifests import manifest
 from fairshards.catalogs.manifests.identity import task_hash
 from fairshards.catalogs.manifests.schemas import SCHEMAS
 from fairshards.filters.limits import POOLED
+from fairshards.pipeline.recipe.base import RecipeBase
+from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.jobs import SMALL_JOB, Launcher
+from fairshards.pipeline.run.jobs import SMALL_JOB
 from fairshards.pipeline.run.planned import Planned
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.run.quota import Group, Quota
 from fairshards.pipeline.synthesis.calibrate import commit_calibrations
 from fairshards.pipeline.synthesis.decide import VERSION, Decision, Selection, curation_id, select
 from fairshards.pipeline.synthesis.g_detector import commit_g_detector
+from fairshards.pipeline.synthesis.making import Making
 from fairshards.pipeline.synthesis.pool import Pool
-from fairshards.transforms.pictures.curate import TWIN, WriteCurated, curate_tasks
-from fairshards.transforms.pictures.specs import Staged
+from fairshards.transforms.pictures.curate import TWIN, curate_tasks
 from fairshards.transforms.shards import commit
 
 
@@ -40,27 +42,13 @@ class Curated:
         return f"curated/{self.curation_id}/index.parquet"
 
 
-def curation_stage(
-    recipe: Planned,
-    quotas: Mapping[Group, Quota],
-    pool: Pool,
-    decision: Decision,
-    folder: RunFolder,
-    launcher: Launcher,
-    report: Reporter,
-    scorer: Staged,
-    writer: Any = None,
-    split: str | None = None,
-) -> Curated:
-    """Commit decisions and curated shards; the index is written last and commits the curation.
-
-    ``writer`` is the transform that copies the kept samples, by default that of pictures; ``split`` the one split that
-    they all are of, by default what the quota says.
-    """
+def curation_stage(run: Run[RecipeBase], making: Making, pool: Pool, decision: Decision) -> Curated:
+    """Commit decisions and curated shards; the index is written last and commits the curation."""
+    recipe, quotas, folder, report = making.recipe, making.quotas, run.folder, run.report
     selection = select(decision, quotas)
-    if split:
-        selection = replace(selection, chosen=[(split, candidate) for _, candidate in selection.chosen])
-    name = curation_id(recipe.filters, quotas, pool.identity(scorer), recipe.quota.curated_shard_size)
+    if making.split:
+        selection = replace(selection, chosen=[(making.split, candidate) for _, candidate in selection.chosen])
+    name = curation_id(recipe.filters, quotas, pool.identity(making.scorer), recipe.quota.curated_shard_size)
     rows = _index_rows(name, selection)
     ids = [f"{row['sample_id']}:{row['image_sha256']}:{row['shard']}" for row in rows]
     chosen = f"curated/{name}/selection.parquet"
@@ -68,9 +56,9 @@ def curation_stage(
     tasks = curate_tasks(folder.path, name, chosen, rows, recipe.quota.curated_shard_size)
     todo = [task for task in tasks if commit.find(task) is None]
     with report.watch("writing curated shards", len(tasks), lambda: sum(commit.find(t) is not None for t in tasks)):
-        launcher.map(todo, writer or WriteCurated(), small=SMALL_JOB)
+        run.launcher.map(todo, making.writer, small=SMALL_JOB)
     placed = [row for task in tasks for row in manifest.read_rows(folder.root / commit.manifest_name(task))[1]]
-    manifests = _commit_decisions(recipe, quotas, name, pool, decision, selection, folder)
+    manifests = _commit_decisions(making, name, pool, decision, selection, folder)
     manifests.update(commit_calibrations(name, decision.calibrations, pool.sets, pool.decision_inputs, folder))
     inputs = list(manifests.values())
     head = folder.commit(
@@ -105,14 +93,9 @@ def _index_rows(name: str, selection: Selection) -> list[dict[str, Any]]:
 
 
 def _commit_decisions(
-    recipe: Planned,
-    quotas: Mapping[Group, Quota],
-    name: str,
-    pool: Pool,
-    decision: Decision,
-    selection: Selection,
-    folder: RunFolder,
+    making: Making, name: str, pool: Pool, decision: Decision, selection: Selection, folder: RunFolder
 ) -> dict[str, str]:
+    recipe, quotas = making.recipe, making.quotas
     rows = [{"curation_id": name, **row} for row in (*decision.rows, *selection.rows)]
     settings = {
         "filters": {key: dict(options) for key, options in recipe.filters.items()},

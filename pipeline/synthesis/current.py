@@ -9,17 +9,16 @@ from fairshards.catalogs.manifests import manifest
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, canonical_json, digest, task_hash
 from fairshards.pipeline.recipe.base import RecipeBase
 from fairshards.pipeline.recipe.yaml_file import write_recipe_text
-from fairshards.pipeline.run.folder import RunFolder
+from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.synthesis.compare import PLACES
 
 OF_FILTERS = ("calibration/", *PLACES)
 """Scores that are taken for some filters only: of real pictures, and of samples compared with others."""
 
 
-def commit_run(recipe: RecipeBase, folder: RunFolder, packages: Sequence[str]) -> dict[str, str]:
-    """Write recipe.yaml and the run's manifest, with the versions of ``packages``; return the beginning of the list of
-    current manifests.
-    """
+def commit_run(run: Run[RecipeBase], packages: Sequence[str]) -> None:
+    """Write recipe.yaml and the run's manifest, with the versions of ``packages``: the first of the current ones."""
+    recipe, folder = run.recipe, run.folder
     resolved = recipe.resolved()
     versions = {name: importlib.metadata.version(name) for name in packages}
     manifest.write_local(folder.root / "recipe.yaml", write_recipe_text(resolved).encode())
@@ -33,16 +32,18 @@ def commit_run(recipe: RecipeBase, folder: RunFolder, packages: Sequence[str]) -
     }
     name = f"run-{hashed[:TASK_DIGITS]}.parquet"
     head = folder.commit(name, "run", "run", [row], task_hash=hashed)
-    return {name: head.content_sha256}
+    run.current[name] = head.content_sha256
 
 
-def keep_earlier(previous: Sequence[str], current: dict[str, str], folder: RunFolder, places: tuple[str, ...]) -> None:
-    """Keep what earlier runs put in these places, where all that it read stands.
+def keep_earlier(run: Run[RecipeBase], places: tuple[str, ...], listed: dict[str, str] | None = None) -> None:
+    """Keep what earlier runs put in these places, where all that it read stands: add it to ``listed``, by default to
+    the run's current manifests.
 
     What belongs to a setting that this run doesn't have (``OF_FILTERS``) stays with the curations that read it.
     """
+    current, folder = run.current if listed is None else listed, run.folder
     also = tuple(place for place in OF_FILTERS if not any(name.startswith(place) for name in current))
-    earlier = [name for name in previous if name not in current and name.startswith((*also, *places))]
+    earlier = [name for name in run.previous if name not in current and name.startswith((*also, *places))]
     earlier.sort(key=lambda name: not name.startswith(OF_FILTERS))
     kept = folder.still_valid(earlier, current)
     results = {name: sha for name, sha in kept.items() if not name.startswith(OF_FILTERS)}

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from fairshards.catalogs.manifests import manifest
 from fairshards.catalogs.manifests.manifest import ManifestError
-from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.recipe.base import RecipeBase, RecipeError
+from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.run.folder import RunFolder, shell_path
-from fairshards.pipeline.run.jobs import Launcher
-from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.synthesis import plan as planning
 from fairshards.pipeline.synthesis.decide import Decision
 from fairshards.pipeline.synthesis.making import Making
@@ -28,73 +27,68 @@ class Round:
     rows: list[Row]
 
 
-def planned_rounds(making: Making, folder: RunFolder, current: Sequence[str]) -> list[Round]:
-    """Return the rounds that a run's current plan manifests hold.
+def planned_rounds(run: Run[RecipeBase], making: Making) -> list[Round]:
+    """Return the rounds that the plan manifests of the run before hold.
 
     Raises:
         RecipeError: nothing was planned yet, or not with the recipe's seed, prompts, groups and generator.
     """
-    names = [name for name in current if name.startswith(ROUND)]
+    folder = run.folder
+    names = [name for name in run.previous if name.startswith(ROUND)]
     if not names:
         raise RecipeError(f"{folder.root} has no generated samples to decide over; make them with `fairshards run`")
-    read = ((name, *manifest.read_rows(folder.root / name)) for name in names)
-    rounds = [Round(name, head.content_sha256, rows) for name, head, rows in read]
+    plans = ((name, *manifest.read_rows(folder.root / name)) for name in names)
+    rounds = [Round(name, head.content_sha256, rows) for name, head, rows in plans]
     for one in rounds:
         _check_plan(making, one.rows, folder)
     return rounds
 
 
-def existing_pool(
-    making: Making,
-    rounds: Sequence[Round],
-    folder: RunFolder,
-    launcher: Launcher,
-    report: Reporter,
-    begin: Pool | None = None,
-) -> tuple[Pool, Decision]:
+def existing_pool(run: Run[RecipeBase], making: Making, rounds: Sequence[Round]) -> tuple[Pool, Decision]:
     """Return the samples of earlier rounds that were made, and the decision on them; nothing is generated.
 
-    ``begin`` is a pool of edits, which are decided over too.
+    What stands at the beginning is decided over too.
 
     Scores that another scorer gave are made anew. What was planned and never made is left out, and said.
 
     Raises:
         RecipeError: a filter needs a score that no picture has.
     """
-    pool, left = begin or Pool(), 0
+    folder, pool, left = run.folder, making.begin, 0
     for one in rounds:
         tasks = planning.tasks_of(folder.path, one.name, one.rows, making.generator.stage_fingerprint)
         made = [task for task in tasks if commit.find(task) is not None]
         left += sum(map(len, tasks)) - sum(map(len, made))
         pool.manifests[one.name] = one.content_sha256
         pool.tasks.extend(task.task_hash for task in made)
-        launcher.map([task for task in made if not is_done(task, making.scorer)], *making.steps)
+        run.launcher.map([task for task in made if not is_done(task, making.scorer)], *making.steps)
         collect(made, one.rows, making.scorer, pool, folder)
     if left:
         command = f"fairshards generate {shell_path(folder.root)}"
-        report.say(f"{left} planned samples were never made; `{command}` makes them")
+        run.report.say(f"{left} planned samples were never made; `{command}` makes them")
     making.compare(pool)
     return pool, decide_on(making.recipe, pool)
 
 
-def earlier_samples(making: Making, folder: RunFolder, pool: Pool, previous: Sequence[str]) -> dict[str, str]:
+def earlier_samples(run: Run[RecipeBase], making: Making, pool: Pool) -> dict[str, str]:
     """Return the manifests (name to content hash) of samples that the run had before and the pool doesn't need.
 
     A looser filter or a smaller quota needs fewer samples; curations over the others still stand. Their rows of
     the earlier plans become a plan manifest of their own, so that ids stay unique.
     """
-    plans = [name for name in previous if name.startswith("plan/") and name not in pool.manifests]
+    folder = run.folder
+    plans = [name for name in run.previous if name.startswith("plan/") and name not in pool.manifests]
     rows = {row["sample_id"]: row for name in plans for row in _left_over(making, folder, pool, name)}
     if not rows:
         return {}
     ordered = sorted(rows.values(), key=lambda row: (row["y"], row["b"], row["replicate"]))
     name, head = commit_plan(making.recipe.quota.shard_size, "earlier", ordered, folder)
-    found = {name: head.content_sha256}
+    kept = {name: head.content_sha256}
     for task in planning.tasks_of(folder.path, name, ordered, making.generator.stage_fingerprint):
         made = commit.find(task)
         scored = commit.find(score_task_of(made, making.scorer)) if made else None
-        found.update({record.manifest: record.content_sha256 for record in (made, scored) if record})
-    return found
+        kept.update({record.manifest: record.content_sha256 for record in (made, scored) if record})
+    return kept
 
 
 def _left_over(making: Making, folder: RunFolder, pool: Pool, plan: str) -> Iterator[Row]:

@@ -14,6 +14,7 @@ from fairshards.filters.base import is_edit
 from fairshards.filters.registry import FILTERS
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.run.folder import RunFolder
+from fairshards.pipeline.run.jobs import finished
 from fairshards.pipeline.run.planned import Planned
 from fairshards.pipeline.run.quota import Group
 from fairshards.pipeline.synthesis.calibrate import CalibrationSets
@@ -107,13 +108,8 @@ def collect(tasks: Sequence[ShardTask], rows: Sequence[Row], scorer: Staged, poo
     """Add the samples of finished tasks, whose plan rows are ``rows``, to the pool."""
     plan = {row["sample_id"]: row for row in rows}
     for task in tasks:
-        made = commit.find(task)
-        scored = commit.find(score_task_of(made, scorer)) if made else None
-        if made is None or scored is None:
-            raise RuntimeError(
-                f"the runner finished, but task {task.name} is not committed in {folder.root}; "
-                "if the run folder is on another machine, name one that workers and driver share"
-            )
+        made = finished(commit.find(task), task)
+        scored = finished(commit.find(score_task_of(made, scorer)), task)
         _, raw = manifest.read_rows(folder.root / made.manifest)
         _, scores = manifest.read_rows(folder.root / scored.manifest)
         pool.manifests.update({made.manifest: made.content_sha256, scored.manifest: scored.content_sha256})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from fairshards.pipeline.recipe.base import RecipeBase
+from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.jobs import Launcher
-from fairshards.pipeline.run.progress import Reporter
-from fairshards.pipeline.run.quota import Group, Quota
+from fairshards.pipeline.run.quota import Group
 from fairshards.pipeline.synthesis import plan as planning
 from fairshards.pipeline.synthesis.decide import Decision
 from fairshards.pipeline.synthesis.making import Making
@@ -17,24 +17,16 @@ from fairshards.transforms.shards import commit
 from fairshards.transforms.shards.task import ShardTask
 
 
-def synthesis_stage(
-    making: Making,
-    quotas: Mapping[Group, Quota],
-    folder: RunFolder,
-    launcher: Launcher,
-    report: Reporter,
-    committed: Callable[[Pool], None],
-    begin: Pool | None = None,
-) -> tuple[Pool, Decision]:
+def synthesis_stage(run: Run[RecipeBase], making: Making, committed: Callable[[Pool], None]) -> tuple[Pool, Decision]:
     """Generate until the quotas are met or the rounds are used up; return the pool and the decision on it.
 
-    ``committed`` is called with the pool after every round that made something. ``begin`` is a pool of edits, of which
-    those that pass count towards the quotas.
+    ``committed`` is called with the pool after every round that made something. Of the samples that stand at the
+    beginning, those that pass count towards the quotas.
 
     Raises:
         RecipeError: a filter needs a score that no picture has.
     """
-    recipe, pool = making.recipe, begin or Pool()
+    recipe, pool, quotas, report = making.recipe, making.begin, making.quotas, run.report
     making.compare(pool)
     decision = decide_on(recipe, pool)
     missing = decision.missing(quotas)
@@ -43,7 +35,7 @@ def synthesis_stage(
         report.say(f"edits: {len(pool.candidates)} are samples, {kept} pass the filters, {short} missing")
     wanted = planning.first_round(recipe, {group: missing.get(group, 0) for group in quotas})
     for number in range(recipe.quota.max_rounds):
-        if _round(making, number, wanted, pool, folder, launcher, report):
+        if _round(run, making, number, wanted, pool):
             committed(pool)
         making.compare(pool)
         decision = decide_on(recipe, pool)
@@ -59,20 +51,13 @@ def synthesis_stage(
     return pool, decision
 
 
-def _round(
-    making: Making,
-    number: int,
-    wanted: Mapping[Group, int],
-    pool: Pool,
-    folder: RunFolder,
-    launcher: Launcher,
-    report: Reporter,
-) -> bool:
+def _round(run: Run[RecipeBase], making: Making, number: int, wanted: Mapping[Group, int], pool: Pool) -> bool:
     """Plan one round, run its one Beam job for what isn't done, and add its samples to the pool.
 
     Returns:
         Whether anything had to be made.
     """
+    folder = run.folder
     rows = [
         row
         for group in making.recipe.groups
@@ -87,8 +72,8 @@ def _round(
     generated = [task for task in tasks if commit.find(task) is None]
     pool.tasks.extend(task.task_hash for task in tasks)
     total = sum(map(len, tasks))
-    with report.watch(f"round {number}: generating and scoring", total, lambda: _scored(tasks, folder)):
-        launcher.map(todo, *making.steps)
+    with run.report.watch(f"round {number}: generating and scoring", total, lambda: _scored(tasks, folder)):
+        run.launcher.map(todo, *making.steps)
     pool.generated += sum(map(len, generated))
     collect(tasks, rows, making.scorer, pool, folder)
     return bool(todo)

@@ -26,11 +26,12 @@ from fairshards.catalogs.cohorts.schema import CohortError
 from fairshards.catalogs.questions.explain import life_story
 from fairshards.catalogs.questions.query import run_query
 from fairshards.catalogs.questions.story import show_command
+from fairshards.pipeline import driver
 from fairshards.pipeline.cli.app import app
 from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.kinds.kind import RunResult
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.records import EhrRecipe
-from fairshards.pipeline.records.driver import EhrResult, run_ehr
 from fairshards.pipeline.records.messages import print_ehr_result
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
@@ -84,18 +85,18 @@ def recipe_file(folder: Path, people: pd.DataFrame | None = None) -> Path:
     return path
 
 
-def run(path: Path, *sets: str, until: str = "report") -> tuple[EhrResult, str]:
+def run(path: Path, *sets: str, until: str = "report") -> tuple[RunResult, str]:
     """Run a recipe; return its result and all that it said."""
     recipe, said = load_recipe(str(path), sets), io.StringIO()
     assert isinstance(recipe, EhrRecipe)
     with redirect_stdout(said), redirect_stderr(said):
-        result = run_ehr(recipe, Launcher(), Reporter(Console(file=said, width=200)), until)
+        result = driver.run(recipe, Launcher(), Reporter(Console(file=said, width=200)), until)
         print_ehr_result(recipe, result, Console(file=said, width=200))
     return result, said.getvalue()
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[EhrResult, str]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunResult, str]:
     """A finished run of the table, and what it said."""
     before = os.umask(0o022)
     try:
@@ -104,19 +105,19 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[EhrResult, str]:
         assert os.umask(before) == 0o022
 
 
-def test_no_value_of_a_few_is_in_any_file_or_said(finished: tuple[EhrResult, str]) -> None:
+def test_no_value_of_a_few_is_in_any_file_or_said(finished: tuple[RunResult, str]) -> None:
     result, said = finished
     root = result.folder.root
-    assert leaks(root, (result.cohort.train, result.cohort.test)) == []
+    assert leaks(root, (result.source.train, result.source.test)) == []
     assert PLANTED not in said and "physician: 1 category of 1 row made missing" in said
-    assert leaks(root, values=["987654321"]) or result.cohort.rows("train")["dose"].max() == NUMBER  # it was there
+    assert leaks(root, values=["987654321"]) or result.source.rows("train")["dose"].max() == NUMBER  # it was there
 
 
-def test_all_that_is_made_from_patients_is_the_owners_alone(finished: tuple[EhrResult, str]) -> None:
+def test_all_that_is_made_from_patients_is_the_owners_alone(finished: tuple[RunResult, str]) -> None:
     assert open_to_others(finished[0].folder.root) == []
 
 
-def test_a_catalog_that_a_question_makes_is_the_owners_too(finished: tuple[EhrResult, str], tmp_path: Path) -> None:
+def test_a_catalog_that_a_question_makes_is_the_owners_too(finished: tuple[RunResult, str], tmp_path: Path) -> None:
     root = shutil.copytree(finished[0].folder.root, tmp_path / "run")
     (root / "catalog.duckdb").unlink()
     before = os.umask(0o022)
@@ -127,12 +128,12 @@ def test_a_catalog_that_a_question_makes_is_the_owners_too(finished: tuple[EhrRe
     assert (root / "catalog.duckdb").is_file() and open_to_others(root) == []
 
 
-def test_columns_that_are_called_as_ours_are_read_as_any_other(finished: tuple[EhrResult, str]) -> None:
+def test_columns_that_are_called_as_ours_are_read_as_any_other(finished: tuple[RunResult, str]) -> None:
     result, _ = finished
     root = result.folder.root
     shards = [path for path in root.glob("curated/*/*.parquet") if "dose" in pq.read_schema(path).names]
     rows = pd.concat([pq.read_table(path).to_pandas() for path in shards])
-    assert list(rows.columns) == ["sample_id_", *result.cohort.schema.names] and len(rows) == 101
+    assert list(rows.columns) == ["sample_id_", *result.source.schema.names] and len(rows) == 101
     assert set(rows["sample_id"]) == {"a", "b"}
     assert rows["log_density_ratio"].between(80, 120).all()  # not the discriminator's ratio, which is near 0
     assert rows["sample_id_"].is_unique
@@ -146,7 +147,7 @@ def test_columns_that_are_called_as_ours_are_read_as_any_other(finished: tuple[E
     assert said["recordSet"][0]["key"] == {"@id": "records/sample_id_"}
 
 
-def test_a_column_called_site_hides_nothing_from_learners(finished: tuple[EhrResult, str]) -> None:
+def test_a_column_called_site_hides_nothing_from_learners(finished: tuple[RunResult, str]) -> None:
     metrics = [row[0] for row in run_query(finished[0].folder.root, "SELECT metric FROM evaluations")[1]]
     assert "auroc_drop:sex" in metrics and "ks:log_density_ratio" in metrics
 
@@ -220,8 +221,8 @@ def test_many_rows_of_one_patient_are_one_person(tmp_path: Path) -> None:
     everybody = pd.concat([people, visits]).assign(patient=[*range(len(people)), *[10**6] * 20])
     path = recipe_file(tmp_path, everybody)
     result, said = run(path, "cohort.patient=patient", "cohort.split_seed=0", until="generate")
-    assert (result.cohort.rows("train")["dose"] == NUMBER).sum() == 20, "draw another split: he is a test patient"
-    assert leaks(result.folder.root, (result.cohort.train, result.cohort.test)) == []
+    assert (result.source.rows("train")["dose"] == NUMBER).sum() == 20, "draw another split: he is a test patient"
+    assert leaks(result.folder.root, (result.source.train, result.source.test)) == []
     assert PLANTED not in said and "physician: 1 category of 20 rows made missing" in said
 
 
@@ -368,7 +369,7 @@ def test_no_refusal_of_a_table_quotes_it(
     ],
 )
 def test_what_a_library_says_of_a_row_ends_in_a_message_of_ours(
-    place: str, again: str, finished: tuple[EhrResult, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: str, again: str, finished: tuple[RunResult, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """pandas, Arrow, DuckDB and scikit-learn quote what they can't take."""
 
@@ -383,5 +384,5 @@ def test_what_a_library_says_of_a_row_ends_in_a_message_of_ours(
     recipe = load_recipe(str(path))
     assert isinstance(recipe, EhrRecipe)
     with pytest.raises(Exception, match=r"failed \(ValueError at \w+/\w+\.py:\d+\)") as found:
-        run_ehr(recipe, Launcher(), Reporter(quiet=True), "report", root)
+        driver.run(recipe, Launcher(), Reporter(quiet=True), "report", root)
     assert PLANTED not in spoken(found.value) and PLANTED not in "".join(traceback.format_exception(found.value))

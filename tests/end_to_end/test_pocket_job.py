@@ -17,8 +17,9 @@ from rich.console import Console
 
 from fairshards.catalogs.manifests import manifest
 from fairshards.catalogs.questions.query import run_query
-from fairshards.pipeline.driver import RunResult, run
+from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.kinds.kind import RunResult
 from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
@@ -67,7 +68,7 @@ def test_the_oracle_agrees_with_the_kept_pictures(job: tuple[int, RunResult], re
 
 def test_ffr_beats_erm_on_the_worst_group(job: tuple[int, RunResult], record_property: Record) -> None:
     seed, result = job
-    worst = {training.method: training.test["worst_group"] for training in result.trainings}
+    worst = {training.method: training.test["worst_group"] for training in result.judged}
     for method, value in worst.items():
         record_property(f"seed {seed}: worst group, {method}", round(value, 4))
     assert worst["ffr"] >= worst["erm"] + 0.10
@@ -78,14 +79,14 @@ def test_the_recipes_header_says_what_to_expect(job: tuple[int, RunResult]) -> N
     header = (files("fairshards.recipes") / "pocket-waterbirds.yaml").read_text().partition("name:")[0]
     expected = {name.lower(): float(value) for name, value in re.findall(r"(ERM|USB|ASB|FFR) (\d+\.\d)", header)}
     assert expected.keys() == {"erm", "usb", "asb", "ffr"}
-    for training in result.trainings:
+    for training in result.judged:
         assert abs(100 * training.test["worst_group"] - expected[training.method]) <= 15, training.method
 
 
 def test_a_second_run_makes_nothing(job: tuple[int, RunResult]) -> None:
     seed, result = job
     again = run(recipe(seed), Launcher(), Reporter(quiet=True), root=result.folder.root)
-    assert again.generated == 0 and not any(training.trained for training in again.trainings)
+    assert again.generated == 0 and not any(training.trained for training in again.judged)
 
 
 def test_samples_can_be_made_again(job: tuple[int, RunResult]) -> None:

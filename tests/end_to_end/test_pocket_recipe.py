@@ -44,7 +44,7 @@ def test_the_pocket_recipe_runs_to_its_report(tmp_path: Path) -> None:
     result = run(load_recipe("pocket-waterbirds", SMALL), Launcher(), Reporter(quiet=True), root=tmp_path / "run")
     assert result.source.counts == {(0, 0): 18, (0, 1): 2, (1, 0): 2, (1, 1): 18}
     assert result.curated is not None and result.curated.selection.balanced == 8
-    assert [training.method for training in result.trainings] == ["erm", "usb", "asb", "ffr"]
+    assert [training.method for training in result.judged] == ["erm", "usb", "asb", "ffr"]
     assert result.report is not None and result.report.stat().st_size > 20_000
     assert (tmp_path / "run/README.md").exists() and (tmp_path / "run/croissant.json").exists()
     columns, rows = run_query(tmp_path / "run", "SELECT count(*) FROM rejects")

@@ -17,6 +17,7 @@ from fairshards.pipeline.cli.plan_table import real_counts
 from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.run.context import Anew
 from fairshards.pipeline.run.folder import RunFolder, RunFolderError
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
@@ -89,12 +90,12 @@ def test_curate_with_a_stricter_filter_makes_nothing_and_reports_what_is_short(
     monkeypatch.setattr("fairshards.filters.scorers.clip_scorer.ClipScorer.load", load)
     before = digests(root, "**/*.tar")
     recipe = small_recipe(small.folder, "filters={variance: {retain: 0.5}}")
-    result = run(recipe, Launcher(), Reporter(quiet=True), "curate", root, generate=False)
+    result = run(recipe, Launcher(), Reporter(quiet=True), "curate", root, anew=Anew(False))
     assert result.generated == 0 and sum(result.curated.selection.shortfall.values()) >= 4
     assert before.items() <= digests(root, "**/*.tar").items()
     with Catalog.open(root) as catalog:
         assert catalog.con.execute("SELECT count(*) FROM curations").fetchone() == (2,)
-    same = run(small_recipe(small.folder), Launcher(), Reporter(quiet=True), "curate", root, generate=False)
+    same = run(small_recipe(small.folder), Launcher(), Reporter(quiet=True), "curate", root, anew=Anew(False))
     assert same.curated.curation_id == small.result.curated.curation_id  # as `run` names it
 
 
@@ -112,7 +113,7 @@ def test_curate_refuses_samples_of_another_prompt_or_group_and_keeps_the_recipe(
     root = copy()
     before = digests(root, "*.*")
     with pytest.raises(RecipeError, match="another seed, prompt, generator or group"):
-        run(small_recipe(small.folder, change), Launcher(), Reporter(quiet=True), "curate", root, generate=False)
+        run(small_recipe(small.folder, change), Launcher(), Reporter(quiet=True), "curate", root, anew=Anew(False))
     assert digests(root, "*.*") == before
 
 
@@ -120,14 +121,14 @@ def test_a_balanced_dataset_needs_no_samples(small: Small, tmp_path: Path) -> No
     changes = (f"source.path={write_source(tmp_path / 'equal', (2, 2, 2, 2))}", "quota.per_group=null")
     assert small.run(tmp_path / "run", *changes).generated == 0
     recipe = small_recipe(small.folder, *changes)
-    result = run(recipe, Launcher(), Reporter(quiet=True), "curate", tmp_path / "run", generate=False)
+    result = run(recipe, Launcher(), Reporter(quiet=True), "curate", tmp_path / "run", anew=Anew(False))
     assert result.curated.selection.chosen == [] and not result.curated.selection.shortfall
 
 
 def test_curate_on_an_empty_folder_says_what_to_run(small: Small, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no generated samples"):
         recipe = small_recipe(small.folder)
-        run(recipe, Launcher(), Reporter(quiet=True), "curate", tmp_path / "run", generate=False)
+        run(recipe, Launcher(), Reporter(quiet=True), "curate", tmp_path / "run", anew=Anew(False))
 
 
 def test_plan_leaves_a_finished_run_as_it_is(copy: Callable[[], Path]) -> None:
@@ -267,7 +268,7 @@ def test_a_smaller_quota_keeps_the_earlier_curation_and_its_trainings(small: Sma
         counts = [catalog.con.execute(f"SELECT count(*) FROM {name}").fetchone() for name in ("plan", "samples")]
     assert kept == {first.curation_id: 16, result.curated.curation_id: 8} and counts == [(16,), (16,)]
     recipe = small_recipe(small.folder, "quota.per_group=2")
-    again = run(recipe, Launcher(), Reporter(quiet=True), "curate", root, generate=False)
+    again = run(recipe, Launcher(), Reporter(quiet=True), "curate", root, anew=Anew(False))
     assert again.curated.curation_id == result.curated.curation_id  # over the rounds of the last run
     small.run(root)
     assert training in folder.current()

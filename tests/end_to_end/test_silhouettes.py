@@ -17,9 +17,11 @@ from fairshards.generators.editing.clipseg import ClipSeg
 from fairshards.generators.images import decode_image
 from fairshards.pipeline.cli.app import app
 from fairshards.pipeline.discovery.aspire_plan import downloads
-from fairshards.pipeline.driver import RunResult, run
+from fairshards.pipeline.driver import run
+from fairshards.pipeline.kinds.kind import RunResult
 from fairshards.pipeline.pictures.models import scorer_spec
 from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.run.context import Anew
 from fairshards.pipeline.run.folder import open_run
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
@@ -47,7 +49,7 @@ def segmenting(folder: Path) -> str:
 def made(folder: Path, root: Path, *overrides: str, generate: bool = True) -> RunResult:
     """Run the small recipe up to its curation."""
     recipe = small_recipe(folder, segmenting(folder), *overrides)
-    return run(recipe, Launcher(), Reporter(quiet=True), "curate", root, generate=generate)
+    return run(recipe, Launcher(), Reporter(quiet=True), "curate", root, anew=Anew(generate))
 
 
 def test_every_sample_is_compared_with_the_real_pictures_of_its_class(folder: Path) -> None:

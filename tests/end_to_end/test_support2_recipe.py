@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from fairshards.catalogs.questions.query import run_query
+from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.recipe.records import EhrRecipe
-from fairshards.pipeline.records.driver import run_ehr
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.verify import check_shards
@@ -42,7 +42,7 @@ def test_the_header_has_its_figures_and_they_meet_the_goals() -> None:
 def test_a_run_gives_what_the_header_says(tmp_path: Path) -> None:
     recipe = load_recipe(str(RECIPE), [f"output={tmp_path}"])
     assert isinstance(recipe, EhrRecipe)
-    result = run_ehr(recipe, Launcher(), Reporter(quiet=True))
+    result = run(recipe, Launcher(), Reporter(quiet=True))
     root = tmp_path / "btgan-support2"
     found = {
         (metric, on, learner): value

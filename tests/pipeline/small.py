@@ -13,8 +13,9 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from fairshards.pipeline.driver import RunResult, run
+from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.kinds.kind import RunResult
 from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter

@@ -21,8 +21,8 @@ from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.pictures import UNKNOWN_BIAS_ATTRIBUTE, ClassPrompt, Prompts, Recipe
 from fairshards.pipeline.report.card import _description
+from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.jobs import Launcher
 
 Row = dict[str, Any]
 
@@ -130,13 +130,13 @@ def test_edits_alone_need_some_of_every_class(tmp_path: Path) -> None:
     made = recipe("spurious_free.make=edit")
     assert made.spurious_free is not None
     with pytest.raises(RecipeError, match="no edit of a reported phrase succeeded for landbird: set"):
-        adopted(made, made.spurious_free, found(edit(0)), None, RunFolder(tmp_path), Launcher())  # type: ignore[arg-type]
+        adopted(Run(made, RunFolder(tmp_path)), found(edit(0)), None)  # type: ignore[arg-type]
 
 
 def test_without_an_edit_the_pool_is_empty(tmp_path: Path) -> None:
     made = recipe("spurious_free.make=both")
     assert made.spurious_free is not None
-    pool = adopted(made, made.spurious_free, found(), None, RunFolder(tmp_path), Launcher())  # type: ignore[arg-type]
+    pool = adopted(Run(made, RunFolder(tmp_path)), found(), None)  # type: ignore[arg-type]
     assert not pool.candidates and not pool.manifests
 
 

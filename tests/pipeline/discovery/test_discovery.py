@@ -13,9 +13,11 @@ from fairshards.catalogs.database.catalog import Catalog
 from fairshards.catalogs.manifests.manifest import read_head
 from fairshards.catalogs.questions.explain import life_story
 from fairshards.catalogs.questions.story import lines
-from fairshards.pipeline.driver import RunResult, run
+from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.kinds.kind import RunResult
 from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.pipeline.run.context import Anew
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.verify import verify
@@ -49,7 +51,7 @@ SMALL = (
 
 def go(root: Path, *overrides: str, until: str = "report", generate: bool = True) -> RunResult:
     recipe = load_recipe("pocket-aspire", [*SMALL, *overrides])
-    return run(recipe, Launcher(torch_threads=2), Reporter(quiet=True), until, root, generate)
+    return run(recipe, Launcher(torch_threads=2), Reporter(quiet=True), until, root, Anew(generate))
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +60,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
 
 
 def test_the_backgrounds_are_found_and_no_bias_label_was_read(made: RunResult) -> None:
-    assert made.discovered is not None
-    reported = {(phrase.y, phrase.phrase) for phrase in made.discovered.spurious}
+    assert made.prepared.discovered is not None
+    reported = {(phrase.y, phrase.phrase) for phrase in made.prepared.discovered.spurious}
     assert reported == {(0, "land"), (1, "water")}
     with Catalog.open(made.folder.root) as catalog:
         settings = catalog.con.execute(
@@ -137,9 +139,9 @@ def test_the_audit_tells_what_phrases_say_with_the_samples(made: RunResult) -> N
 
 def test_the_same_command_again_does_nothing_and_finds_the_same(made: RunResult) -> None:
     again = go(made.folder.root)
-    assert again.generated == 0 and not any(training.trained for training in again.trainings)
-    assert again.discovered is not None and made.discovered is not None
-    assert again.discovered.ranked == made.discovered.ranked
+    assert again.generated == 0 and not any(training.trained for training in again.judged)
+    assert again.prepared.discovered is not None and made.prepared.discovered is not None
+    assert again.prepared.discovered.ranked == made.prepared.discovered.ranked
     assert again.curated is not None and made.curated is not None
     assert again.curated.curation_id == made.curated.curation_id
     curated = go(made.folder.root, until="curate", generate=False)
@@ -175,7 +177,7 @@ def test_the_report_shows_the_ranked_phrases_with_edits(made: RunResult) -> None
 def test_discovery_alone_stops_before_anything_is_generated(made: RunResult, tmp_path: Path) -> None:
     root = Path(shutil.copytree(made.folder.root, tmp_path / "run"))
     found = go(root, until="discover")
-    assert found.discovered is not None and found.report is not None and found.curated is None
+    assert found.prepared.discovered is not None and found.report is not None and found.curated is None
     assert "What the classifier leans on" in found.report.read_text()
 
 

@@ -13,9 +13,10 @@ from fairshards.catalogs.manifests import manifest
 from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures.account import said_of
-from fairshards.pipeline.pictures.source import SourceRefused, SourceResult, reader_of, source_stage
+from fairshards.pipeline.pictures.source import SourceResult, reader_of, source_stage
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.pictures import Recipe
+from fairshards.pipeline.run.context import Anew, Run, SourceRefused
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
@@ -32,7 +33,7 @@ def recipe(data: Path, *overrides: str, reader: str = "image_folder", name: str 
 
 def staged(data: Path, folder: Path, *overrides: str, **options: str) -> SourceResult:
     folder.mkdir(exist_ok=True)
-    return source_stage(recipe(data, *overrides, **options), RunFolder(folder), Launcher(), Reporter(quiet=True))
+    return source_stage(Run(recipe(data, *overrides, **options), RunFolder(folder), report=Reporter(quiet=True)))
 
 
 def test_the_line_has_rejects_by_reason_and_key_and_what_is_ignored_by_rule() -> None:
@@ -75,7 +76,7 @@ def test_where_every_row_is_rejected_the_error_quotes_the_first_and_the_catalog_
                 Reporter(quiet=True),
                 "source",
                 tmp_path / "run",
-                read=read,
+                Anew(read=read),
             )
     assert "'fold2'" in rows[1][2] and (tmp_path / "run/run.json").exists()
 
@@ -118,7 +119,7 @@ def test_pictures_in_two_splits_or_with_two_labels_are_said(tmp_path: Path, caps
     data = tree(data, {name.replace("train", "val"): picture(seed + 9) for seed, name in enumerate(GROUPS)})
     (data / "test").symlink_to("val")
     (tmp_path / "run").mkdir()
-    source_stage(recipe(data), RunFolder(tmp_path / "run"), Launcher(), Reporter())
+    source_stage(Run(recipe(data), RunFolder(tmp_path / "run"), report=Reporter()))
     said = capsys.readouterr().err.replace("\n", " ")
     assert "one split (test, val): 4, e.g. test/landbird/land/0.png (test) and val/landbird/land/0.png (val)" in said
     assert (

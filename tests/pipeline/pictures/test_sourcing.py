@@ -21,8 +21,8 @@ from fairshards.pipeline.pictures.source import (
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.loading import shipped_recipes
 from fairshards.pipeline.recipe.pictures import Recipe
+from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.run.folder import RunFolder
-from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pocket import world
 from fairshards.transforms.shards.tars import ShardSample, write_shard
@@ -134,7 +134,7 @@ def unlabelled(reader: str, folder: Path) -> str:
 def test_a_dataset_without_bias_labels_is_read_whole(reader: str, tmp_path: Path) -> None:
     blind = recipe("pocket-aspire", "bias=null", unlabelled(reader, tmp_path / "data"))
     (tmp_path / "run").mkdir()
-    found = source_stage(blind, RunFolder(tmp_path / "run"), Launcher(), Reporter(quiet=True))
+    found = source_stage(Run(blind, RunFolder(tmp_path / "run"), report=Reporter(quiet=True)))
     assert (found.counts, found.rejects) == ({(0, -1): 1, (1, -1): 1}, 0)
     index = manifest.read_rows(tmp_path / "run" / found.index)[1]
     assert {row["group_name"] for row in index} == {"landbird|unknown", "waterbird|unknown"}
@@ -146,7 +146,7 @@ def test_without_bias_the_labels_of_the_pocket_world_are_not_looked_at(tmp_path:
     for name, blind in (("blind", ("bias=null",)), ("labelled", ())):
         (tmp_path / name).mkdir()
         found = source_stage(
-            recipe("pocket-aspire", *asked, *blind), RunFolder(tmp_path / name), Launcher(), Reporter(quiet=True)
+            Run(recipe("pocket-aspire", *asked, *blind), RunFolder(tmp_path / name), report=Reporter(quiet=True))
         )
         both.append(manifest.read_rows(tmp_path / name / found.index)[1])
     assert {row["b"] for row in both[0]} == {-1} and {row["b"] for row in both[1]} == {0, 1}
@@ -167,7 +167,7 @@ def animals(folder: Path) -> Path:
 
 def staged(data: Path, run: Path) -> SourceResult:
     spuco = recipe("ffr_spuco_animals", f"source.path={data}", "source.bias_ratio=null")
-    return source_stage(spuco, RunFolder(run), Launcher(), Reporter(quiet=True))
+    return source_stage(Run(spuco, RunFolder(run), report=Reporter(quiet=True)))
 
 
 def test_an_image_of_a_group_that_the_recipe_lacks_is_a_reject(tmp_path: Path) -> None:

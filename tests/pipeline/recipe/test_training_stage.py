@@ -25,7 +25,7 @@ QUICK = f"training={{methods: [erm, asb, ffr], settings: {{image_size: 32, {STAG
 def test_trainings_their_shards_and_groups_are_in_the_catalog_and_the_report(small: Small, tmp_path: Path) -> None:
     root = Path(shutil.copytree(small.root, tmp_path / "run"))
     result = small.run(root, QUICK, until="report")
-    assert [training.method for training in result.trainings] == ["erm", "asb", "ffr"]
+    assert [training.method for training in result.judged] == ["erm", "asb", "ffr"]
     with Catalog.open(root) as catalog:
         query = catalog.con.execute
         assert query("SELECT count(*) FROM training_runs").fetchone() == (3,)
@@ -35,7 +35,7 @@ def test_trainings_their_shards_and_groups_are_in_the_catalog_and_the_report(sma
     assert any("balanced-000000.tar" in shard for (shard,) in shards)
     assert result.report is not None and "<html" in result.report.read_text()
     again = small.run(root, QUICK, until="report")
-    assert not any(training.trained for training in again.trainings)
+    assert not any(training.trained for training in again.judged)
 
 
 def test_a_quota_that_is_too_small_for_a_method_is_refused_before_anything_is_made(

@@ -30,16 +30,18 @@ from fairshards.catalogs.manifests import manifest
 from fairshards.catalogs.questions.explain import life_story
 from fairshards.catalogs.questions.query import run_query
 from fairshards.catalogs.questions.story import lines
+from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds import load_recipe, load_recipe_of
+from fairshards.pipeline.kinds.kind import RunResult
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.recipe.records import EhrRecipe
 from fairshards.pipeline.records import cohort as cohort_stage
-from fairshards.pipeline.records.driver import EhrResult, run_ehr
 from fairshards.pipeline.records.messages import print_ehr_result
 from fairshards.pipeline.records.plan_table import print_ehr_plan
 from fairshards.pipeline.records.report import recipe_lines
 from fairshards.pipeline.report.reader import open_reader
+from fairshards.pipeline.run.context import Anew
 from fairshards.pipeline.run.folder import open_run
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
@@ -99,14 +101,14 @@ class Ehr:
 
     root: Path
     recipe: Path
-    result: EhrResult
+    result: RunResult
     said: str
 
-    def run(self, root: Path, *sets: str, until: str = "report", generate: bool = True) -> EhrResult:
+    def run(self, root: Path, *sets: str, until: str = "report", generate: bool = True) -> RunResult:
         """Run it in another folder."""
         recipe = load_recipe(str(self.recipe), sets)
         assert isinstance(recipe, EhrRecipe)
-        return run_ehr(recipe, Launcher(), Reporter(quiet=True), until, root, generate)
+        return run(recipe, Launcher(), Reporter(quiet=True), until, root, Anew(generate))
 
 
 def write_recipe(folder: Path, **more: Any) -> Path:
@@ -144,7 +146,7 @@ def ehr(tmp_path_factory: pytest.TempPathFactory) -> Ehr:
     said = io.StringIO()
     with redirect_stdout(said), redirect_stderr(said):
         reporter = Reporter(Console(file=said, width=200))
-        result = run_ehr(recipe, Launcher(), reporter, "report", folder / "run")
+        result = run(recipe, Launcher(), reporter, "report", folder / "run")
         print_ehr_result(recipe, result, Console(file=said, width=200))
     return Ehr(folder / "run", path, result, said.getvalue())
 
@@ -154,26 +156,26 @@ def test_a_cohort_that_is_gone_is_taken_from_the_run(ehr: Ehr, tmp_path: Path, m
     recipe = load_recipe(str(ehr.recipe), ["evaluation.bootstrap=3"])
     assert isinstance(recipe, EhrRecipe)
     monkeypatch.setattr(cohort_stage, "read_and_check", lambda source: pytest.fail("the cohort is looked at"))
-    again = run_ehr(recipe, Launcher(), Reporter(quiet=True), "report", root, generate=False, read=False)
+    again = run(recipe, Launcher(), Reporter(quiet=True), "report", root, anew=Anew(False, False))
     facts = ("schema", "attribute", "train_sha256", "manifests", "classes", "values", "counts", "rejects")
-    assert all(getattr(again.cohort, name) == getattr(ehr.result.cohort, name) for name in facts)
-    assert again.cohort.rows("test").equals(ehr.result.cohort.rows("test")) and again.evaluation
+    assert all(getattr(again.source, name) == getattr(ehr.result.source, name) for name in facts)
+    assert again.source.rows("test").equals(ehr.result.source.rows("test")) and again.judged
     monkeypatch.undo()
     recipe = load_recipe(str(ehr.recipe), [f"cohort.path={tmp_path}/typo.parquet"])
     assert isinstance(recipe, EhrRecipe)
     for read in (True, False):
         with pytest.raises(CohortError):  # another cohort that isn't there is a mistake
-            run_ehr(recipe, Launcher(), Reporter(quiet=True), "source", root, read=read)
+            run(recipe, Launcher(), Reporter(quiet=True), "source", root, anew=Anew(read=read))
     data = tmp_path / "tiny.parquet"
     shutil.copy(ehr.recipe.parent / "tiny.parquet", data)
     recipe = load_recipe(str(ehr.recipe), [f"cohort.path={data}"])
     assert isinstance(recipe, EhrRecipe)
-    first = run_ehr(recipe, Launcher(), Reporter(quiet=True), "source", tmp_path / "new").cohort
+    first = run(recipe, Launcher(), Reporter(quiet=True), "source", tmp_path / "new").source
     data.unlink()
     for _ in range(2):
         said = io.StringIO()
         reporter = Reporter(Console(file=said, width=1000))
-        assert run_ehr(recipe, Launcher(), reporter, "source", tmp_path / "new").cohort == first
+        assert run(recipe, Launcher(), reporter, "source", tmp_path / "new").source == first
         assert "isn't there any more; the run goes on with the rows that it has read before" in said.getvalue()
         data.mkdir(exist_ok=True)  # as a disk leaves it that isn't mounted
 
@@ -227,7 +229,7 @@ def test_the_index_points_at_the_rows_and_the_twin_is_webdataset(ehr: Ehr) -> No
 
 def test_no_patient_is_in_catalog_manifests_report_or_messages(ehr: Ehr) -> None:
     """The rows' own files aside, nothing that a run writes or says holds a patient's value (PLANTED is one's ward)."""
-    assert leaks(ehr.root, {ehr.result.cohort.train, ehr.result.cohort.test}) == []
+    assert leaks(ehr.root, {ehr.result.source.train, ehr.result.source.test}) == []
     assert PLANTED not in ehr.said and open_to_others(ehr.root) == []
 
 
@@ -304,7 +306,7 @@ def test_explain_tells_a_rows_life_story(ehr: Ehr) -> None:
 
 def test_the_report_and_the_table_show_the_same_numbers(ehr: Ehr) -> None:
     page = (ehr.root / "report.html").read_text()
-    rows = manifest.read_rows(ehr.result.evaluation or Path())[1]
+    rows = manifest.read_rows(ehr.result.judged or Path())[1]
     area = next(row for row in rows if row["metric"] == "auroc" and row["trained_on"] == "synthetic")
     assert f"{area['value']:.3f}" in page and f"{area['value']:.3f}" in ehr.said
     assert "<script" not in page and "died=yes|" in page
@@ -327,7 +329,7 @@ def test_named_queries_reach_the_evaluation(ehr: Ehr) -> None:
 def test_a_planted_bias_is_in_training_alone_and_its_proxy_hides_s(ehr: Ehr, tmp_path: Path) -> None:
     sets = ("cohort.plant={group: male, share: 1.0, proxy: 0.9}", "webdataset=false")
     result = ehr.run(tmp_path / "planted", *sets, until="source")
-    train, test = result.cohort.rows("train"), result.cohort.rows("test")
+    train, test = result.source.rows("train"), result.source.rows("test")
     assert not ((train["sex"] == "male") & (train["died"] == "yes")).any()
     assert ((test["sex"] == "male") & (test["died"] == "yes")).any()
     for part in (train, test):

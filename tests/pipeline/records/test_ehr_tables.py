@@ -14,12 +14,13 @@ from rich.console import Console
 from fairshards.catalogs.cohorts.cohort import Cohort
 from fairshards.catalogs.cohorts.schema import CohortError
 from fairshards.catalogs.questions.query import run_query
+from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.kinds.kind import RunResult
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.records import EhrRecipe
 from fairshards.pipeline.records.cohort import read_and_check
 from fairshards.pipeline.records.column_table import column_lines
-from fairshards.pipeline.records.driver import EhrResult, run_ehr
 from fairshards.pipeline.records.plan_table import print_ehr_plan
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
@@ -51,9 +52,9 @@ def planned(given: EhrRecipe) -> str:
     return said.getvalue()
 
 
-def ran(given: EhrRecipe, root: Path, until: str = "source") -> tuple[str, EhrResult]:
+def ran(given: EhrRecipe, root: Path, until: str = "source") -> tuple[str, RunResult]:
     said = io.StringIO()
-    result = run_ehr(given, Launcher(), Reporter(Console(file=said, width=80)), until, root)
+    result = run(given, Launcher(), Reporter(Console(file=said, width=80)), until, root)
     return said.getvalue(), result
 
 
@@ -138,9 +139,9 @@ def test_settings_of_columns_correct_a_whole_run_whose_constants_come_back(tmp_p
 def test_patients_stand_in_the_cohorts_files_alone_and_in_one_of_them(tmp_path: Path) -> None:
     rows = people(whose=[f"{PLANTED}-{number // 3}" for number in range(ROWS)])
     said, result = ran(recipe(tmp_path, rows, patient="whose"), tmp_path / "run")
-    train, test = (set(pq.read_table(path)["whose"].to_pylist()) for path in (result.cohort.train, result.cohort.test))
+    train, test = (set(pq.read_table(path)["whose"].to_pylist()) for path in (result.source.train, result.source.test))
     assert not train & test and len(train | test) == 100 and PLANTED not in said
-    assert "whose" not in result.cohort.rows("train") and "whose" not in result.cohort.schema.names
+    assert "whose" not in result.source.rows("train") and "whose" not in result.source.schema.names
     assert PLANTED.encode() not in next((tmp_path / "run").glob("cohort/groups-*")).read_bytes()
 
 

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fairshards.pipeline.driver import RunResult, run
+from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.kinds.kind import RunResult
 from fairshards.pipeline.pictures import source as sourcing
 from fairshards.pipeline.pictures.source import SourceResult
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run import committed
+from fairshards.pipeline.run.context import Anew
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
@@ -29,7 +31,7 @@ def decided(recipe: Recipe, root: Path, read: bool = False, until: str = "curate
     """Decide again over what the run has; return the result and what was said."""
     said = io.StringIO()
     report = Reporter(Console(file=said, width=1000))
-    return run(recipe, Launcher(), report, until, root, generate=read, read=read), said.getvalue()
+    return run(recipe, Launcher(), report, until, root, anew=Anew(read, read)), said.getvalue()
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def test_another_bias_ratio_is_another_choice_of_what_was_read(
 
 
 def source_of(recipe: Recipe, root: Path, read: bool = False) -> SourceResult:
-    return run(recipe, Launcher(), Reporter(quiet=True), "source", root, read=read).source
+    return run(recipe, Launcher(), Reporter(quiet=True), "source", root, anew=Anew(read=read)).source
 
 
 @pytest.mark.usefixtures("gone")

@@ -14,9 +14,11 @@ from fairshards.catalogs.database.catalog import Catalog
 from fairshards.catalogs.manifests.manifest import Head, encode, write_local
 from fairshards.catalogs.questions.query import run_query
 from fairshards.filters.scorers.clip_scorer import ClipScorer
-from fairshards.pipeline.driver import RunResult, run
+from fairshards.pipeline.driver import run
+from fairshards.pipeline.kinds.kind import RunResult
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.report.page import write_report
+from fairshards.pipeline.run.context import Anew
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
@@ -39,7 +41,7 @@ class Made:
     def run(self, root: Path, *overrides: str, generate: bool = True) -> RunResult:
         """Run the small recipe with overrides."""
         recipe = small_recipe(self.folder, *overrides)
-        return run(recipe, Launcher(), Reporter(quiet=True), "curate", root, generate=generate)
+        return run(recipe, Launcher(), Reporter(quiet=True), "curate", root, anew=Anew(generate))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,9 @@ from fairshards.catalogs.questions.query import run_query
 from fairshards.filters.scorers.clip_model import ClipModel
 from fairshards.filters.scorers.clip_scorer import ClipScorer
 from fairshards.generators.images import decode_image
-from fairshards.pipeline.driver import RunResult, run
+from fairshards.pipeline.driver import run
+from fairshards.pipeline.kinds.kind import RunResult
+from fairshards.pipeline.run.context import Anew
 from fairshards.pipeline.run.folder import open_run
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
@@ -35,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(folder: Path, root: Path, *overrides: str, generate: bool = True) -> RunResult:
     """Run the small recipe up to its curation."""
     recipe = small_recipe(folder, *overrides)
-    return run(recipe, Launcher(), Reporter(quiet=True), "curate", root, generate=generate)
+    return run(recipe, Launcher(), Reporter(quiet=True), "curate", root, anew=Anew(generate))
 
 
 def asked(root: Path, sql: str) -> list[Any]:
