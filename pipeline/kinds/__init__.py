@@ -1,7 +1,7 @@
 """The kinds of a run, by the name that a recipe says: what each reads, makes, judges and shows.
 
-The driver, ``verify``, ``plan``, the report and the card take a ``Kind`` and know none by name. A package adds its own
-as an entry point of the group ``fairshards.kinds``.
+The driver, the commands, the report and the card take a ``Kind`` and know none by name. A package adds its own as an
+entry point of the group fairshards.kinds.
 """
 
 from fairshards.pipeline.kinds.kind import Kind
