@@ -71,8 +71,11 @@ def _steps(kind: Kind, run: Run[RecipeBase]) -> RunResult:
             run.catalog.sync(run.current)
     run.catalog.finish(run.current)
     if run.until in kind.reported_after:
-        result.report = kind.pages.report(run.folder, run.recipe)
-        kind.pages.card(run.folder, run.recipe)
+        from fairshards.pipeline.report.card import write_card
+        from fairshards.pipeline.report.page import write_report
+
+        result.report = write_report(run.folder, run.recipe, kind.pages)
+        write_card(run.folder, run.recipe, kind.pages)
     result.seconds = time.monotonic() - begin
     return result
 

@@ -125,7 +125,7 @@ def test_the_reports_path_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
     run = tmp_path / ("a-long-name-" * 10)
     run.mkdir()
     (run / "recipe.yaml").write_text("")
-    monkeypatch.setattr(page, "write_report", lambda folder, recipe: folder.root / "report.html")
+    monkeypatch.setattr(page, "write_report", lambda folder, recipe, pages: folder.root / "report.html")
     monkeypatch.setattr(cli, "_recipe_of", lambda root: SimpleNamespace(KIND="pictures"))
     done = CliRunner().invoke(cli.app, ["report", str(run)], env={"COLUMNS": "80"})
     assert done.output.splitlines() == [str(run / "report.html")]

@@ -21,9 +21,9 @@ from typer.testing import CliRunner
 from benchmarks.ffr.tables import worst_table
 from fairshards.catalogs.questions.query import named_queries, run_query
 from fairshards.pipeline.cli.app import app
-from fairshards.pipeline.cli.messages import accuracy_table
 from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.recipe.loading import shipped_recipes
+from fairshards.pipeline.report.tables import accuracy_table
 from tests.pipeline.small import write_recipe
 
 ROOT = Path(__file__).parents[1]

@@ -12,10 +12,12 @@ import typer
 from rich.console import Console
 
 from fairshards.generators.images import BadImage
-from fairshards.pipeline.cli.messages import accuracy_table, expected_errors, print_result
-from fairshards.pipeline.cli.plan_table import print_plan
+from fairshards.pipeline.cli.messages import expected_errors
+from fairshards.pipeline.cli.pages import print_plan, print_summary
+from fairshards.pipeline.pictures.pages import PAGES
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.pictures import Recipe
+from fairshards.pipeline.report.tables import accuracy_table
 from fairshards.pipeline.run.jobs import Launcher
 from tests.pipeline.report_run import SELECTION, build, make_recipe
 
@@ -24,7 +26,7 @@ COUNTS = {"reader": "webdataset", "path": "nowhere", "bias_ratio": 0.9, "publish
 
 
 def plan(recipe: Recipe, root: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    print_plan(recipe, root)
+    print_plan(recipe, root, PAGES, Console())
     return capsys.readouterr().out
 
 
@@ -56,7 +58,7 @@ def trained(**changes: Any) -> SimpleNamespace:
 
 def printed(result: SimpleNamespace, width: int = 80) -> str:
     console = Console(file=io.StringIO(), width=width)
-    print_result(make_recipe(), result, console)
+    print_summary(make_recipe(), result, PAGES, console)
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 

@@ -15,6 +15,7 @@ from rich.markup import escape
 from typer.core import TyperCommand
 
 from fairshards.pipeline.cli.messages import expected_errors
+from fairshards.pipeline.cli.pages import print_summary
 from fairshards.pipeline.kinds import kind_named, kind_of, known_kinds, load_recipe, load_recipe_of
 from fairshards.pipeline.recipe.base import RecipeBase, RecipeError
 from fairshards.pipeline.recipe.loading import PICTURES, shipped_recipes
@@ -185,11 +186,12 @@ def evaluate_command(
 def report_command(run: RunName, debug: Debug = False) -> None:
     """Write a run's report.html again. Example: fairshards report runs/pocket-waterbirds"""
     with expected_errors(debug):
+        from fairshards.pipeline.report.page import write_report
         from fairshards.pipeline.run.folder import open_run
 
         folder = open_run(run)
         recipe = _recipe_of(folder.root)
-        Console().print(kind_of(recipe).pages.report(folder, recipe), soft_wrap=True)
+        Console().print(write_report(folder, recipe, kind_of(recipe).pages), soft_wrap=True)
 
 
 @app.command("plan")
@@ -202,7 +204,7 @@ def plan_command(recipe: RecipeName, sets: Sets = None, output: Output = None, d
     """
     with expected_errors(debug):
         chosen = load_recipe(recipe, sets or [])
-        sys.exit(0 if kind_of(chosen).pages.plan(chosen, output) else 1)
+        sys.exit(0 if print_plan(chosen, output, kind_of(chosen).pages, Console()) else 1)
 
 
 @app.command("query")
@@ -388,7 +390,7 @@ def _run(context: typer.Context, recipe: RecipeBase, until: str, output: Path | 
     launcher = Launcher(name, workers, beam_options(context.args, name, "sets" in asked), recipe.runner.threads)
     anew = Anew(generate=until == "generate", read=False) if again else Anew()
     result = run(recipe, launcher, Reporter(quiet=asked["quiet"]), until, output, anew)
-    kind_of(recipe).pages.result(recipe, result, Console())
+    print_summary(recipe, result, kind_of(recipe).pages, Console())
 
 
 def _opened(run: str) -> RunFolder:

@@ -16,6 +16,7 @@ from fairshards.pipeline.recipe.base import RecipeBase
 
 if TYPE_CHECKING:
     from fairshards.catalogs.manifests.manifest import Head
+    from fairshards.pipeline.report.pages import Pages
     from fairshards.pipeline.run.checks import Check, Ready, Regenerated
     from fairshards.pipeline.run.context import Run
     from fairshards.pipeline.run.folder import RunFolder
@@ -62,23 +63,6 @@ class RunResult:
     generated: int = 0
     report: Path | None = None
     seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Pages:
-    """What people read of a run.
-
-    Attributes:
-        report: (run folder, recipe) to the report.html that it writes.
-        card: (run folder, recipe) to the files of the dataset card.
-        result: (recipe, what the run did, console): the lines on the terminal.
-        plan: (recipe, run folder or None): prints what would be made; returns whether every check is right.
-    """
-
-    report: Callable[[Any, Any], Path]
-    card: Callable[[Any, Any], list[Path]]
-    result: Callable[[Any, RunResult, Any], None]
-    plan: Callable[[Any, Path | None], bool]
 
 
 class Kind(ABC):
@@ -146,5 +130,5 @@ class Kind(ABC):
 
     @property
     @abstractmethod
-    def pages(self) -> Pages:
+    def pages(self) -> Pages[Any, RunResult]:
         """What people read of a run."""

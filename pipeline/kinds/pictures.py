@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fairshards.catalogs.manifests.places import OF_DISCOVERY, RESULTS, SAMPLES
-from fairshards.pipeline.kinds.kind import Kind, Pages, RunResult
+from fairshards.pipeline.kinds.kind import Kind, RunResult
 from fairshards.pipeline.recipe.base import RecipeBase
 from fairshards.pipeline.recipe.pictures import Recipe
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fairshards.pipeline.discovery.stage import Discovered
     from fairshards.pipeline.pictures.preflight import PicturesReady
     from fairshards.pipeline.pictures.source import SourceResult
+    from fairshards.pipeline.report.pages import Pages
     from fairshards.pipeline.run.checks import Check, Regenerated
     from fairshards.pipeline.run.context import Run
     from fairshards.pipeline.run.folder import RunFolder
@@ -138,14 +139,11 @@ class Pictures(Kind):
         return regenerated(folder, recipe, samples, report)
 
     @property
-    def pages(self) -> Pages:
+    def pages(self) -> Pages[Recipe, RunResult]:
         """The report with its sections of pictures, the card, the tables of accuracies and of the plan."""
-        from fairshards.pipeline.cli.messages import print_result
-        from fairshards.pipeline.cli.plan_table import print_plan
-        from fairshards.pipeline.report.card import write_card
-        from fairshards.pipeline.report.page import write_report
+        from fairshards.pipeline.pictures.pages import PAGES
 
-        return Pages(write_report, write_card, print_result, print_plan)
+        return PAGES
 
     def _balanced(self, run: Run[Recipe], source: SourceResult) -> Mapping[Group, Quota]:
         from fairshards.pipeline.run.quota import quotas

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.markup import escape
 
-from fairshards.pipeline.kinds.kind import Kind, Pages, RunResult
+from fairshards.pipeline.kinds.kind import Kind, RunResult
 from fairshards.pipeline.recipe.base import RecipeBase
 from fairshards.pipeline.recipe.records import EhrRecipe
 from fairshards.pipeline.run.owner import own_folder
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fairshards.catalogs.manifests.manifest import Head
     from fairshards.pipeline.records.cohort import CohortResult
     from fairshards.pipeline.records.fit import FitResult
+    from fairshards.pipeline.report.pages import Pages
     from fairshards.pipeline.run.checks import Check, Ready, Regenerated
     from fairshards.pipeline.run.context import Run
     from fairshards.pipeline.run.folder import RunFolder
@@ -124,16 +125,8 @@ class Records(Kind):
             yield model, lambda: check_model(model, head)
 
     @property
-    def pages(self) -> Pages:
+    def pages(self) -> Pages[EhrRecipe, RunResult]:
         """The report and the card with their sections of records, the tables of the evaluation and of the plan."""
-        from fairshards.pipeline.records.card import write_ehr_card
-        from fairshards.pipeline.records.messages import print_ehr_result
-        from fairshards.pipeline.records.plan_table import print_ehr_plan
-        from fairshards.pipeline.records.report import write_ehr_report
+        from fairshards.pipeline.records.pages import PAGES
 
-        return Pages(
-            write_ehr_report,
-            write_ehr_card,
-            print_ehr_result,
-            lambda recipe, output: print_ehr_plan(recipe, output=output),
-        )
+        return PAGES

@@ -7,110 +7,68 @@ forbids scripts and requests.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from fairshards.catalogs.manifests.manifest import write_local
-from fairshards.pipeline.recipe.pictures import Recipe
-from fairshards.pipeline.report.accuracy import accuracies
-from fairshards.pipeline.report.calibration import calibrations
-from fairshards.pipeline.report.comparison import comparison
-from fairshards.pipeline.report.histograms import histograms
-from fairshards.pipeline.report.pictures import group_sheets, rejected_sheets
-from fairshards.pipeline.report.reader import Reader, Row, curation_settings, open_reader
-from fairshards.pipeline.report.scores import REASONS, significant
-from fairshards.pipeline.report.spurious import ranked_classes
-from fairshards.pipeline.report.summary import (
-    accept_table,
-    fingerprints,
-    mixes,
-    recipe_lines,
-    resolved_yaml,
-    shortfalls,
-    totals,
-    versions,
-)
+from fairshards.pipeline.recipe.base import RecipeBase
+from fairshards.pipeline.report.pages import TEMPLATES, Pages, RunView, Section
+from fairshards.pipeline.report.reader import open_reader
+from fairshards.pipeline.report.scores import significant
+from fairshards.pipeline.report.summary import versions
 from fairshards.pipeline.run.folder import RunFolder, shell_path
 
 REPORT = "report.html"
 
 
-def write_report(folder: RunFolder, recipe: Recipe) -> Path:
+def write_report(folder: RunFolder, recipe: RecipeBase, pages: Pages[Any, Any]) -> Path:
     """Write ``report.html`` into the run folder and return its path. Works at any stage of a run.
 
     Raises:
         CatalogError, ManifestError: the catalog can't be opened, nor made from the manifests.
     """
     with open_reader(folder.root) as reader:
-        facts = _facts(reader, folder, recipe)
+        page = _page(RunView(reader, folder, recipe), pages)
     path = folder.root / REPORT
-    write_local(path, environment().get_template("report.html.jinja").render(facts).encode())
+    write_local(path, page.encode(), pages.mode)
     return path
 
 
-def _facts(reader: Reader, folder: RunFolder, recipe: Recipe) -> dict[str, Any]:
-    """Return everything that the template shows."""
-    settings = curation_settings(reader)
-    balance = reader.rows("balance")
-    groups = [row["group_name"] for row in balance]
-    run = reader.row("run")
-    return {
-        "recipe": recipe,
-        "run": run,
-        "curation": reader.curation,
-        "path": shell_path(folder.root),
-        **_what_was_run(reader, recipe, run),
-        **_results(reader, recipe),
-        "ranked": ranked_classes(reader, folder.root),
-        "balance": balance,
-        "totals": totals(balance),
-        "mixes": list(mixes(reader, recipe)),
-        "accept": accept_table(reader, list(settings.get("filters") or recipe.filters), groups),
-        "shortfalls": shortfalls(settings, balance),
-        "balanced": settings.get("per_group"),
-        "sheets": group_sheets(reader, folder.root, groups),
-        "rejected": rejected_sheets(reader, folder.root),
-        "scores": histograms(reader, settings, groups),
-        "reasons": reader.rows("reasons"),
-        "meanings": REASONS,
-        "calibrations": calibrations(reader),
-        "told_apart": reader.rows("g_detector"),
-        "example": _example(reader),
-    }
+def _page(view: RunView[Any], pages: Pages[Any, Any]) -> str:
+    (headline,) = _shown(view, [pages.headline], pages.templates)
+    return (
+        environment(pages.templates)
+        .get_template("page.html.jinja")
+        .render(
+            recipe=view.recipe,
+            headline=headline["html"],
+            sections=list(_shown(view, pages.sections, pages.templates)),
+            versions=versions(view.reader),
+            footer=pages.footer,
+        )
+    )
 
 
-def _what_was_run(reader: Reader, recipe: Recipe, run: Row) -> dict[str, Any]:
-    earlier = [name for name in run.get("curations") or () if name != reader.curation]
-    return {
-        "lines": recipe_lines(recipe, reader),
-        "fingerprints": fingerprints(reader),
-        "versions": versions(reader),
-        "resolved": resolved_yaml(recipe),
-        "earlier": earlier,
-    }
-
-
-def _results(reader: Reader, recipe: Recipe) -> dict[str, Any]:
-    found = accuracies(reader)
-    names = list(dict.fromkeys(name for row in found.rows for name in row.groups))
-    return {"accuracies": found, "versus": comparison(found, recipe), "tested": names}
-
-
-def _example(reader: Reader) -> str:
-    """Return a sample's id for the commands at the end."""
-    found = reader.row("kept_pictures", per_group=1)
-    return str(found.get("sample_id", "SAMPLE"))[:8]
+def _shown(view: RunView[Any], sections: Sequence[Section[Any]], templates: Path) -> Iterator[dict[str, Any]]:
+    """Yield the id, title and HTML of the sections that have something to say."""
+    common = {"recipe": view.recipe, "curation": view.reader.curation, "path": shell_path(view.folder.root)}
+    for section in sections:
+        facts = section.facts(view)
+        if facts is not None:
+            html = environment(templates).get_template(section.template).render({**common, **facts})
+            yield {"id": section.id, "title": section.title, "html": Markup(html.strip())}
 
 
 @cache
-def environment() -> Environment:
+def environment(templates: Path = TEMPLATES) -> Environment:
     """Return the templates' environment: everything is escaped, and a name that isn't known is an error."""
     environment = Environment(
-        loader=PackageLoader("fairshards.pipeline.report", "templates"),
+        loader=FileSystemLoader([templates, TEMPLATES]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from fairshards.pipeline.run.estimate import seconds_for
+
 POLL_SECONDS = 0.5
 PLAIN_SECONDS = 15.0
 
@@ -62,7 +64,10 @@ class Reporter:
         begin, first = time.monotonic(), done()
         while not stop.wait(PLAIN_SECONDS):
             count, seconds = done(), time.monotonic() - begin
-            rate = (count - first) / seconds
-            eta = f"{(total - count) / rate:.0f} s left" if rate > 0 else "no estimate yet"
-            self.say(f"{label}: {count}/{total}, {seconds:.0f} s, {eta}")
+            self.say(f"{label}: {count}/{total}, {seconds:.0f} s, {_left(total - count, count - first, seconds)}")
         self.say(f"{label}: {done()}/{total}, {time.monotonic() - begin:.1f} s")
+
+
+def _left(parts: int, done: int, seconds: float) -> str:
+    """Return how long ``parts`` take that are left, where ``done`` of them took ``seconds``."""
+    return f"{seconds_for(parts, seconds / done):.0f} s left" if done > 0 else "no estimate yet"

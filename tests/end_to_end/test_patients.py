@@ -28,11 +28,12 @@ from fairshards.catalogs.questions.query import run_query
 from fairshards.catalogs.questions.story import show_command
 from fairshards.pipeline import driver
 from fairshards.pipeline.cli.app import app
+from fairshards.pipeline.cli.pages import print_summary
 from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.kinds.kind import RunResult
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.records import EhrRecipe
-from fairshards.pipeline.records.messages import print_ehr_result
+from fairshards.pipeline.records.pages import PAGES
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
 from tests.catalogs.database.test_fairness_tables import COMPAS_HEADER, compas_row
@@ -91,7 +92,7 @@ def run(path: Path, *sets: str, until: str = "report") -> tuple[RunResult, str]:
     assert isinstance(recipe, EhrRecipe)
     with redirect_stdout(said), redirect_stderr(said):
         result = driver.run(recipe, Launcher(), Reporter(Console(file=said, width=200)), until)
-        print_ehr_result(recipe, result, Console(file=said, width=200))
+        print_summary(recipe, result, PAGES, Console(file=said, width=200))
     return result, said.getvalue()
 
 

@@ -13,9 +13,9 @@ import webdataset as wds
 
 from fairshards.catalogs.database.catalog import Catalog, dump, rebuild
 from fairshards.catalogs.manifests import manifest
-from fairshards.pipeline.cli.plan_table import real_counts
 from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.pictures.plan_table import real_counts
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.run.context import Anew
 from fairshards.pipeline.run.folder import RunFolder, RunFolderError

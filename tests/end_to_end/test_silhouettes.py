@@ -16,9 +16,9 @@ from fairshards.generators.editing import segmentation
 from fairshards.generators.editing.clipseg import ClipSeg
 from fairshards.generators.images import decode_image
 from fairshards.pipeline.cli.app import app
-from fairshards.pipeline.discovery.aspire_plan import downloads
 from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds.kind import RunResult
+from fairshards.pipeline.pictures.discovery_plan import downloads
 from fairshards.pipeline.pictures.models import scorer_spec
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.run.context import Anew

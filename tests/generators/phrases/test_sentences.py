@@ -9,10 +9,10 @@ import pytest
 
 from fairshards.generators.checkpoints.model_files import ModelFilesError
 from fairshards.generators.phrases.sentences import load_embedder
-from fairshards.pipeline.discovery.aspire_plan import downloads
 from fairshards.pipeline.discovery.phrases_found import phrases_found
 from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures.discovery_models import discovery_specs
+from fairshards.pipeline.pictures.discovery_plan import downloads
 from tests.tiny_text_models import write_tiny_bert
 
 

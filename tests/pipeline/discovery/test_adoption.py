@@ -12,15 +12,15 @@ from rich.console import Console
 
 from fairshards.catalogs.manifests.identity import digest
 from fairshards.pipeline.discovery.adoption import adoptable, adopted, attribution_excess, plan_rows
-from fairshards.pipeline.discovery.aspire_plan import print_aspire_plan
 from fairshards.pipeline.discovery.association import Lift
 from fairshards.pipeline.discovery.phrases_found import Found
 from fairshards.pipeline.discovery.ranking import RankedPhrase
 from fairshards.pipeline.discovery.stage import Discovered
 from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.pictures.described import description
+from fairshards.pipeline.pictures.discovery_plan import steps_table
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.pictures import UNKNOWN_BIAS_ATTRIBUTE, ClassPrompt, Prompts, Recipe
-from fairshards.pipeline.report.card import _description
 from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.run.folder import RunFolder
 
@@ -154,6 +154,6 @@ def test_without_an_edit_the_pool_is_empty(tmp_path: Path) -> None:
 )
 def test_plan_and_card_say_where_pictures_come_from(make: str, steps: set[str], made: str) -> None:
     what, said = load_recipe("pocket-aspire", [f"spurious_free.make={make}"]), io.StringIO()
-    print_aspire_plan(what, 1000, Console(file=said, width=200))
+    Console(file=said, width=200).print(steps_table(what, 1000))
     assert {step for step in ("take edits", "personalise", "generate") if f" {step} " in said.getvalue()} == steps
-    assert made in _description(what)
+    assert made in description(what)

@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 from fairshards.catalogs.cohorts.schema import Column, Schema
 from fairshards.generators.diffusion.personal import in_plain_words
 from fairshards.generators.diffusion.prompt_length import _longest_sequence, clip_readers, pipeline_readers
-from fairshards.pipeline.discovery.aspire_plan import downloads
 from fairshards.pipeline.discovery.spurious_free import word_for
 from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.pictures.count_checks import after_source, check_quota
+from fairshards.pipeline.pictures.discovery_plan import downloads
 from fairshards.pipeline.pictures.preflight import before_source
 from fairshards.pipeline.pictures.prompt_checks import (
     as_made,

@@ -30,6 +30,7 @@ from fairshards.catalogs.manifests import manifest
 from fairshards.catalogs.questions.explain import life_story
 from fairshards.catalogs.questions.query import run_query
 from fairshards.catalogs.questions.story import lines
+from fairshards.pipeline.cli.pages import print_plan, print_summary
 from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds import load_recipe, load_recipe_of
 from fairshards.pipeline.kinds.kind import RunResult
@@ -37,9 +38,8 @@ from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.recipe.records import EhrRecipe
 from fairshards.pipeline.records import cohort as cohort_stage
-from fairshards.pipeline.records.messages import print_ehr_result
-from fairshards.pipeline.records.plan_table import print_ehr_plan
-from fairshards.pipeline.records.report import recipe_lines
+from fairshards.pipeline.records.described import recipe_lines
+from fairshards.pipeline.records.pages import PAGES
 from fairshards.pipeline.report.reader import open_reader
 from fairshards.pipeline.run.context import Anew
 from fairshards.pipeline.run.folder import open_run
@@ -147,7 +147,7 @@ def ehr(tmp_path_factory: pytest.TempPathFactory) -> Ehr:
     with redirect_stdout(said), redirect_stderr(said):
         reporter = Reporter(Console(file=said, width=200))
         result = run(recipe, Launcher(), reporter, "report", folder / "run")
-        print_ehr_result(recipe, result, Console(file=said, width=200))
+        print_summary(recipe, result, PAGES, Console(file=said, width=200))
     return Ehr(folder / "run", path, result, said.getvalue())
 
 
@@ -392,5 +392,5 @@ def test_plan_shows_quotas_and_writes_nothing(ehr: Ehr, tmp_path: Path) -> None:
     said = io.StringIO()
     recipe = load_recipe(str(ehr.recipe), [f"output={tmp_path}"])
     assert isinstance(recipe, EhrRecipe)
-    print_ehr_plan(recipe, Console(file=said, width=120))
+    print_plan(recipe, None, PAGES, Console(file=said, width=120))
     assert "died=yes|male" in said.getvalue() and not list(tmp_path.iterdir())

@@ -14,6 +14,7 @@ from rich.console import Console
 from fairshards.catalogs.cohorts.cohort import Cohort
 from fairshards.catalogs.cohorts.schema import CohortError
 from fairshards.catalogs.questions.query import run_query
+from fairshards.pipeline.cli.pages import print_plan
 from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.kinds.kind import RunResult
@@ -21,7 +22,7 @@ from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.records import EhrRecipe
 from fairshards.pipeline.records.cohort import read_and_check
 from fairshards.pipeline.records.column_table import column_lines
-from fairshards.pipeline.records.plan_table import print_ehr_plan
+from fairshards.pipeline.records.pages import PAGES
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
 from tests.catalogs.tables import PLANTED, ROWS, labs, people, told
@@ -48,7 +49,7 @@ def recipe(folder: Path, rows: Any, *sets: str, **cohort: Any) -> EhrRecipe:
 
 def planned(given: EhrRecipe) -> str:
     said = io.StringIO()
-    print_ehr_plan(given, Console(file=said, width=80))
+    print_plan(given, None, PAGES, Console(file=said, width=80))
     return said.getvalue()
 
 

@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from fairshards.catalogs.questions.query import run_query
+from fairshards.pipeline.pictures.pages import PAGES
 from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.report.histograms import axis_of
 from fairshards.pipeline.report.page import write_report
@@ -69,7 +70,7 @@ class Page(HTMLParser):
 def report(root: Path, recipe: Recipe) -> str:
     """Return the report as it is written from the folder that the run folder lies in."""
     with contextlib.chdir(root.parent):
-        return write_report(RunFolder(root), recipe).read_text()
+        return write_report(RunFolder(root), recipe, PAGES).read_text()
 
 
 def quick(**changes: Any) -> Recipe:
@@ -283,12 +284,12 @@ def test_its_commands_name_the_run_from_the_working_folder(tmp_path: Path, monke
     recipe, root = make_recipe(), tmp_path / "my runs/birds"
     build(root, recipe, until="curate")
     monkeypatch.chdir(tmp_path)
-    page = Page(write_report(RunFolder(root), recipe).read_text())
+    page = Page(write_report(RunFolder(root), recipe, PAGES).read_text())
     assert page.text.count("fairshards verify 'my runs/birds' --samples 8") == 1
     assert "fairshards train 'my runs/birds' trains" in page.text and str(tmp_path) not in page.text
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    page = Page(write_report(RunFolder(root), recipe).read_text())
+    page = Page(write_report(RunFolder(root), recipe, PAGES).read_text())
     assert f"fairshards verify '{root}' --samples 8" in page.text
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from fairshards.pipeline.cli.plan_table import real_counts
 from fairshards.pipeline.kinds import load_recipe
+from fairshards.pipeline.pictures.plan_table import real_counts
 from fairshards.pipeline.run.quota import Quota, biased_counts, minority_kept, per_group, quotas, usb_counts
 
 PUBLISHED = {
@@ -30,7 +32,7 @@ ROWS = [(name, ratio, *figures) for name, table in PUBLISHED.items() for ratio, 
 
 @pytest.mark.parametrize(("name", "ratio", "total", "m"), ROWS)
 def test_the_shipped_recipes_plan_the_published_numbers(name: str, ratio: float, total: int, m: int) -> None:
-    counts, where, _ = real_counts(load_recipe(name, [f"source.bias_ratio={ratio}"]), None)
+    counts, where, _ = real_counts(load_recipe(name, [f"source.bias_ratio={ratio}"]), Path("nowhere"))
     assert (sum(usb_counts(counts).values()), per_group(counts)) == (total, m)
     assert {quota.balanced for quota in quotas(counts).values()} == {m}
     assert "published" in where

@@ -16,6 +16,7 @@ from fairshards.catalogs.questions.query import run_query
 from fairshards.filters.scorers.clip_scorer import ClipScorer
 from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds.kind import RunResult
+from fairshards.pipeline.pictures.pages import PAGES
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.report.page import write_report
 from fairshards.pipeline.run.context import Anew
@@ -165,7 +166,7 @@ def test_a_run_without_calibrations_lends_none(made: Made, tmp_path: Path) -> No
 
 def test_the_report_draws_the_curves(made: Made, copy_of: Callable[[Path], Path]) -> None:
     root = copy_of(made.root)
-    page = write_report(RunFolder(root), small_recipe(made.folder, RETAIN)).read_text()
+    page = write_report(RunFolder(root), small_recipe(made.folder, RETAIN), PAGES).read_text()
     section = page[page.index('id="calibration"') :]
     assert section.count('class="curve pooled"') == 2 and "retains 90% of real training pictures" in section
     assert "12 values" not in section and "are too few" in section

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -12,24 +11,24 @@ from fairshards.pipeline.pictures.models import discovery_models, is_here, segme
 from fairshards.pipeline.recipe.pictures import Recipe
 
 
-def print_aspire_plan(recipe: Recipe, images: int | None, console: Console) -> None:
-    """Print the steps of discovery and spurious-free generation; ``images`` are the training images, if known."""
+def steps_table(recipe: Recipe, images: int | None) -> Table:
+    """Return the steps of discovery and spurious-free generation; ``images`` are the training images, if known."""
     table = Table(title=f"{recipe.name}: what would be done", title_justify="left")
     for column in ("step", "how much", "by"):
         table.add_column(column, overflow="fold")
     for row in _steps(recipe, images):
         table.add_row(*map(escape, row))
-    console.print(table)
+    return table
 
 
 def downloads(recipe: Recipe) -> list[str]:
     """Return the models that a run would fetch from a hub: those that aren't pocket models or folders here."""
-    found = [recipe.generator.model, recipe.scorer.model, *segmenter_models(recipe.scorer.segmenter)]
-    found += discovery_models(recipe)
+    models = [recipe.generator.model, recipe.scorer.model, *segmenter_models(recipe.scorer.segmenter)]
+    models += discovery_models(recipe)
     settings = recipe.training.settings
     if settings.get("pretrained"):
-        found.append(f"{settings['model']} (timm's weights)")
-    return [name for name in dict.fromkeys(found) if not is_here(name)]
+        models.append(f"{settings['model']} (timm's weights)")
+    return [name for name in dict.fromkeys(models) if not is_here(name)]
 
 
 def _steps(recipe: Recipe, images: int | None) -> Iterator[tuple[str, str, str]]:
