@@ -69,8 +69,8 @@ def finished(root: Path, **changes: Any) -> SimpleNamespace:
         **{
             "curated": curated,
             "generated": 0,
-            "discovered": None,
-            "trainings": [trained()],
+            "prepared": None,
+            "judged": [trained()],
             "folder": SimpleNamespace(root=root),
             "report": root / "report.html",
             "seconds": 12.0,
@@ -86,7 +86,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_message_is_one_line_at_eighty_columns() -> None:
     root = Path("/a/rather/long/path/to/the/folder/in/which/the/run/called/pocket-waterbirds/lies")
-    lines = printed(finished(root, trainings=[])).splitlines()
+    lines = printed(finished(root, judged=[])).splitlines()
     assert lines == [
         "curated 1000 samples: 250 a group in the balanced split; 0 generated in this run; curation c0ffee000001",
         f"run folder: {root}",
@@ -108,7 +108,7 @@ def test_names_in_brackets_are_shown_as_they_are(tmp_path: Path, capsys: pytest.
     assert "[red]|land" in text and ODD in text
     build(tmp_path / "[b]run[/c]", recipe, until="generate")
     assert f"by the run in {tmp_path}/[b]run[/c]" in plan(recipe, tmp_path / "[b]run[/c]", capsys)
-    text = printed(finished(tmp_path / "[b]run[/c]", trainings=[trained(worst_group_name=f"{ODD}|[red]")]), width=160)
+    text = printed(finished(tmp_path / "[b]run[/c]", judged=[trained(worst_group_name=f"{ODD}|[red]")]), width=160)
     assert f"{ODD}|[red] (250)" in text
     assert f"run folder: {tmp_path}/[b]run[/c]\n" in text and f"fairshards query {tmp_path}/[b]run[/c] bal" in text
 

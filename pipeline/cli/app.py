@@ -15,7 +15,7 @@ from rich.markup import escape
 from typer.core import TyperCommand
 
 from fairshards.pipeline.cli.messages import expected_errors
-from fairshards.pipeline.cli.pages import print_summary
+from fairshards.pipeline.cli.pages import print_plan, print_summary
 from fairshards.pipeline.kinds import kind_named, kind_of, known_kinds, load_recipe, load_recipe_of
 from fairshards.pipeline.recipe.base import RecipeBase, RecipeError
 from fairshards.pipeline.recipe.loading import PICTURES, shipped_recipes
