@@ -6,6 +6,7 @@ Croissant 1.0 (mlcommons.org/croissant) names every shard with its checksum; pat
 from __future__ import annotations
 
 import json
+import mimetypes
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -102,7 +103,7 @@ def _file(shard: Row, suffix: str) -> dict[str, Any]:
         "@id": shard["path"],
         "name": shard["path"],
         "contentUrl": shard["path"],
-        "encodingFormat": FORMATS[suffix],
+        "encodingFormat": FORMATS.get(suffix) or mimetypes.guess_type(f"shard{suffix}")[0],
         "sha256": shard["sha256"],
         "contentSize": f"{shard['bytes']} B",
     }
