@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests import manifest, places
 from fairshards.catalogs.manifests.identity import UNKNOWN, UNKNOWN_BIAS, canonical_json, digest, task_hash
 from fairshards.catalogs.manifests.manifest import Head
 from fairshards.filters.base import EDIT
@@ -150,7 +150,7 @@ def _tasks(
     """Yield a task for each shard of edits that holds some of the rows, with the heads of both its manifests."""
     heads: dict[tuple[str, str], Head] = {}
     for name in found.manifests:
-        if name.startswith(("edits/", "edit_scores/")):
+        if name.startswith((places.EDITS, places.EDIT_SCORES)):
             head = manifest.read_head(folder.root / name)
             heads[head.stage, head.task] = head
     for task in planning.tasks_of(folder.path, plan, rows, ADOPTED):

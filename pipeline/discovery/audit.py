@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests import manifest, places
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, task_hash
 from fairshards.pipeline.discovery.association import CaptionedImage, Phrase, Presence, bits, presences
 from fairshards.pipeline.discovery.language import language_stage
@@ -52,7 +52,7 @@ def phrase_audit(
     bits_of = [{"curation_id": curated.curation_id, **row} for row in audited(real, added, ranked)]
     inputs = [curated.manifests[curated.index]]
     hashed = task_hash("audit", VERSION, ranked, [*inputs, *found.manifests.values(), *manifests.values()])
-    name = f"curated/{curated.curation_id}/phrases-{hashed[:TASK_DIGITS]}.parquet"
+    name = f"{places.CURATED}{curated.curation_id}/phrases-{hashed[:TASK_DIGITS]}.parquet"
     head = folder.commit(name, "audit", "phrases", bits_of, task_hash=hashed, inputs=inputs)
     return {**manifests, name: head.content_sha256}
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fairshards.catalogs.manifests import places
 from fairshards.catalogs.manifests.identity import canonical_json, digest, noise_seed, sample_id
 from fairshards.generators.phrases.phrases import normalise
 from fairshards.pipeline.discovery.association import CaptionedImage, Phrase
@@ -102,7 +103,7 @@ def _row(
         **asked,
         "editor_fingerprint": models,
         "settings": canonical_json(sampler),
-        "source_shard": f"source/{place['shard']}",
+        "source_shard": f"{places.SOURCE}{place['shard']}",
         "source_offset": place["offset"],
         "source_size": place["size"],
         "source_sha256": place["image_sha256"],

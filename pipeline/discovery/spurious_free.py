@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests import manifest, places
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, digest, task_hash
 from fairshards.filters.pictures.spurious_absence import PhraseContrast
 from fairshards.generators.checkpoints.model_files import fingerprint, library_versions
@@ -259,7 +259,7 @@ def commit_groups(run: Run[Recipe], found: Discovered, index: Sequence[Row]) -> 
         )
     inputs = list(found.manifests.values())
     hashed = task_hash("groups", "groups/1", [row["source_id"] for row in rows], inputs)
-    file = f"discovery/groups-{hashed[:TASK_DIGITS]}.parquet"
+    file = f"{places.DISCOVERY}groups-{hashed[:TASK_DIGITS]}.parquet"
     head = run.folder.commit(file, "groups", "groups", rows, task_hash=hashed, inputs=inputs)
     run.current[file] = head.content_sha256
     return run.root / file

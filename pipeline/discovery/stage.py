@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests import manifest, places
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, task_hash
 from fairshards.pipeline.discovery.association import audit
 from fairshards.pipeline.discovery.edit_success import SuccessRule
@@ -113,7 +113,7 @@ def _edits(
     """Make and test the planned edits in one job; return the manifests and each edit's row with what came of it."""
     folder = run.folder
     hashed = task_hash("edit_plan", "edit_plan/1", [row["edit_id"] for row in plan], [], [row["task"] for row in plan])
-    name = f"edits/plan-{hashed[:TASK_DIGITS]}.parquet"
+    name = f"{places.EDITS}plan-{hashed[:TASK_DIGITS]}.parquet"
     head = folder.commit(name, "edit_plan", "edits", plan, task_hash=hashed)
     tasks = edit_tasks(folder.path, name, plan, specs.edit)
     todo = [task for task in tasks if _tested(task, test) is None]
@@ -171,7 +171,7 @@ def _commit_rank(
     if merge:
         said["merge"] = merge.settings
     hashed = task_hash("rank", VERSION, [], inputs, said)
-    name = f"discovery/rank-{hashed[:TASK_DIGITS]}.parquet"
+    name = f"{places.DISCOVERY}rank-{hashed[:TASK_DIGITS]}.parquet"
     head = folder.commit(name, "rank", "rank", rows, task_hash=hashed, inputs=inputs, settings=said)
     return {name: head.content_sha256}
 

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fairshards.catalogs.manifests import places
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, task_hash
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.pictures import Recipe
@@ -24,7 +25,7 @@ def commit_ignored(folder: RunFolder, ignored: Mapping[str, Ignored]) -> dict[st
         return {}
     rows = [{"rule": rule, "n": one.count, "example": one.example} for rule, one in sorted(ignored.items())]
     hashed = task_hash("ignore", "ignored/1", [], [], rows)
-    name = f"source/ignored-{hashed[:TASK_DIGITS]}.parquet"
+    name = f"{places.SOURCE}ignored-{hashed[:TASK_DIGITS]}.parquet"
     return {name: folder.commit(name, "ignore", "ignored", rows, task_hash=hashed).content_sha256}
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from fairshards.catalogs.manifests import places
 from fairshards.pipeline.pictures.described import description, fingerprints, recipe_lines
 from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.report.card import field
@@ -41,7 +42,7 @@ def _configs(view: View, shards: Sequence[Row]) -> list[dict[str, Any]]:
         {
             "config_name": split,
             "default": split == "balanced",
-            "data_files": [{"split": "train", "path": f"curated/{view.reader.curation}/{split}-*.tar"}],
+            "data_files": [{"split": "train", "path": f"{places.CURATED}{view.reader.curation}/{split}-*.tar"}],
         }
         for split in dict.fromkeys(row["split"] for row in shards)
     ]
@@ -49,7 +50,7 @@ def _configs(view: View, shards: Sequence[Row]) -> list[dict[str, Any]]:
 
 def _inside(view: View, shards: Sequence[Row]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the index and the pictures inside the tars, then a record set of each."""
-    index = f"curated/{view.reader.curation}/index.parquet"
+    index = f"{places.CURATED}{view.reader.curation}/index.parquet"
     table = {
         "@type": "cr:FileObject",
         "@id": "index",

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fairshards.catalogs.database.current import open_current
-from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests import manifest, places
 from fairshards.catalogs.manifests.identity import canonical_json, digest
 from fairshards.filters.pictures.preview import LIMITS, PreviewLimits
 from fairshards.generators.diffusion.phases import Preview, glimpses
@@ -33,7 +33,7 @@ from fairshards.transforms.pictures.generate import LazyGenerator, image_request
 from fairshards.transforms.pictures.score import load_scorer, request_of
 from fairshards.transforms.stage import use_threads
 
-FILE = "calibration/pruning.json"
+FILE = f"{places.CALIBRATION}pruning.json"
 Row = Mapping[str, Any]
 
 
@@ -163,7 +163,7 @@ def _drawn(folder: RunFolder, samples: int) -> list[tuple[Row, bool]]:
     rows = [
         row
         for name in folder.current()
-        if name.startswith("plan/")
+        if name.startswith(places.PLAN)
         for row in manifest.read_rows(folder.root / name)[1]
         if row["sample_id"] in found
     ]

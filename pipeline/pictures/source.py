@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests import manifest, places
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, digest, task_hash
 from fairshards.catalogs.manifests.schemas import SCHEMAS
 from fairshards.pipeline.pictures.account import (
@@ -162,7 +162,7 @@ def _indexed(
         raise SourceRefused(str(error), heads) from error
     inputs = list(units.values())
     hashed = task_hash("index", "source-index/1", [row["sample_id"] for row in index], inputs)
-    file = f"source/index-{hashed[:TASK_DIGITS]}.parquet"
+    file = f"{places.SOURCE}index-{hashed[:TASK_DIGITS]}.parquet"
     head = folder.commit(file, "index", "source-index", index, task_hash=hashed, inputs=inputs)
     manifests = {**heads, file: head.content_sha256}
     return SourceResult(manifests, file, group_counts(recipe, index), len(index), rejected, ignored)

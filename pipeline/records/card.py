@@ -7,7 +7,7 @@ from typing import Any
 
 from fairshards.catalogs.cohorts.cohort import own_column
 from fairshards.catalogs.cohorts.schema import Column, Schema
-from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests import manifest, places
 from fairshards.pipeline.recipe.records import EhrRecipe
 from fairshards.pipeline.records.described import recipe_lines
 from fairshards.pipeline.records.evaluation import REAL, SYNTHETIC, metric_of
@@ -23,7 +23,7 @@ KINDS = {"numeric": "sc:Float", "integer": "sc:Integer", "category": "sc:Text"}
 
 
 def _schema(view: View) -> Schema:
-    name = next(name for name in view.folder.current() if name.startswith("cohort/"))
+    name = next(name for name in view.folder.current() if name.startswith(places.COHORT))
     return Schema.from_json(manifest.read_head(view.folder.root / name).settings["schema"])
 
 
@@ -38,7 +38,7 @@ def _description(view: View) -> str:
 
 def _configs(view: View, shards: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the only configuration."""
-    path = f"curated/{view.reader.curation}/synthetic-[0-9]*.parquet"
+    path = f"{places.CURATED}{view.reader.curation}/synthetic-[0-9]*.parquet"
     return [{"config_name": "synthetic", "default": True, "data_files": [{"split": "train", "path": path}]}]
 
 

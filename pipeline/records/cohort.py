@@ -26,6 +26,7 @@ from fairshards.catalogs.cohorts.readers import READERS
 from fairshards.catalogs.cohorts.schema import CohortError, Schema
 from fairshards.catalogs.cohorts.tables.inferred import read_table
 from fairshards.catalogs.cohorts.unquoted import unquoted
+from fairshards.catalogs.manifests import places
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, task_hash
 from fairshards.catalogs.manifests.manifest import OWNER_ONLY, write_local
 from fairshards.pipeline.recipe.records import CohortSource, EhrRecipe
@@ -291,7 +292,7 @@ def _commit(
         settings["malformed"] = malformed
     ids = [f"{row.get('split')}/{row.get('group_name')}/{row.get('row')}" for row in rows]
     hashed = task_hash("cohort", VERSION, ids, [], settings)
-    name = f"cohort/groups-{hashed[:TASK_DIGITS]}.parquet"
+    name = f"{places.COHORT}groups-{hashed[:TASK_DIGITS]}.parquet"
     head = folder.commit(name, "cohort", schema.name, rows, task_hash=hashed, settings=settings)
     return name, head.content_sha256
 

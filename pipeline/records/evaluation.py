@@ -23,7 +23,7 @@ from sklearn.metrics import average_precision_score, f1_score, mutual_info_score
 
 from fairshards.catalogs.cohorts.schema import Schema
 from fairshards.catalogs.cohorts.unquoted import unquoted
-from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests import manifest, places
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, task_hash
 from fairshards.generators.tables.encoding import MISSING, TableEncoding
 from fairshards.generators.tables.record_space import RecordSpace
@@ -112,7 +112,7 @@ def evaluation_stage(run: Run[EhrRecipe], cohort: CohortResult, curated: Curated
     inputs = [*cohort.manifests.values(), curated.manifests[curated.index]]
     task = task_hash("evaluate", VERSION, [], inputs, {**settings, "rows": cohort.train_sha256})
     identity = task[:TASK_DIGITS]
-    name = f"evaluation/{identity}/metrics.parquet"
+    name = f"{places.EVALUATION}{identity}/metrics.parquet"
     found = folder.committed(name, task)
     if found is None:
         synthetic = curated_rows(folder, curated, cohort.schema)

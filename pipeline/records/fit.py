@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fairshards.catalogs.manifests import places
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, task_hash
 from fairshards.catalogs.manifests.manifest import OWNER_ONLY, Head, encode, write_local
 from fairshards.generators.tables.bt_gan import BtGan, fingerprint
@@ -44,7 +45,7 @@ def fit_stage(run: Run[EhrRecipe], cohort: CohortResult) -> FitResult:
     inputs = list(cohort.manifests.values())
     task = task_hash("fit", VERSION, [], inputs, {**settings.identity, "rows": cohort.train_sha256})
     home = folder.root / "models" / task[:TASK_DIGITS]
-    name = f"models/{task[:TASK_DIGITS]}/{LOG}"
+    name = f"{places.MODELS}{task[:TASK_DIGITS]}/{LOG}"
     known = fingerprint((home / MODEL).read_bytes()) if (home / MODEL).is_file() else None
     head = folder.committed(name, task)
     if head is not None and head.settings["fingerprint"] == known:

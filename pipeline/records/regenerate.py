@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fairshards.catalogs.cohorts.unquoted import unquoted
-from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests import manifest, places
 from fairshards.catalogs.manifests.identity import digest
 from fairshards.catalogs.manifests.manifest import Head
 from fairshards.generators.tables.bt_gan import BtGan, fingerprint, row_seeds
@@ -35,13 +35,13 @@ def redrawn(folder: RunFolder, samples: int) -> Regenerated:
     plans = [
         row
         for name in folder.current()
-        if name.startswith("plan/")
+        if name.startswith(places.PLAN)
         for row in manifest.read_rows(folder.root / name)[1]
     ]
     stored = {
         row["sample_id"]: row["image_sha256"]
         for name in folder.current()
-        if name.startswith("raw/")
+        if name.startswith(places.RAW)
         for row in manifest.read_rows(folder.root / name)[1]
     }
     made = {row["sample_id"]: row for row in plans if row["sample_id"] in stored}
@@ -66,7 +66,7 @@ def redrawn(folder: RunFolder, samples: int) -> Regenerated:
 
 def _models(folder: RunFolder) -> dict[str, Path]:
     """Return the current models' files by fingerprint."""
-    names = [name for name in folder.current() if name.startswith("models/")]
+    names = [name for name in folder.current() if name.startswith(places.MODELS)]
     return {
         manifest.read_head(folder.root / name).settings["fingerprint"]: (folder.root / name).parent / MODEL
         for name in names

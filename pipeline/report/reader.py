@@ -14,6 +14,7 @@ import duckdb
 from fairshards.catalogs.database import connection, statements
 from fairshards.catalogs.database.catalog import RUN_JSON, current_manifests
 from fairshards.catalogs.database.current import open_current
+from fairshards.catalogs.manifests import places
 from fairshards.catalogs.questions.query import answer
 
 Row = dict[str, Any]
@@ -66,5 +67,5 @@ def curation_settings(reader: Reader) -> dict[str, Any]:
 def _current_curation(root: Path) -> str | None:
     """Return the id of the newest curation: the driver lists it before earlier ones that still stand."""
     names = [Path(name) for name in current_manifests(root)]
-    ids = [name.parent.name for name in names if name.match("curated/*/decisions.parquet")]
+    ids = [name.parent.name for name in names if name.match(f"{places.CURATED}*/decisions.parquet")]
     return ids[0] if ids else None

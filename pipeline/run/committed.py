@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests import manifest, places
 from fairshards.catalogs.manifests.identity import TASK_DIGITS
 from fairshards.catalogs.manifests.manifest import ManifestError
 from fairshards.pipeline.recipe.pictures import Recipe
@@ -59,7 +59,7 @@ def committed_source(recipe: Recipe, folder: RunFolder, previous: Sequence[str])
     if earlier is None or _reading(earlier) != _reading(recipe):
         return None
     units, ignored = (
-        [name for name in previous if name.startswith(f"source/{stem}-")] for stem in ("source", "ignored")
+        [name for name in previous if name.startswith(f"{places.SOURCE}{stem}-")] for stem in ("source", "ignored")
     )
     heads, rows, version = {}, [], ""
     try:
@@ -93,7 +93,7 @@ class CommittedCohort:
 def committed_cohort(recipe: EhrRecipe, folder: RunFolder, previous: Sequence[str]) -> CommittedCohort | None:
     """Return the cohort that the run before has committed; None as ``committed_source``."""
     earlier = _earlier(EhrRecipe, folder, previous)
-    names = [name for name in previous if name.startswith("cohort/groups-")]
+    names = [name for name in previous if name.startswith(f"{places.COHORT}groups-")]
     if earlier is None or not names or _without_path(earlier.cohort) != _without_path(recipe.cohort):
         return None
     try:

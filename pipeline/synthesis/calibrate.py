@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests import manifest, places
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, UNKNOWN_BIAS, canonical_json, digest, task_hash
 from fairshards.catalogs.manifests.manifest import ManifestError
 from fairshards.filters.limits import POOLED, Threshold
@@ -158,7 +158,7 @@ def commit_calibrations(
         }
         for kind, one in thresholds
     ]
-    file = f"curated/{name}/calibrations.parquet"
+    file = f"{places.CURATED}{name}/calibrations.parquet"
     given = [*inputs, *sets.manifests.values()]
     hashed = task_hash("calibrate", "calibrate/1", [f"{row['filter']}/{row['group_name']}" for row in rows], given)
     head = folder.commit(file, "calibrate", name, rows, task_hash=hashed, inputs=given)
@@ -229,7 +229,7 @@ def _plan_rows(recipe: Recipe, index: Sequence[Row], holding: Mapping[str, froze
             "group_name": recipe.group_name(y, b),
             "prompt": in_plain_words(prompt_of(recipe, (y, b), number), name),
             "spurious": canonical_json(phrases) if free else None,
-            "shard": f"source/{row['shard']}",
+            "shard": f"{places.SOURCE}{row['shard']}",
             "offset": row["offset"],
             "size": row["size"],
             "image_sha256": row["image_sha256"],
@@ -239,7 +239,7 @@ def _plan_rows(recipe: Recipe, index: Sequence[Row], holding: Mapping[str, froze
 def _commit_plan(rows: list[dict[str, Any]], folder: RunFolder) -> tuple[str, str]:
     said = [[row["prompt"], row["y"], row["b"], row["spurious"], row["shard"], row["offset"]] for row in rows]
     hashed = task_hash("calibration_plan", "calibration-plan/1", [row["source_id"] for row in rows], [], said)
-    name = f"calibration/plan-{hashed[:TASK_DIGITS]}.parquet"
+    name = f"{places.CALIBRATION}plan-{hashed[:TASK_DIGITS]}.parquet"
     head = folder.commit(name, "calibration_plan", "calibration", rows, task_hash=hashed, row_group=256)
     return name, head.content_sha256
 
@@ -271,7 +271,9 @@ def stored_calibrations(root: Path, curation: str | None) -> list[Row]:
     Raises:
         RecipeError: there are none, or they can't be read.
     """
-    files = sorted(root.glob(f"curated/{curation or '*'}/calibrations.parquet"), key=lambda file: file.stat().st_mtime)
+    files = sorted(
+        root.glob(f"{places.CURATED}{curation or '*'}/calibrations.parquet"), key=lambda file: file.stat().st_mtime
+    )
     if not files:
         raise RecipeError(
             f"calibration.run is {root}, where no curation{f' {curation}' if curation else ''} has "

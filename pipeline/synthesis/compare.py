@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fairshards.catalogs.manifests import places
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, task_hash
 from fairshards.filters.pictures import silhouette
 from fairshards.filters.pictures.near_duplicates import (
@@ -62,7 +63,7 @@ COMPARISONS = {
     silhouette.Silhouette.name: Comparison("silhouettes", "silhouettes/1", embeddings.SILHOUETTES, _silhouettes),
 }
 """By the filter that decides over the scores."""
-PLACES = tuple(f"scores/{one.title}-" for one in COMPARISONS.values())
+PLACES = tuple(f"{places.SCORES}{one.title}-" for one in COMPARISONS.values())
 
 
 def add_compared_scores(recipe: Recipe, pool: Pool, folder: RunFolder) -> None:
@@ -76,7 +77,7 @@ def add_compared_scores(recipe: Recipe, pool: Pool, folder: RunFolder) -> None:
 
 
 def _add(one: Comparison, pool: Pool, folder: RunFolder) -> None:
-    place = f"scores/{one.title}-"
+    place = f"{places.SCORES}{one.title}-"
     pool.manifests = {name: sha for name, sha in pool.manifests.items() if not name.startswith(place)}
     scored = [name for name in pool.scores if not name.startswith(PLACES)]
     inputs = [*(pool.manifests[name] for name in scored), *pool.sets.manifests.values()]

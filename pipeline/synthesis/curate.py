@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests import manifest, places
 from fairshards.catalogs.manifests.identity import task_hash
 from fairshards.catalogs.manifests.schemas import SCHEMAS
 from fairshards.filters.limits import POOLED
@@ -39,7 +39,7 @@ class Curated:
     @property
     def index(self) -> str:
         """The index's name, relative to the run folder."""
-        return f"curated/{self.curation_id}/index.parquet"
+        return f"{places.CURATED}{self.curation_id}/index.parquet"
 
 
 def curation_stage(run: Run[RecipeBase], making: Making, pool: Pool, decision: Decision) -> Curated:
@@ -51,7 +51,7 @@ def curation_stage(run: Run[RecipeBase], making: Making, pool: Pool, decision: D
     name = curation_id(recipe.filters, quotas, pool.identity(making.scorer), recipe.quota.curated_shard_size)
     rows = _index_rows(name, selection)
     ids = [f"{row['sample_id']}:{row['image_sha256']}:{row['shard']}" for row in rows]
-    chosen = f"curated/{name}/selection.parquet"
+    chosen = f"{places.CURATED}{name}/selection.parquet"
     folder.commit(chosen, "index", "selection", rows, task_hash=task_hash("index", "selection/1", ids, [name]))
     tasks = curate_tasks(folder.path, name, chosen, rows, recipe.quota.curated_shard_size)
     todo = [task for task in tasks if commit.find(task) is None]
@@ -62,7 +62,7 @@ def curation_stage(run: Run[RecipeBase], making: Making, pool: Pool, decision: D
     manifests.update(commit_calibrations(name, decision.calibrations, pool.sets, pool.decision_inputs, folder))
     inputs = list(manifests.values())
     head = folder.commit(
-        f"curated/{name}/index.parquet",
+        f"{places.CURATED}{name}/index.parquet",
         "index",
         name,
         placed,
@@ -70,7 +70,7 @@ def curation_stage(run: Run[RecipeBase], making: Making, pool: Pool, decision: D
         inputs=inputs,
         settings={"shards": _shards(tasks, folder)},
     )
-    manifests[f"curated/{name}/index.parquet"] = head.content_sha256
+    manifests[f"{places.CURATED}{name}/index.parquet"] = head.content_sha256
     kept = [candidate for _, candidate in selection.chosen]
     manifests.update(commit_g_detector(name, recipe, kept, pool.sets, pool.scores, folder))
     _say_calibrations(decision, report)
@@ -115,7 +115,7 @@ def _commit_decisions(
         "shortfall": {recipe.group_name(*group): count for group, count in selection.shortfall.items()},
     }
     hashed = task_hash("decide", VERSION, [row["sample_id"] for row in rows], pool.decision_inputs, settings)
-    file = f"curated/{name}/decisions.parquet"
+    file = f"{places.CURATED}{name}/decisions.parquet"
     head = folder.commit(file, "decide", name, rows, task_hash=hashed, inputs=pool.decision_inputs, settings=settings)
     return {file: head.content_sha256}
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Sequence
 
-from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests import manifest, places
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, canonical_json, digest, task_hash
 from fairshards.pipeline.recipe.base import RecipeBase
 from fairshards.pipeline.recipe.yaml_file import write_recipe_text
 from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.synthesis.compare import PLACES
 
-OF_FILTERS = ("calibration/", *PLACES)
+OF_FILTERS = (places.CALIBRATION, *PLACES)
 """Scores that are taken for some filters only: of real pictures, and of samples compared with others."""
 
 

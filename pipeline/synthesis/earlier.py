@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests import manifest, places
 from fairshards.catalogs.manifests.manifest import ManifestError
 from fairshards.pipeline.recipe.base import RecipeBase, RecipeError
 from fairshards.pipeline.run.context import Run
@@ -77,7 +77,7 @@ def earlier_samples(run: Run[RecipeBase], making: Making, pool: Pool) -> dict[st
     the earlier plans become a plan manifest of their own, so that ids stay unique.
     """
     folder = run.folder
-    plans = [name for name in run.previous if name.startswith("plan/") and name not in pool.manifests]
+    plans = [name for name in run.previous if name.startswith(places.PLAN) and name not in pool.manifests]
     rows = {row["sample_id"]: row for name in plans for row in _left_over(making, folder, pool, name)}
     if not rows:
         return {}

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fairshards.catalogs.manifests import places
 from fairshards.catalogs.manifests.identity import task_hash
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.planned import Planned
@@ -41,7 +42,7 @@ def commit_g_detector(
     rows = [{"curation_id": name, **_row(recipe, group, kept, seen, sets)} for group in recipe.groups]
     inputs = [*scores.values(), *sets.manifests.values()]
     ids = [one.sample["sample_id"] for one in kept]
-    file = f"curated/{name}/g-detector.parquet"
+    file = f"{places.CURATED}{name}/g-detector.parquet"
     hashed = task_hash("g_detector", "g-detector/1", ids, inputs)
     return {file: folder.commit(file, "g_detector", name, rows, task_hash=hashed, inputs=inputs).content_sha256}
 

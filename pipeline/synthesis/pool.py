@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests import manifest, places
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, task_hash
 from fairshards.catalogs.manifests.schemas import SCHEMAS
 from fairshards.filters.base import is_edit
@@ -25,7 +25,7 @@ from fairshards.transforms.shards import commit
 from fairshards.transforms.shards.task import ShardTask
 
 Row = dict[str, Any]
-ROUND = "plan/round-"
+ROUND = f"{places.PLAN}round-"
 """How the plan manifests of a run's own rounds are named; others hold samples that an earlier run left."""
 
 
@@ -56,12 +56,12 @@ class Pool:
     @property
     def decision_inputs(self) -> list[str]:
         """The content hashes that a curation rests on: the raw and the score manifests'."""
-        return [value for name, value in self.manifests.items() if not name.startswith("plan/")]
+        return [value for name, value in self.manifests.items() if not name.startswith(places.PLAN)]
 
     @property
     def scores(self) -> dict[str, str]:
         """The score manifests, with content hashes."""
-        return {name: value for name, value in self.manifests.items() if name.startswith("scores/")}
+        return {name: value for name, value in self.manifests.items() if name.startswith(places.SCORES)}
 
     def made(self) -> Counter[Group]:
         """How many samples of each group the generator was asked for; edits aren't among them."""
@@ -93,7 +93,7 @@ def commit_plan(
     """Commit plan rows; the hash covers what the ids don't: tasks, numbers of class and bias value, and ``more``."""
     facts = [[row["task"], row["y"], row["b"]] for row in rows] + list(more)
     hashed = task_hash("plan", "plan/2", [row["sample_id"] for row in rows], [], facts)
-    name = f"plan/{title}-{hashed[:TASK_DIGITS]}.parquet"
+    name = f"{places.PLAN}{title}-{hashed[:TASK_DIGITS]}.parquet"
     head = folder.commit(name, "plan", title, rows, task_hash=hashed, row_group=shard_size)
     return name, head
 
