@@ -42,10 +42,10 @@ def kind_named(name: str) -> Kind:
         RecipeError: there is none; the nearest known one is named.
     """
     if name not in _registered:
-        places = {**_entry_points(), **SHIPPED}
-        if name not in places:
-            raise RecipeError(f"kind is {name!r}{nearest(str(name), known_kinds())}")
-        module, _, attribute = places[name].partition(":")
+        classes = {**_entry_points(), **SHIPPED}
+        if name not in classes:
+            raise RecipeError(f"kind is {name!r}{nearest(name, known_kinds())}")
+        module, _, attribute = classes[name].partition(":")
         register(getattr(importlib.import_module(module), attribute)())
     return _registered[name]
 
@@ -69,7 +69,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> RecipeBase:
     """
     given, where = read_recipe(name, overrides)
     try:
-        kind = kind_named(given.data.get("kind", PICTURES))
+        kind = kind_named(str(given.data.get("kind", PICTURES)))
     except RecipeError as error:
         raise RecipeError(f"{where}: {error}") from None
     if "kind" not in kind.recipe.model_fields:
