@@ -40,8 +40,8 @@ def language_stage(
     captions: list[Row] = []
     phrases: list[Row] = []
     for task in tasks:
-        for found, into in ((commit.find(task), captions), (_extracted(task, specs), phrases)):
-            record = finished(found, task)
+        for committed, into in ((commit.find(task), captions), (_extracted(task, specs), phrases)):
+            record = finished(committed, task)
             manifests[record.manifest] = record.content_sha256
             into += manifest.read_rows(folder.root / record.manifest)[1]
     _check("image", "caption", captions)

@@ -93,7 +93,7 @@ def source_stage(run: Run[Recipe]) -> SourceResult:
     known = committed_source(recipe, folder, run.previous)
     at_hand = known if known and known.place == getattr(recipe.source, "path", "") else None
     if at_hand and not run.anew.read:
-        return _again(recipe, folder, at_hand)
+        return _again(run, at_hand)
     try:
         reader = reader_of(recipe, folder, report)
         listing = reader.listing()
@@ -104,7 +104,7 @@ def source_stage(run: Run[Recipe]) -> SourceResult:
             f"{escape(str(error))}. The run goes on with the {len(at_hand.rows)} files that it has read before "
             "(source/)"
         )
-        return _again(recipe, folder, at_hand)
+        return _again(run, at_hand)
     labels = labels_of(recipe).decided(listing.class_labels, listing.bias_labels)
     works = plan_source(reader, folder.path, recipe.name, labels, listing)
     todo = [work for work in works if commit.find(work.task) is None]
@@ -129,20 +129,19 @@ def source_stage(run: Run[Recipe]) -> SourceResult:
     ignored = {} if isinstance(recipe.source, PocketSource) else listing.ignored
     heads = {**units, **commit_ignored(folder, ignored)}
     left_out = {rule: one.count for rule, one in ignored.items()}
-    indexed = _indexed(recipe, folder, units, heads, rows, left_out, listing)
+    indexed = _indexed(run, units, heads, rows, left_out, listing)
     for said in same_pictures(rows):
         report.say(f"[yellow]note[/]: {escape(said)}")
     return indexed
 
 
-def _again(recipe: Recipe, folder: RunFolder, known: CommittedSource) -> SourceResult:
+def _again(run: Run[Recipe], known: CommittedSource) -> SourceResult:
     """Return the source that is committed already, sub-sampled as the recipe says now."""
-    return _indexed(recipe, folder, known.units, {**known.units, **known.ignored}, known.rows, known.counts)
+    return _indexed(run, known.units, {**known.units, **known.ignored}, known.rows, known.counts)
 
 
 def _indexed(
-    recipe: Recipe,
-    folder: RunFolder,
+    run: Run[Recipe],
     units: Mapping[str, str],
     heads: Mapping[str, str],
     rows: Sequence[Row],
@@ -154,7 +153,7 @@ def _indexed(
     Raises:
         SourceRefused: the recipe can't go on with that.
     """
-    good, rejected = _usable(rows)
+    recipe, (good, rejected) = run.recipe, _usable(rows)
     try:
         check_training_groups(recipe, group_counts(recipe, good), rows, listing)
         index = to_bias_ratio(recipe, good)
@@ -163,7 +162,7 @@ def _indexed(
     inputs = list(units.values())
     hashed = task_hash("index", "source-index/1", [row["sample_id"] for row in index], inputs)
     file = f"{places.SOURCE}index-{hashed[:TASK_DIGITS]}.parquet"
-    head = folder.commit(file, "index", "source-index", index, task_hash=hashed, inputs=inputs)
+    head = run.folder.commit(file, "index", "source-index", index, task_hash=hashed, inputs=inputs)
     manifests = {**heads, file: head.content_sha256}
     return SourceResult(manifests, file, group_counts(recipe, index), len(index), rejected, ignored)
 

@@ -37,24 +37,17 @@ def choose_lambda(
     Raises:
         RecipeError: the recipe has no constraint to weigh.
     """
-    settings = recipe.settings
-    if settings.constraint == "none":
+    if recipe.settings.constraint == "none":
         raise RecipeError("model.constraint is none: set model.constraint=odds or parity, so that there is a lambda")
     with own_folder(checkpoints(recipe)):
-        return _chosen(recipe, settings, lams, given_y, loss, report, seeds)
+        return _chosen(recipe, lams, given_y, loss, report, seeds)
 
 
 @unquoted("weighing lambda")
 def _chosen(
-    recipe: EhrRecipe,
-    settings: BtGanSettings,
-    lams: Sequence[float],
-    given_y: bool,
-    loss: float,
-    report: Reporter,
-    seeds: int,
+    recipe: EhrRecipe, lams: Sequence[float], given_y: bool, loss: float, report: Reporter, seeds: int
 ) -> tuple[list[Candidate], Candidate]:
-    checked = read_and_check(recipe.cohort)[0]
+    settings, checked = recipe.settings, read_and_check(recipe.cohort)[0]
     schema, attribute = checked.schema, recipe.cohort.attribute
     train, held_out = hold_out(checked.train, recipe.seed, checked.patients.get("train"))
     columns, found = visible_columns(schema, attribute, recipe.cohort.plant), []

@@ -39,8 +39,8 @@ def planned_rounds(run: Run[RecipeBase], making: Making) -> list[Round]:
         raise RecipeError(f"{folder.root} has no generated samples to decide over; make them with `fairshards run`")
     plans = ((name, *manifest.read_rows(folder.root / name)) for name in names)
     rounds = [Round(name, head.content_sha256, rows) for name, head, rows in plans]
-    for one in rounds:
-        _check_plan(making, one.rows, folder)
+    for planned in rounds:
+        _check_plan(making, planned.rows, folder)
     return rounds
 
 
@@ -55,14 +55,14 @@ def existing_pool(run: Run[RecipeBase], making: Making, rounds: Sequence[Round])
         RecipeError: a filter needs a score that no picture has.
     """
     folder, pool, left = run.folder, making.begin, 0
-    for one in rounds:
-        tasks = planning.tasks_of(folder.path, one.name, one.rows, making.generator.stage_fingerprint)
+    for planned in rounds:
+        tasks = planning.tasks_of(folder.path, planned.name, planned.rows, making.generator.stage_fingerprint)
         made = [task for task in tasks if commit.find(task) is not None]
         left += sum(map(len, tasks)) - sum(map(len, made))
-        pool.manifests[one.name] = one.content_sha256
+        pool.manifests[planned.name] = planned.content_sha256
         pool.tasks.extend(task.task_hash for task in made)
         run.launcher.map([task for task in made if not is_done(task, making.scorer)], *making.steps)
-        collect(made, one.rows, making.scorer, pool, folder)
+        collect(made, planned.rows, making.scorer, pool, folder)
     if left:
         command = f"fairshards generate {shell_path(folder.root)}"
         run.report.say(f"{left} planned samples were never made; `{command}` makes them")
