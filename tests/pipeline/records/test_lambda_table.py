@@ -107,4 +107,4 @@ def test_the_command_prints_the_table_and_how_to_take_the_choice(tmp_path: Path)
     assert done.exit_code == 0, done.output
     assert "chosen" in done.output and "--set model." in done.output
     wrong = CliRunner().invoke(app, ["choose-lambda", "pocket-waterbirds"])
-    assert wrong.exit_code and "recipes of kind ehr" in wrong.output
+    assert wrong.exit_code and "takes kind ehr alone" in wrong.output
