@@ -123,8 +123,10 @@ class Run:
 
     def report(self) -> Path:
         """Write report.html again and return its path."""
+        from fairshards.pipeline.report.page import write_report
+
         recipe = self.recipe
-        return kind_of(recipe).pages.report(self._folder, recipe)
+        return write_report(self._folder, recipe, kind_of(recipe).pages)
 
     def index(self, split: str) -> Path:
         """Return the index manifest that lists a split: the source's, or that of the newest curation.
