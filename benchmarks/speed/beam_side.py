@@ -21,22 +21,24 @@ from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.synthesis import plan as planning
-from fairshards.transforms.pictures.generate import LazyGenerator, generate_task, image_request
+from fairshards.transforms.pictures.generate import Generate, LazyGenerator, image_request
 from fairshards.transforms.pictures.specs import GeneratorSpec
-from fairshards.transforms.shards.task import TaskRecord
-from fairshards.transforms.stage import LazyModels, StageHandler
+from fairshards.transforms.stage import LazyModels, ModelStage, StageHandler
 
 LOADED: dict[Any, LazyModels[Any]] = {}
 """By spec, the holders of models that are already there."""
 
 
-def loaded(spec: Any) -> LazyModels[Any]:
-    """Return the holder of a spec's models, as a stage's own class would."""
-    return LOADED[spec]
+class LoadedHandler(StageHandler):
+    """A stage's handler whose models are there already."""
+
+    def load_model(self) -> LazyModels[Any]:
+        """Return the holder of the spec's models."""
+        return LOADED[self.spec]
 
 
 class StageSide:
-    """Does ``tasks`` by a stage's function with loaded models; every call is one Beam job on the in-process runner.
+    """Does ``tasks`` by a stage with loaded models; every call is one Beam job on the in-process runner.
 
     Each job reads what its tasks name, and writes tars and manifests with fsync, as ``fairshards run`` does. A call
     returns what ``read`` finds, and deletes the folders ``made``, so that the next one does all again.
@@ -45,17 +47,17 @@ class StageSide:
     def __init__(
         self,
         models: LazyModels[Any],
-        work: Callable[[Any, Any], TaskRecord],
+        stage: type[ModelStage[Any]],
         tasks: Sequence[Any],
         read: Callable[[], list[Any]],
         made: Sequence[Path],
     ) -> None:
         LOADED[models.spec] = models
-        self.spec, self.work, self.tasks, self.read, self.made = models.spec, work, tasks, read, made
+        self.spec, self.stage, self.tasks, self.read, self.made = models.spec, stage, tasks, read, made
 
     def __call__(self) -> list[Any]:
         """Run the job once."""
-        Launcher().map(self.tasks, beam.Reshuffle(), "Work" >> StageHandler(self.spec, loaded, self.work).step())
+        Launcher().map(self.tasks, beam.Reshuffle(), "Work" >> LoadedHandler(self.stage, self.spec).step())
         found = self.read()
         for folder in self.made:
             shutil.rmtree(folder)
@@ -107,8 +109,7 @@ class BeamSide:
             name, "plan", "bench", self.rows, task_hash=task_hash("plan", "bench", ids, []), row_group=self.batch
         )
         tasks = planning.tasks_of(folder.path, name, self.rows, self.spec.stage_fingerprint)
-        step = StageHandler(self.spec, loaded, generate_task).step()
-        Launcher().map(tasks, beam.Reshuffle(), "Generate" >> step)
+        Launcher().map(tasks, beam.Reshuffle(), "Generate" >> LoadedHandler(Generate, self.spec).step())
         made = [row for file in folder.root.glob("raw/*.parquet") for row in manifest.read_rows(file)[1]]
         found = {row["sample_id"]: row["image_sha256"] for row in made}
         return [found[sample] for sample in ids]

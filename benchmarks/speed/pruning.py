@@ -32,7 +32,7 @@ import numpy as np
 import torch
 import yaml
 
-from benchmarks.speed.beam_side import LOADED, loaded
+from benchmarks.speed.beam_side import LOADED, LoadedHandler
 from fairshards.generators.images import decode_image
 from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds import load_recipe
@@ -47,9 +47,8 @@ from fairshards.pipeline.synthesis.decide import Candidate
 from fairshards.pipeline.synthesis.pool import Pool, collect, commit_plan, decide_on
 from fairshards.pocket.networks.oracle import load_oracle
 from fairshards.trainers.evaluation.intervals import wilson
-from fairshards.transforms.pictures.generate import LazyGenerator, generate_task
-from fairshards.transforms.pictures.score import LazyScorer, score_task
-from fairshards.transforms.stage import StageHandler
+from fairshards.transforms.pictures.generate import Generate, LazyGenerator
+from fairshards.transforms.pictures.score import LazyScorer, Score
 
 GOALS = {"hard": 1.3, "easy": 0.98}
 
@@ -90,8 +89,8 @@ class Side:
         begin, begin_cpu = time.perf_counter(), time.process_time()
         Launcher().map(
             tasks,
-            "Generate" >> StageHandler(generator, loaded, generate_task).step(),
-            "Score" >> StageHandler(scorer, loaded, score_task).step(),
+            "Generate" >> LoadedHandler(Generate, generator).step(),
+            "Score" >> LoadedHandler(Score, scorer).step(),
         )
         self.seconds.append(time.perf_counter() - begin)
         self.cpu_seconds.append(time.process_time() - begin_cpu)

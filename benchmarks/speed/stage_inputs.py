@@ -167,4 +167,4 @@ def _as_generated(task: ShardTask, plan: Sequence[Row], files: Sequence[Path]) -
         }
         for row, png in pairs
     ]
-    return commit.commit(task, rows, fingerprint="", shard=shard, attempt={})
+    return commit.commit(task, commit.Made(rows, shard), "", {})

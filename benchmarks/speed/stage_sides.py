@@ -22,12 +22,12 @@ from fairshards.pipeline.pictures.models import generator_spec, scorer_spec
 from fairshards.trainers.classifiers.models import build_model
 from fairshards.trainers.classifiers.settings import TrainSettings
 from fairshards.trainers.core.checkpoint import save_weights
-from fairshards.transforms.edits.edit import LazyEditor, edit_task, edit_tasks
-from fairshards.transforms.edits.edit_test import LazyTester, edit_test_task
-from fairshards.transforms.language.caption import LazyCaptioner, caption_task, caption_tasks
-from fairshards.transforms.language.extract import LazyExtractor, extract_task
+from fairshards.transforms.edits.edit import Edit, LazyEditor, edit_tasks
+from fairshards.transforms.edits.edit_test import EditTest, LazyTester
+from fairshards.transforms.language.caption import Caption, LazyCaptioner, caption_tasks
+from fairshards.transforms.language.extract import Extract, LazyExtractor
 from fairshards.transforms.pictures.generate import LazyGenerator
-from fairshards.transforms.pictures.score import LazyScorer, score_task
+from fairshards.transforms.pictures.score import LazyScorer, Score
 from fairshards.transforms.shards.tars import MASK, read_samples, sha256
 
 Sides = tuple[Side, Side]
@@ -40,7 +40,7 @@ def caption(inputs: Inputs) -> Sides:
     tasks = caption_tasks(inputs.folder.path, INDEX, inputs.index, spec, inputs.settings.task_size)
     side = StageSide(
         lazy,
-        caption_task,
+        Caption,
         tasks,
         lambda: column(root / "captions", "source_id", inputs.pictures, "caption"),
         [root / "captions"],
@@ -55,10 +55,10 @@ def extract(inputs: Inputs) -> Sides:
     specs, root = inputs.specs, inputs.folder.root
     captioner, lazy = LazyCaptioner(specs.captioner), LazyExtractor(specs.extractor)
     tasks = caption_tasks(inputs.folder.path, INDEX, inputs.index, specs.captioner, inputs.settings.task_size)
-    records = [caption_task(task, captioner) for task in tasks]
+    records = [Caption.do(task, captioner) for task in tasks]
     captions = column(root / "captions", "source_id", inputs.pictures, "caption")
     side = StageSide(
-        lazy, extract_task, records, lambda: in_order(answers(inputs.answers)), [root / "phrases", inputs.answers]
+        lazy, Extract, records, lambda: in_order(answers(inputs.answers)), [root / "phrases", inputs.answers]
     )
     model, spec = lazy.model, specs.extractor.model
     size, longest = spec.batch_size, spec.decoding.max_new_tokens
@@ -87,7 +87,7 @@ def score(inputs: Inputs) -> Sides:
         found = {(row["sample_id"], row["score"]): row["value"] for row in rows(root / "scores")}
         return [[found[sample, name] for name in names] for sample in ids]
 
-    side = StageSide(lazy, score_task, records, read, [root / "scores"])
+    side = StageSide(lazy, Score, records, read, [root / "scores"])
     judges = scorer.classes.embeddings, scorer.biases.embeddings
     return side, lambda: bare_loops.score(clip, texts, *judges, files, plan)
 
@@ -99,7 +99,7 @@ def edit(inputs: Inputs) -> Sides:
     tasks = edit_tasks(inputs.folder.path, EDITS, plan, spec)
     ids, files = [row["edit_id"] for row in plan], [inputs.pictures[row["source_id"]] for row in plan]
     side = StageSide(
-        lazy, edit_task, tasks, lambda: column(root / "edits", "edit_id", ids, "image_sha256"), [root / "edits"]
+        lazy, Edit, tasks, lambda: column(root / "edits", "edit_id", ids, "image_sha256"), [root / "edits"]
     )
     models, size = (lazy.segmenter, lazy.editor), spec.editor.batch_size
     assert spec.segmenter is not None
@@ -111,7 +111,7 @@ def edit_test(inputs: Inputs) -> Sides:
     """Scores of edits: the reference classifier's, here one with fresh weights, and CLIP's."""
     settings, root = inputs.settings, inputs.folder.root
     plan, lazy = inputs.edit_rows(), LazyEditor(inputs.specs.edit)
-    records = [edit_task(task, lazy) for task in edit_tasks(inputs.folder.path, EDITS, plan, inputs.specs.edit)]
+    records = [Edit.do(task, lazy) for task in edit_tasks(inputs.folder.path, EDITS, plan, inputs.specs.edit)]
     training = write_training(root / "training", [value.name for value in inputs.recipe.classes])
     tester = LazyTester(edit_test_spec(inputs.recipe, settings, training, "t" * 64))
     files = unpacked(root)
@@ -120,7 +120,7 @@ def edit_test(inputs: Inputs) -> Sides:
     texts = {said: clip.embed_text(said) for row in plan for said in (row["phrase"], row["replacement"]) if said}
     paths = [(inputs.pictures[row["source_id"]], *files[row["edit_id"]]) for row in plan]
     scores = root / "edit_scores"
-    side = StageSide(tester, edit_test_task, records, lambda: tested(scores, plan), [scores])
+    side = StageSide(tester, EditTest, records, lambda: tested(scores, plan), [scores])
     return side, lambda: bare_loops.edit_test(reference, clip, texts, paths, plan)
 
 

@@ -8,7 +8,6 @@ scores, filters, curation and trainings take it for any other sample. Only train
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -30,7 +29,8 @@ from fairshards.pipeline.synthesis import plan as planning
 from fairshards.pipeline.synthesis.pool import Pool, collect, commit_plan, is_done
 from fairshards.transforms.pictures.score import Score
 from fairshards.transforms.pictures.specs import ScorerSpec
-from fairshards.transforms.shards import commit
+from fairshards.transforms.shards.commit import Made
+from fairshards.transforms.shards.open_task import OpenTask, finish
 from fairshards.transforms.shards.task import ShardTask, TaskRecord
 
 Row = Mapping[str, Any]
@@ -57,7 +57,7 @@ def adopted(run: Run[Recipe], found: Discovered, scorer: ScorerSpec) -> Pool:
         return pool
     name, head = commit_plan(recipe.quota.shard_size, "edits", rows, folder, [_said(row) for row in rows])
     pool.manifests[name] = head.content_sha256
-    records = [_record(task, edits, folder, heads) for task, heads in _tasks(name, rows, found, folder)]
+    records = [_record(task, edits, heads) for task, heads in _tasks(name, rows, found, folder)]
     tasks = [record.task for record in records]
     pool.tasks.extend(task.task_hash for task in tasks)
     run.launcher.map([record for record in records if not is_done(record.task, scorer)], Score(scorer))
@@ -166,10 +166,12 @@ def _tasks(
         yield replace(task, task_hash=hashed), (edits, scores)
 
 
-def _record(task: ShardTask, edits: Mapping[str, Row], folder: RunFolder, heads: tuple[Head, Head]) -> TaskRecord:
+def _record(task: ShardTask, edits: Mapping[str, Row], heads: tuple[Head, Head]) -> TaskRecord:
     """Commit the raw manifest of a task, which names the edits' shard, or look it up."""
-    if found := commit.find(task):
-        return found
+    return finish(OpenTask(task), ADOPTED, lambda todo: _adopted(todo, edits, heads))
+
+
+def _adopted(todo: OpenTask, edits: Mapping[str, Row], heads: tuple[Head, Head]) -> Made:
     made, scored = heads
     assert made.shard is not None
     shard = replace(made.shard, name=f"../edits/{made.shard.name}")
@@ -181,11 +183,9 @@ def _record(task: ShardTask, edits: Mapping[str, Row], folder: RunFolder, heads:
             "status": "ok",
             **{name: edits[row["sample_id"]][name] for name in place},
         }
-        for row in commit.read_task_rows(task)
+        for row in todo.rows
     ]
-    inputs = [made.content_sha256, scored.content_sha256]
-    facts = commit.attempt(time.time(), samples=len(rows))
-    return commit.commit(task, rows, fingerprint=ADOPTED, inputs=inputs, shard=shard, attempt=facts)
+    return Made(rows, shard, inputs=(made.content_sha256, scored.content_sha256), attempt={"samples": len(rows)})
 
 
 def _check_classes(recipe: Recipe, rows: Sequence[Row]) -> None:

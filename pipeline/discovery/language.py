@@ -13,7 +13,7 @@ from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.run.jobs import finished
 from fairshards.transforms.language.caption import Caption, caption_tasks
-from fairshards.transforms.language.extract import Extract, extract_task_of
+from fairshards.transforms.language.extract import Extract
 from fairshards.transforms.shards import commit
 from fairshards.transforms.shards.task import ShardTask, TaskRecord
 
@@ -52,7 +52,7 @@ def language_stage(
 
 def _extracted(task: ShardTask, specs: DiscoverySpecs) -> TaskRecord | None:
     captioned = commit.find(task)
-    return commit.find(extract_task_of(captioned, specs.extractor)) if captioned else None
+    return commit.find(Extract.task_of(captioned, specs.extractor)) if captioned else None
 
 
 def _done(tasks: Sequence[ShardTask], specs: DiscoverySpecs) -> int:

@@ -30,7 +30,7 @@ from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import finished
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.transforms.edits.edit import Edit, edit_tasks
-from fairshards.transforms.edits.edit_test import EditTest, edit_test_task_of
+from fairshards.transforms.edits.edit_test import EditTest
 from fairshards.transforms.edits.specs import EditTestSpec
 from fairshards.transforms.shards import commit
 from fairshards.transforms.shards.task import ShardTask, TaskRecord
@@ -130,7 +130,7 @@ def _edits(
 
 def _tested(task: ShardTask, test: EditTestSpec) -> TaskRecord | None:
     made = commit.find(task)
-    return commit.find(edit_test_task_of(made, test)) if made else None
+    return commit.find(EditTest.task_of(made, test)) if made else None
 
 
 def _done(tasks: Sequence[ShardTask]) -> int:

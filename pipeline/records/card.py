@@ -16,7 +16,7 @@ from fairshards.pipeline.report.pages import Card, Facts, RunView
 from fairshards.pipeline.report.reader import Row
 from fairshards.pipeline.report.summary import totals
 from fairshards.trainers.evaluation.cohort_learners import LEARNERS
-from fairshards.transforms.records.stages import ID
+from fairshards.transforms.records.shard import ID
 
 View = RunView[EhrRecipe]
 KINDS = {"numeric": "sc:Float", "integer": "sc:Integer", "category": "sc:Text"}

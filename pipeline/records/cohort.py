@@ -36,7 +36,7 @@ from fairshards.pipeline.run.committed import CommittedCohort, cohort_file, comm
 from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.quota import Group
-from fairshards.transforms.records.stages import read_frame, read_people
+from fairshards.transforms.records.shard import read_frame, read_people
 from fairshards.transforms.shards.tars import sha256
 
 VERSION = "cohort/1"

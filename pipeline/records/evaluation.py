@@ -51,7 +51,7 @@ from fairshards.trainers.evaluation.fidelity import (
 )
 from fairshards.trainers.evaluation.intervals import auroc
 from fairshards.trainers.evaluation.privacy import privacy
-from fairshards.transforms.records.stages import read_frame
+from fairshards.transforms.records.shard import read_frame
 
 VERSION = "evaluate/1"
 REAL, REWEIGHED, SYNTHETIC = "real", "real reweighed", "synthetic"

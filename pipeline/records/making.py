@@ -28,7 +28,10 @@ from fairshards.pipeline.synthesis.curate import Curated
 from fairshards.pipeline.synthesis.decide import Decision
 from fairshards.pipeline.synthesis.making import Making
 from fairshards.pipeline.synthesis.pool import Pool
-from fairshards.transforms.records.stages import RowScorerSpec, RowSpec, SampleRows, ScoreRows, WriteCuratedRows
+from fairshards.transforms.records.curate import WriteCuratedRows
+from fairshards.transforms.records.sample import SampleRows
+from fairshards.transforms.records.score import ScoreRows
+from fairshards.transforms.records.specs import RowScorerSpec, RowSpec
 
 LEAST_KEPT = 0.1
 """The share of the rows asked for below which a run ends as failed: what is left of them is no cohort."""

@@ -13,7 +13,7 @@ from fairshards.generators.tables.bt_gan import apportioned
 from fairshards.pipeline.recipe.records import RowGroups
 from fairshards.pipeline.run.quota import Group, Quota
 from fairshards.pipeline.synthesis.plan import shard_name
-from fairshards.transforms.records.stages import RowSpec
+from fairshards.transforms.records.specs import RowSpec
 
 KIND = "ehr"
 Row = dict[str, Any]

@@ -15,7 +15,7 @@ from fairshards.generators.tables.bt_gan import BtGan, fingerprint, row_seeds
 from fairshards.pipeline.records.fit import MODEL
 from fairshards.pipeline.run.checks import Regenerated
 from fairshards.pipeline.run.folder import RunFolder
-from fairshards.transforms.records.stages import row_digests
+from fairshards.transforms.records.shard import row_digests
 
 
 def check_model(path: Path, head: Head) -> Iterator[str]:

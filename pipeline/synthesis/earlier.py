@@ -14,7 +14,7 @@ from fairshards.pipeline.synthesis import plan as planning
 from fairshards.pipeline.synthesis.decide import Decision
 from fairshards.pipeline.synthesis.making import Making
 from fairshards.pipeline.synthesis.pool import ROUND, Pool, Row, collect, commit_plan, decide_on, is_done
-from fairshards.transforms.pictures.score import score_task_of
+from fairshards.transforms.pictures.score import Score
 from fairshards.transforms.shards import commit
 
 
@@ -86,7 +86,7 @@ def earlier_samples(run: Run[RecipeBase], making: Making, pool: Pool) -> dict[st
     kept = {name: head.content_sha256}
     for task in planning.tasks_of(folder.path, name, ordered, making.generator.stage_fingerprint):
         made = commit.find(task)
-        scored = commit.find(score_task_of(made, making.scorer)) if made else None
+        scored = commit.find(Score.task_of(made, making.scorer)) if made else None
         kept.update({record.manifest: record.content_sha256 for record in (made, scored) if record})
     return kept
 

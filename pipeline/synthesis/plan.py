@@ -11,6 +11,7 @@ from fairshards.pipeline.recipe.pictures import ClassPrompt, Recipe
 from fairshards.pipeline.run.planned import Planned
 from fairshards.pipeline.run.quota import Group
 from fairshards.transforms.pictures.specs import GeneratorSpec
+from fairshards.transforms.shards.cut import cut
 from fairshards.transforms.shards.task import ShardTask
 
 Row = dict[str, Any]
@@ -64,14 +65,19 @@ def next_round(
 
 def tasks_of(run: str, manifest: str, rows: Sequence[Row], stage_fingerprint: str) -> list[ShardTask]:
     """Return one generate task per shard name, in the order of the rows."""
-    tasks, start = [], 0
-    for position in range(1, len(rows) + 1):
-        if position == len(rows) or rows[position]["task"] != rows[start]["task"]:
-            ids = [row["sample_id"] for row in rows[start:position]]
-            hashed = task_hash("generate", stage_fingerprint, ids)
-            tasks.append(ShardTask("generate", rows[start]["task"], hashed, run, "raw", manifest, start, position))
-            start = position
-    return tasks
+    return [
+        ShardTask(
+            "generate",
+            piece.value,
+            task_hash("generate", stage_fingerprint, piece.column("sample_id")),
+            run,
+            "raw",
+            manifest,
+            piece.start,
+            piece.stop,
+        )
+        for piece in cut(rows, "task")
+    ]
 
 
 def _row(recipe: Recipe, spec: GeneratorSpec, group: Group, replicate: int, task: str, round_number: int) -> Row:

@@ -19,7 +19,7 @@ from fairshards.pipeline.run.planned import Planned
 from fairshards.pipeline.run.quota import Group
 from fairshards.pipeline.synthesis.calibrate import CalibrationSets
 from fairshards.pipeline.synthesis.decide import Candidate, Decision, decide
-from fairshards.transforms.pictures.score import score_task_of
+from fairshards.transforms.pictures.score import Score
 from fairshards.transforms.pictures.specs import Staged
 from fairshards.transforms.shards import commit
 from fairshards.transforms.shards.task import ShardTask
@@ -101,7 +101,7 @@ def commit_plan(
 def is_done(task: ShardTask, scorer: Staged) -> bool:
     """Tell whether a task's samples are made and scored."""
     made = commit.find(task)
-    return made is not None and commit.find(score_task_of(made, scorer)) is not None
+    return made is not None and commit.find(Score.task_of(made, scorer)) is not None
 
 
 def collect(tasks: Sequence[ShardTask], rows: Sequence[Row], scorer: Staged, pool: Pool, folder: RunFolder) -> None:
@@ -109,7 +109,7 @@ def collect(tasks: Sequence[ShardTask], rows: Sequence[Row], scorer: Staged, poo
     plan = {row["sample_id"]: row for row in rows}
     for task in tasks:
         made = finished(commit.find(task), task)
-        scored = finished(commit.find(score_task_of(made, scorer)), task)
+        scored = finished(commit.find(Score.task_of(made, scorer)), task)
         _, raw = manifest.read_rows(folder.root / made.manifest)
         _, scores = manifest.read_rows(folder.root / scored.manifest)
         pool.manifests.update({made.manifest: made.content_sha256, scored.manifest: scored.content_sha256})

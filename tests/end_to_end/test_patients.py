@@ -365,7 +365,7 @@ def test_no_refusal_of_a_table_quotes_it(
     [
         ("fairshards.pipeline.records.evaluation.visible_columns", "evaluation/*/*"),
         ("fairshards.trainers.tables.bt_gan._Training.chunk", "models/*/*"),
-        ("fairshards.transforms.records.stages.violations", "scores/**/*.parquet"),
+        ("fairshards.transforms.records.score.violations", "scores/**/*.parquet"),
         ("fairshards.pipeline.records.cohort.check_cohort", "cohort/*"),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,23 +10,31 @@ from typing import Any
 import pytest
 import torch
 
-from fairshards.transforms import stage as model_stage
+from fairshards.catalogs.manifests import manifest
+from fairshards.catalogs.manifests.identity import task_hash
 from fairshards.transforms.edits import edit, edit_test
 from fairshards.transforms.language import caption, extract
-from fairshards.transforms.pictures import generate, score
+from fairshards.transforms.pictures import generate, score, score_real
 from fairshards.transforms.pictures.specs import GeneratorSpec
+from fairshards.transforms.records import sample
+from fairshards.transforms.records import score as score_rows
 from fairshards.transforms.shards import commit
-from fairshards.transforms.shards.task import ShardTask, TaskRecord
-from fairshards.transforms.stage import LazyModels, StageHandler, use_threads
+from fairshards.transforms.shards.commit import Made
+from fairshards.transforms.shards.open_task import OpenTask, finish
+from fairshards.transforms.shards.task import ShardTask
+from fairshards.transforms.stage import LazyModels, ModelStage, StageHandler, use_threads
 
 SPEC = GeneratorSpec("/model", "f" * 64, "cuda", "float32", None, 8, 5, min_ram="8GB", threads=3)
 STAGES = [
-    (caption.LazyCaptioner, caption.caption_task),
-    (extract.LazyExtractor, extract.extract_task),
-    (generate.LazyGenerator, generate.generate_task),
-    (score.LazyScorer, score.score_task),
-    (edit.LazyEditor, edit.edit_task),
-    (edit_test.LazyTester, edit_test.edit_test_task),
+    caption.Caption,
+    extract.Extract,
+    generate.Generate,
+    score.Score,
+    score_real.ScoreReal,
+    edit.Edit,
+    edit_test.EditTest,
+    sample.SampleRows,
+    score_rows.ScoreRows,
 ]
 
 
@@ -38,24 +45,30 @@ class LazyThreads(LazyModels[GeneratorSpec]):
         return torch.get_num_threads()
 
 
-def commit_threads(task: ShardTask, lazy: LazyThreads) -> TaskRecord:
-    return commit.find(task) or commit.commit(task, [], fingerprint=f"{lazy.model} threads", attempt={})
+class CountThreads(ModelStage[GeneratorSpec]):
+    stage, folder, models = "generate", "raw", LazyThreads
+    title = "Count"
+
+    @staticmethod
+    def work(todo: OpenTask, models: LazyThreads) -> Made:
+        assert models.lock.locked()
+        return Made([], settings={"threads": models.model}, attempt={"samples": len(todo.task)})
 
 
 def task(run: Path, name: str) -> ShardTask:
     return ShardTask("generate", name, name * 64, str(run), "raw", "plan/plan.parquet", 0, 2)
 
 
-@pytest.mark.parametrize(("models", "work"), STAGES)
-def test_a_handler_travels_without_a_model(models: Callable[..., Any], work: Callable[..., Any]) -> None:
-    there = pickle.loads(pickle.dumps(StageHandler(SPEC, models, work)))
-    assert (there.spec, there.models, there.work) == (SPEC, models, work)
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_handler_travels_without_a_model(stage: type[ModelStage[Any]]) -> None:
+    there = pickle.loads(pickle.dumps(StageHandler(stage, SPEC)))
+    assert (there.spec, there.stage) == (SPEC, stage)
     hints = there.get_resource_hints()
     assert hints["min_ram"] == "8GB" and "nvidia" in hints["accelerator"]
 
 
 def test_a_model_is_loaded_once_with_the_specs_threads_and_not_for_what_is_done(tmp_path: Path) -> None:
-    handler, before = StageHandler(SPEC, LazyThreads, commit_threads), torch.get_num_threads()
+    handler, before = StageHandler(CountThreads, SPEC), torch.get_num_threads()
     try:
         first, again = handler.load_model(), handler.load_model()
         made = [handler.run_inference(task(tmp_path, name), first) for name in "ab"]
@@ -66,8 +79,44 @@ def test_a_model_is_loaded_once_with_the_specs_threads_and_not_for_what_is_done(
     assert "model" not in vars(again)
 
 
-def test_a_worker_checks_its_installation(monkeypatch: pytest.MonkeyPatch) -> None:
-    checks: list[bool] = []
-    monkeypatch.setattr(model_stage, "check_installation", lambda: checks.append(True))
-    StageHandler(SPEC, LazyThreads, commit_threads).load_model()
-    assert checks == [True]
+def test_what_is_committed_is_the_works_with_the_stages_fingerprint(tmp_path: Path) -> None:
+    before, threads = task(tmp_path, "a"), torch.get_num_threads()
+    try:
+        record = CountThreads.do(before, LazyThreads(SPEC))
+    finally:
+        torch.set_num_threads(threads)
+    head = manifest.read_head(tmp_path / record.manifest)
+    assert (head.fingerprint, head.settings, head.inputs) == (SPEC.stage_fingerprint, {"threads": 3}, ())
+    attempt = manifest.read_attempt(tmp_path / record.manifest)
+    assert attempt["samples"] == 2 and attempt["seconds"] >= 0
+
+
+def test_a_stage_goes_on_with_the_record_of_the_stage_before(tmp_path: Path) -> None:
+    class Next(CountThreads):
+        stage, folder = "score", "scores"
+
+        @staticmethod
+        def work(todo: OpenTask, models: LazyThreads) -> Made:
+            (row,) = todo.rows_before
+            return Made([{"sample_id": row["sample_id"], "score": "length", "value": float(len(todo.shard_before))}])
+
+    first = OpenTask(task(tmp_path, "a"))
+    shard = first.publish(b"picture", 1)
+    made = finish(first, "f", lambda _: Made([{"sample_id": "s", "status": "ok"}], shard))
+    record = Next.do(made, LazyThreads(SPEC))
+    head, rows = manifest.read_rows(tmp_path / record.manifest)
+    assert (head.stage, head.inputs, rows[0]["value"]) == ("score", (made.content_sha256,), 7.0)
+    hashed = task_hash("score", SPEC.stage_fingerprint, [made.task.task_hash], [made.content_sha256])
+    assert head.task_hash == hashed and record.manifest == f"scores/a-{hashed[:12]}.parquet"
+
+
+def test_work_that_raises_commits_nothing_and_frees_the_lock(tmp_path: Path) -> None:
+    class Broken(CountThreads):
+        @staticmethod
+        def work(todo: OpenTask, models: LazyThreads) -> Made:
+            raise MemoryError
+
+    lazy = LazyThreads(SPEC)
+    with pytest.raises(MemoryError):
+        Broken.do(task(tmp_path, "a"), lazy)
+    assert commit.find(task(tmp_path, "a")) is None and not lazy.lock.locked()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 
 from fairshards.catalogs.manifests.identity import task_hash
@@ -18,11 +15,13 @@ from fairshards.generators.editing.segmentation import MaskRequest, MaskResult, 
 from fairshards.generators.images import BadImage, decode_image
 from fairshards.transforms.edits.models import load_editor, load_segmenter_of
 from fairshards.transforms.edits.specs import EditSpec
-from fairshards.transforms.shards import commit
+from fairshards.transforms.shards.commit import Made
+from fairshards.transforms.shards.cut import cut
+from fairshards.transforms.shards.open_task import OpenTask
 from fairshards.transforms.shards.tars import ShardSample, write_shard
-from fairshards.transforms.shards.task import ShardTask, TaskRecord
+from fairshards.transforms.shards.task import ShardTask
 from fairshards.transforms.sources.pictures import source_pictures
-from fairshards.transforms.stage import LazyModels, StageHandler, use_threads
+from fairshards.transforms.stage import LazyModels, ModelStage, use_threads
 
 WHOLE = MaskResult(None, 1.0)
 """The mask of an edit without a segmenter: the editor may change all."""
@@ -58,61 +57,53 @@ def edit_tasks(run: str, manifest: str, rows: Sequence[Mapping[str, Any]], spec:
             f"edit {wrong[0]['edit_id']} is planned for editor {wrong[0]['editor']!r}, but this stage has "
             f"{spec.editor.kind!r}; run a stage for each kind, over its own rows"
         )
-    tasks, start = [], 0
-    for position in range(1, len(rows) + 1):
-        if position == len(rows) or rows[position]["task"] != rows[start]["task"]:
-            ids = [row["edit_id"] for row in rows[start:position]]
-            hashed = task_hash("edit", spec.stage_fingerprint, ids)
-            tasks.append(ShardTask("edit", rows[start]["task"], hashed, run, "edits", manifest, start, position))
-            start = position
-    return tasks
+    return [
+        ShardTask(
+            Edit.stage,
+            piece.value,
+            task_hash("edit", spec.stage_fingerprint, piece.column("edit_id")),
+            run,
+            Edit.folder,
+            manifest,
+            piece.start,
+            piece.stop,
+        )
+        for piece in cut(rows, "task")
+    ]
 
 
-def edit_task(task: ShardTask, lazy: LazyEditor) -> TaskRecord:
-    """Segment, edit and commit the rows of one task; a finished task is only looked up.
+def _edit(todo: OpenTask, models: LazyEditor) -> Made:
+    """Segment and edit the rows of one task.
 
     A picture that can't be read, a phrase that masks nothing or everything, and an edit that fails are reject rows.
 
     Raises:
         ManifestError: a source shard isn't there, or doesn't hold what the plan says.
-        Exception: whatever the machine or a model raises (memory, disk, weights); never a bad sample.
     """
-    if found := commit.find(task):
-        return found
-    with lazy.lock:
-        return _edit(task, lazy)
-
-
-def _edit(task: ShardTask, lazy: LazyEditor) -> TaskRecord:
-    started = time.time()
-    plan = commit.read_task_rows(task)
-    pictures, rejects = _pictures(task, plan)
-    masked = _masks([row for row in plan if row["edit_id"] in pictures], pictures, lazy)
+    plan = todo.rows
+    pictures, rejects = _pictures(todo.task.run, plan)
+    masked = _masks([row for row in plan if row["edit_id"] in pictures], pictures, models)
     asked = [
         _request(row, pictures[row["edit_id"]], masked[row["edit_id"]])
         for row in plan
         if row["edit_id"] in masked and not masked[row["edit_id"]].reason
     ]
-    made = lazy.editor.edit(asked, lazy.spec.editor.batch_size) if asked else ()
-    edits = {result.sample_id: result for result in made}
+    results = models.editor.edit(asked, models.spec.editor.batch_size) if asked else ()
+    edits = {result.sample_id: result for result in results}
     good = [row for row in plan if row["edit_id"] in edits and edits[row["edit_id"]].png is not None]
     tar, places = write_shard(_sample(row, edits[row["edit_id"]], masked[row["edit_id"]]) for row in good)
-    shard = commit.publish_shard(task, tar, len(good))
+    shard = todo.publish(tar, len(good))
     rows = [rejects.get(row["edit_id"]) or _row(row["edit_id"], masked, edits, shard.name, places) for row in plan]
-    facts = {"samples": len(rows), "device": lazy.spec.device, "batch_size": lazy.spec.editor.batch_size}
-    return commit.commit(
-        task, rows, fingerprint=lazy.spec.stage_fingerprint, shard=shard, attempt=commit.attempt(started, **facts)
-    )
+    facts = {"samples": len(rows), "device": models.spec.device, "batch_size": models.spec.editor.batch_size}
+    return Made(rows, shard, attempt=facts)
 
 
-def _pictures(
-    task: ShardTask, plan: Sequence[Mapping[str, Any]]
-) -> tuple[dict[str, Pixels], dict[str, dict[str, Any]]]:
+def _pictures(run: str, plan: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Pixels], dict[str, dict[str, Any]]]:
     """Return the source picture of each edit, (H, W, 3) uint8, and the reject rows of those that can't be read."""
     pictures: dict[str, Pixels] = {}
     rejects: dict[str, dict[str, Any]] = {}
     decoded: dict[str, Pixels | BadImage] = {}
-    for row, data in zip(plan, source_pictures(task.run, plan), strict=True):
+    for row, data in zip(plan, source_pictures(run, plan), strict=True):
         if row["source_sha256"] not in decoded:
             decoded[row["source_sha256"]] = _decoded(data)
         picture = decoded[row["source_sha256"]]
@@ -206,13 +197,9 @@ def _reject(edit: str, reason: str, detail: str | None, share: float | None = No
     return {"edit_id": edit, "mask_share": share, "status": "reject", "reason": reason, "detail": detail}
 
 
-@dataclass
-class Edit(beam.PTransform):  # type: ignore[misc]
+class Edit(ModelStage[EditSpec]):
     """PCollection[ShardTask] of the edit plan -> PCollection[TaskRecord]; commits one shard of edits a task."""
 
-    spec: EditSpec
-
-    def expand(self, tasks: Any) -> Any:
-        """Wire the step."""
-        handler = StageHandler(self.spec, LazyEditor, edit_task)
-        return tasks | "Spread the edits" >> beam.Reshuffle() | "Edit" >> handler.step()
+    stage, folder, models = "edit", "edits", LazyEditor
+    elements, title = "edits", "Edit"
+    work = staticmethod(_edit)

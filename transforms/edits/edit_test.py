@@ -9,19 +9,15 @@ place (``filters/pictures/edit_misplaced.py``).
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 
-from fairshards.catalogs.manifests import manifest
-from fairshards.catalogs.manifests.identity import task_hash
 from fairshards.filters.scorers.clip_model import ClipModel
 from fairshards.generators.checkpoints.loading import resolve_device
 from fairshards.generators.editing.masks import Mask, decode_mask
@@ -29,22 +25,16 @@ from fairshards.generators.images import decode_image
 from fairshards.trainers.classifiers.reference import ReferenceClassifier
 from fairshards.trainers.core.errors import TrainerError
 from fairshards.transforms.edits.specs import EditTestSpec
-from fairshards.transforms.shards import commit, storage
+from fairshards.transforms.shards.commit import Made
+from fairshards.transforms.shards.open_task import OpenTask
 from fairshards.transforms.shards.tars import MASK, read_samples, slice_of
-from fairshards.transforms.shards.task import ShardTask, TaskRecord
 from fairshards.transforms.sources.pictures import source_pictures
-from fairshards.transforms.stage import LazyModels, StageHandler, use_threads
+from fairshards.transforms.stage import LazyModels, ModelStage, use_threads
 
 if TYPE_CHECKING:
     from PIL import Image
 
 Vector = npt.NDArray[np.float64]
-
-
-def edit_test_task_of(made: TaskRecord, spec: EditTestSpec) -> ShardTask:
-    """Return the test of a shard of edits; it reads the same plan rows and the edit manifest."""
-    hashed = task_hash("edit_score", spec.stage_fingerprint, [made.task.task_hash], [made.content_sha256])
-    return replace(made.task, stage="edit_score", folder="edit_scores", task_hash=hashed)
 
 
 class LazyTester(LazyModels[EditTestSpec]):
@@ -60,47 +50,30 @@ class LazyTester(LazyModels[EditTestSpec]):
         return reference, clip
 
 
-def edit_test_task(made: TaskRecord, lazy: LazyTester) -> TaskRecord:
-    """Test and commit the edits of one shard; a finished task is only looked up.
+def _test(todo: OpenTask, models: LazyTester) -> Made:
+    """Test the edits of one shard.
 
     Raises:
         ManifestError: a shard isn't there, or doesn't hold what its manifest says.
         TrainerError: the reference training isn't finished, or doesn't know a class number of the plan.
     """
-    task = edit_test_task_of(made, lazy.spec)
-    if found := commit.find(task):
-        return found
-    with lazy.lock:
-        return _test(task, made, lazy)
-
-
-def _test(task: ShardTask, made: TaskRecord, lazy: LazyTester) -> TaskRecord:
-    started = time.time()
-    head, edits = manifest.read_rows(storage.read(storage.join(task.run, made.manifest)))
-    planned = {row["edit_id"]: row for row in commit.read_task_rows(task)}
-    good = [row for row in edits if row["status"] == "ok"]
+    planned = {row["edit_id"]: row for row in todo.rows}
+    good = [row for row in todo.rows_before if row["status"] == "ok"]
     plan = [planned[row["edit_id"]] for row in good]
-    tar = storage.read(storage.join(task.run, made.task.folder, head.shard.name)) if head.shard else b""
     sources = dict.fromkeys(row["source_sha256"] for row in plan)
     order = {name: number for number, name in enumerate(sources)}
     first = {row["source_sha256"]: row for row in reversed(plan)}
-    originals = [decode_image(data) for data in source_pictures(task.run, [first[name] for name in sources])]
-    edited = [decode_image(slice_of(tar, row["offset"], row["size"])) for row in good]
-    before, after = _looks(originals, lazy), _looks(edited, lazy)
-    masks, rows = _masks(tar), []
+    originals = [decode_image(data) for data in source_pictures(todo.task.run, [first[name] for name in sources])]
+    edited = [decode_image(slice_of(todo.shard_before, row["offset"], row["size"])) for row in good]
+    before, after = _looks(originals, models), _looks(edited, models)
+    masks, rows = _masks(todo.shard_before), []
     for number, row in enumerate(plan):
-        _check_class(row, lazy)
+        _check_class(row, models)
         source = order[row["source_sha256"]]
         changed = originals[source], edited[number], masks.get(row["edit_id"])
-        rho = lazy.models[0].mask_attribution(*changed, row["y"])
-        rows.append(_row(row, lazy, before.at(source), after.at(number), rho))
-    return commit.commit(
-        task,
-        rows,
-        fingerprint=lazy.spec.stage_fingerprint,
-        inputs=[made.content_sha256],
-        attempt=commit.attempt(started, samples=len(good), device=lazy.spec.device),
-    )
+        rho = models.models[0].mask_attribution(*changed, row["y"])
+        rows.append(_row(row, models, before.at(source), after.at(number), rho))
+    return Made(rows, attempt={"samples": len(good), "device": models.spec.device})
 
 
 def _masks(tar: bytes) -> dict[str, Mask]:
@@ -174,13 +147,9 @@ def _cosines(row: Mapping[str, Any], lazy: LazyTester, before: Looks, after: Loo
     return found
 
 
-@dataclass
-class EditTest(beam.PTransform):  # type: ignore[misc]
+class EditTest(ModelStage[EditTestSpec]):
     """PCollection[TaskRecord] of shards of edits -> PCollection[TaskRecord] of their score manifests."""
 
-    spec: EditTestSpec
-
-    def expand(self, made: Any) -> Any:
-        """Wire the step; the Reshuffle lets this stage have other workers than the editor."""
-        handler = StageHandler(self.spec, LazyTester, edit_test_task)
-        return made | "Spread the edited" >> beam.Reshuffle() | "Test the edits" >> handler.step()
+    stage, folder, models = "edit_score", "edit_scores", LazyTester
+    elements, title = "edited", "Test the edits"
+    work = staticmethod(_test)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
-
-import apache_beam as beam
 
 from fairshards.catalogs.manifests.identity import task_hash
 from fairshards.generators.language.captions import CaptionRequest, CaptionResult
 from fairshards.transforms.language.answers import answer_cache
 from fairshards.transforms.language.specs import CaptionerSpec
-from fairshards.transforms.shards import commit, storage
+from fairshards.transforms.shards import storage
+from fairshards.transforms.shards.commit import Made
+from fairshards.transforms.shards.cut import Piece, cut
+from fairshards.transforms.shards.open_task import OpenTask
 from fairshards.transforms.shards.tars import slice_of
-from fairshards.transforms.shards.task import ShardTask, TaskRecord
-from fairshards.transforms.stage import LazyModels, StageHandler, use_threads
+from fairshards.transforms.shards.task import ShardTask
+from fairshards.transforms.stage import LazyModels, ModelStage, use_threads
 
 if TYPE_CHECKING:
     from fairshards.generators.language.captioner import Captioner
@@ -36,29 +34,20 @@ def caption_tasks(run: str, index: str, rows: Sequence[Row], spec: CaptionerSpec
     the whole index, so that an index with other rows elsewhere leaves it done. Ranges without a picture of the spec's
     splits have no task.
     """
-    tasks = []
-    for name, start, stop in _ranges(rows, size):
-        wanted = _wanted(rows[start:stop], spec)
-        if not wanted:
-            continue
-        ids = [row["sample_id"] for row in wanted]
-        content = [[row["image_sha256"], row["y"]] for row in wanted]
-        hashed = task_hash("caption", spec.stage_fingerprint, ids, settings=content)
-        tasks.append(ShardTask("caption", name, hashed, run, "captions", index, start, stop))
-    return tasks
+    return [
+        _task(piece, wanted, run, index, spec)
+        for piece in cut(rows, "shard", size)
+        if (wanted := _wanted(piece.rows, spec))
+    ]
 
 
-def _ranges(rows: Sequence[Row], size: int) -> Iterator[tuple[str, int, int]]:
-    """Yield (name, start, stop) of runs of at most ``size`` rows of one shard."""
-    if size < 1:
-        raise ValueError(f"a caption task has {size} rows; it must have at least 1")
-    start = 0
-    for shard, group in groupby(rows, key=lambda row: str(row["shard"])):
-        end = start + len(list(group))
-        unit = shard.rpartition("/")[2].removesuffix(".tar").rsplit("-", 2)[0]
-        for part, first in enumerate(range(start, end, size)):
-            yield f"{unit}-{part:03d}", first, min(first + size, end)
-        start = end
+def _task(piece: Piece, wanted: Sequence[Row], run: str, index: str, spec: CaptionerSpec) -> ShardTask:
+    """Return the task of a piece of the index, named after its shard: "source-00003-002"."""
+    content = [[row["image_sha256"], row["y"]] for row in wanted]
+    hashed = task_hash("caption", spec.stage_fingerprint, [row["sample_id"] for row in wanted], settings=content)
+    unit = piece.value.rpartition("/")[2].removesuffix(".tar").rsplit("-", 2)[0]
+    name = f"{unit}-{piece.part:03d}"
+    return ShardTask(Caption.stage, name, hashed, run, Caption.folder, index, piece.start, piece.stop)
 
 
 class LazyCaptioner(LazyModels[CaptionerSpec]):
@@ -97,35 +86,17 @@ def _local(spec: CaptionerSpec) -> AnyCaptioner:
     )
 
 
-def caption_task(task: ShardTask, lazy: LazyCaptioner) -> TaskRecord:
-    """Describe and commit the pictures of one task; a finished task is only looked up.
-
-    Raises:
-        Exception: whatever the machine, the model or the endpoint raises; never a bad picture.
-    """
-    if found := commit.find(task):
-        return found
-    with lazy.lock:
-        return _caption(task, lazy)
-
-
-def _caption(task: ShardTask, lazy: LazyCaptioner) -> TaskRecord:
-    started = time.time()
-    model = lazy.spec.model
-    requests = _requests(task, lazy.spec)
-    results = list(lazy.captioner.caption(requests, model.batch_size))
+def _caption(todo: OpenTask, models: LazyCaptioner) -> Made:
+    """Describe the pictures of one task."""
+    model = models.spec.model
+    results = list(models.captioner.caption(_requests(todo, models.spec), model.batch_size))
     rows = [_manifest_row(result, model.name) for result in results]
-    facts = {
-        "samples": len(rows),
-        "device": model.worker_device,
-        "batch_size": model.batch_size,
-        "cut": sum(result.cut for result in results),
-    }
-    return commit.commit(task, rows, fingerprint=lazy.spec.stage_fingerprint, attempt=commit.attempt(started, **facts))
+    facts = {"samples": len(rows), "device": model.worker_device, "batch_size": model.batch_size}
+    return Made(rows, attempt={**facts, "cut": sum(result.cut for result in results)})
 
 
-def _requests(task: ShardTask, spec: CaptionerSpec) -> list[CaptionRequest]:
-    rows = _wanted(commit.read_task_rows(task), spec)
+def _requests(todo: OpenTask, spec: CaptionerSpec) -> list[CaptionRequest]:
+    rows, task = _wanted(todo.rows, spec), todo.task
     folder = task.manifest.rpartition("/")[0]
     tar = storage.read(storage.join(task.run, *([folder] if folder else []), rows[0]["shard"]))
     return [
@@ -151,13 +122,9 @@ def _manifest_row(result: CaptionResult, name: str) -> dict[str, Any]:
     }
 
 
-@dataclass
-class Caption(beam.PTransform):  # type: ignore[misc]
+class Caption(ModelStage[CaptionerSpec]):
     """PCollection[ShardTask] of a source index -> PCollection[TaskRecord] of their caption manifests."""
 
-    spec: CaptionerSpec
-
-    def expand(self, tasks: Any) -> Any:
-        """Wire the step."""
-        handler = StageHandler(self.spec, LazyCaptioner, caption_task)
-        return tasks | "Spread the tasks" >> beam.Reshuffle() | "Caption" >> handler.step()
+    stage, folder, models = "caption", "captions", LazyCaptioner
+    title = "Caption"
+    work = staticmethod(_caption)

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import apache_beam as beam
-
-from fairshards.catalogs.manifests import manifest
-from fairshards.catalogs.manifests.identity import task_hash
 from fairshards.generators.language.conversation import TextModel
 from fairshards.generators.phrases.extraction import Asked, Extracted, ExtractionRequest, PhraseRow, extract
 from fairshards.transforms.language.answers import answer_cache
 from fairshards.transforms.language.specs import ExtractorSpec
-from fairshards.transforms.shards import commit, storage
-from fairshards.transforms.shards.task import ShardTask, TaskRecord
-from fairshards.transforms.stage import LazyModels, StageHandler, use_threads
-
-
-def extract_task_of(captioned: TaskRecord, spec: ExtractorSpec) -> ShardTask:
-    """Return the extract task of a caption manifest; it reads the same index rows, for their classes."""
-    hashed = task_hash("extract", spec.stage_fingerprint, [captioned.task.task_hash], [captioned.content_sha256])
-    return replace(captioned.task, stage="extract", folder="phrases", task_hash=hashed)
+from fairshards.transforms.shards.commit import Made
+from fairshards.transforms.shards.open_task import OpenTask
+from fairshards.transforms.stage import LazyModels, ModelStage, use_threads
 
 
 class LazyExtractor(LazyModels[ExtractorSpec]):
@@ -65,36 +53,16 @@ def _local(spec: ExtractorSpec) -> TextModel:
     )
 
 
-def extract_task(captioned: TaskRecord, lazy: LazyExtractor) -> TaskRecord:
-    """Take the phrases out of one manifest's captions and commit them; a finished task is only looked up.
-
-    Raises:
-        Exception: whatever the machine, the model or the endpoint raises; never a bad caption or answer.
-    """
-    task = extract_task_of(captioned, lazy.spec)
-    if found := commit.find(task):
-        return found
-    with lazy.lock:
-        return _extract(task, captioned, lazy)
-
-
-def _extract(task: ShardTask, captioned: TaskRecord, lazy: LazyExtractor) -> TaskRecord:
-    started = time.time()
-    spec = lazy.spec
-    _, captions = manifest.read_rows(storage.read(storage.join(task.run, captioned.manifest)))
-    classes = {row["sample_id"]: row["y"] for row in commit.read_task_rows(task)}
-    requests = [_request(row, classes, spec) for row in captions if row["status"] == "ok"]
+def _extract(todo: OpenTask, models: LazyExtractor) -> Made:
+    """Take the phrases out of one manifest's captions."""
+    spec = models.spec
+    classes = {row["sample_id"]: row["y"] for row in todo.rows}
+    requests = [_request(row, classes, spec) for row in todo.rows_before if row["status"] == "ok"]
     nothing = Extracted([], Asked())
-    found = extract(lazy.model, requests, attempts=spec.attempts, cache=lazy.cache) if requests else nothing
-    rows = [_manifest_row(row, spec.model.name) for rows in found.rows for row in rows]
-    facts = {**vars(found.asked), **({"answers": _form(lazy.model)} if requests else {})}
-    return commit.commit(
-        task,
-        rows,
-        fingerprint=spec.stage_fingerprint,
-        inputs=[captioned.content_sha256],
-        attempt=commit.attempt(started, samples=len(requests), device=spec.model.worker_device, **facts),
-    )
+    extracted = extract(models.model, requests, attempts=spec.attempts, cache=models.cache) if requests else nothing
+    rows = [_manifest_row(row, spec.model.name) for rows in extracted.rows for row in rows]
+    facts = {"samples": len(requests), "device": spec.model.worker_device, **vars(extracted.asked)}
+    return Made(rows, attempt={**facts, **({"answers": _form(models.model)} if requests else {})})
 
 
 def _form(model: TextModel) -> str:
@@ -115,13 +83,9 @@ def _manifest_row(row: PhraseRow, name: str) -> dict[str, Any]:
     return {**vars(row), "extractor": name}
 
 
-@dataclass
-class Extract(beam.PTransform):  # type: ignore[misc]
+class Extract(ModelStage[ExtractorSpec]):
     """PCollection[TaskRecord] of caption manifests -> PCollection[TaskRecord] of their phrase manifests."""
 
-    spec: ExtractorSpec
-
-    def expand(self, captioned: Any) -> Any:
-        """Wire the step; the Reshuffle lets this stage have other workers than the captioner."""
-        handler = StageHandler(self.spec, LazyExtractor, extract_task)
-        return captioned | "Spread the captions" >> beam.Reshuffle() | "Extract" >> handler.step()
+    stage, folder, models = "extract", "phrases", LazyExtractor
+    elements, title = "captions", "Extract"
+    work = staticmethod(_extract)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,10 @@ import apache_beam as beam
 
 from fairshards.catalogs.manifests.identity import task_hash
 from fairshards.catalogs.manifests.manifest import ManifestError
-from fairshards.transforms.shards import commit, storage
+from fairshards.transforms.shards import storage
+from fairshards.transforms.shards.commit import Made
+from fairshards.transforms.shards.cut import cut
+from fairshards.transforms.shards.open_task import OpenTask, finish
 from fairshards.transforms.shards.tars import ShardSample, read_samples, sha256, write_shard
 from fairshards.transforms.shards.task import ShardTask, TaskRecord
 
@@ -26,16 +28,12 @@ def curate_tasks(
     run: str, curation_id: str, selection: str, rows: Sequence[Mapping[str, Any]], size: int
 ) -> list[ShardTask]:
     """Return one task per curated shard: at most ``size`` rows of one split of the selection."""
-    tasks, start, number = [], 0, 0
-    for position in range(1, len(rows) + 1):
-        ends = position == len(rows) or rows[position]["split"] != rows[start]["split"]
-        if ends or position - start == size:
-            name = f"{rows[start]['split']}-{number:06d}"
-            ids = [f"{row['sample_id']}:{row['image_sha256']}" for row in rows[start:position]]
-            hashed = task_hash("index", VERSION, ids, [curation_id])
-            folder = f"curated/{curation_id}"
-            tasks.append(ShardTask("index", name, hashed, run, folder, selection, start, position))
-            start, number = position, 0 if ends else number + 1
+    tasks = []
+    for piece in cut(rows, "split", size):
+        ids = [f"{row['sample_id']}:{row['image_sha256']}" for row in piece.rows]
+        hashed = task_hash("index", VERSION, ids, [curation_id])
+        name, folder = f"{piece.value}-{piece.part:06d}", f"curated/{curation_id}"
+        tasks.append(ShardTask("index", name, hashed, run, folder, selection, piece.start, piece.stop))
     return tasks
 
 
@@ -46,23 +44,19 @@ def write_curated(task: ShardTask) -> TaskRecord:
         ManifestError: a raw shard doesn't hold what its manifest says.
         OSError: the run folder can't be read or written.
     """
-    found = commit.find(task)
-    if found:
-        return found
-    started = time.time()
-    rows = commit.read_task_rows(task)
-    wanted = {row["sample_id"]: row for row in rows}
-    members = _collect(task.run, wanted)
-    samples = [_sample(row, members[row["sample_id"]]) for row in rows]
+    return finish(OpenTask(task), VERSION, _copy)
+
+
+def _copy(todo: OpenTask) -> Made:
+    members = _collect(todo.task.run, {row["sample_id"]: row for row in todo.rows})
+    samples = [_sample(row, members[row["sample_id"]]) for row in todo.rows]
     tar, places = write_shard(samples)
-    shard = commit.publish_shard(task, tar, len(samples), name=f"{task.name}.tar")
+    shard = todo.publish(tar, len(samples), name=f"{todo.task.name}.tar")
     index = []
-    for row in rows:
+    for row in todo.rows:
         offset, size = places[row["sample_id"]]
         index.append({**row, "shard": shard.name, "offset": offset, "size": size})
-    return commit.commit(
-        task, index, fingerprint=VERSION, shard=shard, attempt=commit.attempt(started, samples=len(rows))
-    )
+    return Made(index, shard, attempt={"samples": len(index)})
 
 
 def _collect(run: str, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, bytes]]:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-
-import apache_beam as beam
 
 from fairshards.filters.pictures import preview
 from fairshards.generators.diffusion.phases import Preview, Verdict, generate_pruned
@@ -18,9 +14,11 @@ from fairshards.generators.diffusion.text_to_image import ImageRequest, ImageRes
 from fairshards.transforms.pictures.score import load_scorer, request_of
 from fairshards.transforms.pictures.specs import GeneratorSpec
 from fairshards.transforms.shards import commit
+from fairshards.transforms.shards.commit import Made
+from fairshards.transforms.shards.open_task import OpenTask
 from fairshards.transforms.shards.tars import ShardSample, write_shard
-from fairshards.transforms.shards.task import ShardTask, TaskRecord
-from fairshards.transforms.stage import LazyModels, StageHandler, use_threads
+from fairshards.transforms.shards.task import ShardTask
+from fairshards.transforms.stage import LazyModels, ModelStage, use_threads
 
 if TYPE_CHECKING:
     from fairshards.filters.scorers.clip_scorer import ClipScorer
@@ -54,38 +52,17 @@ class LazyGenerator(LazyModels[GeneratorSpec]):
         return load_scorer(self.spec.prune.scorer)
 
 
-def generate_task(task: ShardTask, lazy: LazyGenerator) -> TaskRecord:
-    """Make, encode and commit the samples of one task; a finished task is only looked up.
-
-    Raises:
-        Exception: whatever the machine or the model raises (memory, disk, weights); never a bad sample.
-    """
-    if found := commit.find(task):
-        return found
-    with lazy.lock:
-        return _generate(task, lazy)
-
-
-def _generate(task: ShardTask, lazy: LazyGenerator) -> TaskRecord:
-    started = time.time()
-    plan = commit.read_task_rows(task)
-    window = lazy.spec.window
-    requests = [image_request(row, window) for row in plan]
-    made = _pruned(requests, plan, lazy) if lazy.spec.prune else _unpruned(requests, lazy)
-    results = [result for result, _ in made]
-    good = [(row, result) for row, result in zip(plan, results, strict=True) if result.png is not None]
+def _generate(todo: OpenTask, models: LazyGenerator) -> Made:
+    """Make and encode the samples of one task."""
+    spec, plan = models.spec, todo.rows
+    requests = [image_request(row, spec.window) for row in plan]
+    made = _pruned(requests, plan, models) if spec.prune else _unpruned(requests, models)
+    good = [(row, result) for row, (result, _) in zip(plan, made, strict=True) if result.png is not None]
     tar, places = write_shard(_sample(row, result) for row, result in good)
-    shard = commit.publish_shard(task, tar, len(good))
+    shard = todo.publish(tar, len(good))
     rows = [{**_manifest_row(result, shard.name, places), **previewed} for result, previewed in made]
-    facts = {
-        "samples": len(rows),
-        "device": lazy.spec.device,
-        "batch_size": lazy.spec.batch_size,
-        "threads": _threads(),
-    }
-    return commit.commit(
-        task, rows, fingerprint=lazy.spec.stage_fingerprint, shard=shard, attempt=commit.attempt(started, **facts)
-    )
+    facts = {"samples": len(rows), "device": spec.device, "batch_size": spec.batch_size, "threads": _threads()}
+    return Made(rows, shard, attempt=facts)
 
 
 def _unpruned(requests: Sequence[ImageRequest], lazy: LazyGenerator) -> list[tuple[ImageResult, dict[str, Any]]]:
@@ -200,16 +177,9 @@ def _threads() -> int:
     return torch.get_num_threads()
 
 
-@dataclass
-class Generate(beam.PTransform):  # type: ignore[misc]
+class Generate(ModelStage[GeneratorSpec]):
     """PCollection[ShardTask] -> PCollection[TaskRecord]; commits one raw shard a task."""
 
-    spec: GeneratorSpec
-
-    def expand(self, tasks: Any) -> Any:
-        """Wire the step."""
-        return (
-            tasks
-            | "Spread the tasks" >> beam.Reshuffle()
-            | "Generate" >> StageHandler(self.spec, LazyGenerator, generate_task).step()
-        )
+    stage, folder, models = "generate", "raw", LazyGenerator
+    title = "Generate"
+    work = staticmethod(_generate)

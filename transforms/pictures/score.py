@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import apache_beam as beam
 import numpy as np
 
-from fairshards.catalogs.manifests import manifest
-from fairshards.catalogs.manifests.identity import task_hash
 from fairshards.filters.pictures import shortcut_left
 from fairshards.filters.pictures.silhouette import Silhouettes, silhouette
 from fairshards.filters.scorers.clip_scorer import ClipScorer, ScoreRequest
@@ -22,21 +17,16 @@ from fairshards.generators.checkpoints.loading import resolve_device
 from fairshards.generators.diffusion.personal import in_plain_words
 from fairshards.generators.images import decode_image
 from fairshards.transforms.edits.models import load_segmenter_of
-from fairshards.transforms.pictures.specs import ScorerSpec, Staged
-from fairshards.transforms.shards import commit, embeddings, storage
+from fairshards.transforms.pictures.specs import ScorerSpec
+from fairshards.transforms.shards import embeddings
+from fairshards.transforms.shards.commit import Made
+from fairshards.transforms.shards.open_task import OpenTask
 from fairshards.transforms.shards.tars import slice_of
-from fairshards.transforms.shards.task import ShardTask, TaskRecord
-from fairshards.transforms.stage import LazyModels, StageHandler, use_threads
+from fairshards.transforms.stage import LazyModels, ModelStage, use_threads
 
 if TYPE_CHECKING:
     from fairshards.generators.editing.segmentation import Segmenter
     from fairshards.trainers.classifiers.reference import ReferenceClassifier
-
-
-def score_task_of(made: TaskRecord, spec: Staged) -> ShardTask:
-    """Return the score task of a generated shard; it reads the same plan rows and the raw manifest."""
-    hashed = task_hash("score", spec.stage_fingerprint, [made.task.task_hash], [made.content_sha256])
-    return replace(made.task, stage="score", folder="scores", task_hash=hashed)
 
 
 class LazyScorer(LazyModels[ScorerSpec]):
@@ -79,45 +69,22 @@ def load_scorer(spec: ScorerSpec) -> ClipScorer:
     )
 
 
-def score_task(made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
-    """Score and commit the samples of one raw shard; a finished task is only looked up."""
-    task = score_task_of(made, lazy.spec)
-    if found := commit.find(task):
-        return found
-    with lazy.lock:
-        return _score(task, made, lazy)
-
-
-def _score(task: ShardTask, made: TaskRecord, lazy: LazyScorer) -> TaskRecord:
-    started = time.time()
-    head, raw = manifest.read_rows(storage.read(storage.join(task.run, made.manifest)))
-    plan = {row["sample_id"]: row for row in commit.read_task_rows(task)}
-    good = [row for row in raw if row["status"] == "ok"]
-    tar = storage.read(storage.join(task.run, made.task.folder, head.shard.name)) if head.shard else b""
-    images = [slice_of(tar, row["offset"], row["size"]) for row in good]
-    results, seen = lazy.scorer.scored(images, [request_of(plan[row["sample_id"]]) for row in good])
-    outlines = silhouettes(
-        {
-            row["sample_id"]: (image, plan[row["sample_id"]]["y"])
-            for row, image in zip(good, images, strict=True)
-            if row["sample_id"] in seen
-        },
-        lazy,
-    )
+def _score(todo: OpenTask, models: LazyScorer) -> Made:
+    """Score the samples of one raw shard."""
+    plan = {row["sample_id"]: row for row in todo.rows}
+    good = [row for row in todo.rows_before if row["status"] == "ok"]
+    images = [slice_of(todo.shard_before, row["offset"], row["size"]) for row in good]
+    results, seen = models.scorer.scored(images, [request_of(plan[row["sample_id"]]) for row in good])
+    pictures = {row["sample_id"]: (image, plan[row["sample_id"]]["y"]) for row, image in zip(good, images, strict=True)}
+    outlines = silhouettes({name: pictures[name] for name in pictures if name in seen}, models)
     rows = [
         {"sample_id": row["sample_id"], **score}
         for row, scores in zip(good, results, strict=True)
         for score in map(score_row, scores)
     ]
-    rows += _reference_rows([plan[row["sample_id"]] for row in good], images, lazy)
-    return commit.commit(
-        task,
-        rows,
-        fingerprint=lazy.spec.stage_fingerprint,
-        inputs=[made.content_sha256],
-        settings=embeddings.publish(task, seen, outlines),
-        attempt=commit.attempt(started, samples=len(good), device=lazy.spec.device),
-    )
+    rows += _reference_rows([plan[row["sample_id"]] for row in good], images, models)
+    facts = {"samples": len(good), "device": models.spec.device}
+    return Made(rows, settings=embeddings.publish(todo.task, seen, outlines), attempt=facts)
 
 
 def silhouettes(pictures: Mapping[str, tuple[bytes, int]], lazy: LazyScorer) -> dict[str, Silhouettes] | None:
@@ -163,13 +130,9 @@ def score_row(score: Any) -> dict[str, Any]:
     return {name: getattr(score, name) for name in names}
 
 
-@dataclass
-class Score(beam.PTransform):  # type: ignore[misc]
+class Score(ModelStage[ScorerSpec]):
     """PCollection[TaskRecord] of raw shards -> PCollection[TaskRecord] of their score manifests."""
 
-    spec: ScorerSpec
-
-    def expand(self, made: Any) -> Any:
-        """Wire the step; the Reshuffle lets this stage have other workers than the generator."""
-        handler = StageHandler(self.spec, LazyScorer, score_task)
-        return made | "Spread the shards" >> beam.Reshuffle() | "Score" >> handler.step()
+    stage, folder, models = "score", "scores", LazyScorer
+    elements, title = "shards", "Score"
+    work = staticmethod(_score)

@@ -1,4 +1,4 @@
 """Rows of a table: sampled, scored, and copied into curated shards.
 
-Others use ``stages.SampleRows``, ``stages.ScoreRows`` and ``stages.WriteCuratedRows``.
+Others use ``sample.SampleRows``, ``score.ScoreRows`` and ``curate.WriteCuratedRows``.
 """

@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,25 @@ from fairshards.transforms.shards.task import ShardTask, TaskRecord
 
 EMBEDDINGS = "embeddings"
 """Under this key a score manifest's settings name the file of embeddings beside it."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a task's work gives to commit.
+
+    Attributes:
+        rows: The manifest's, of the stage's columns.
+        shard: The published tar, where the stage writes one.
+        settings: What the manifest's head says beside.
+        inputs: The content hashes of the manifests that were read.
+        attempt: What is kept of the attempt beside host, process and seconds.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    shard: Shard | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
+    attempt: Mapping[str, Any] = field(default_factory=dict)
 
 
 def manifest_name(task: ShardTask) -> str:
@@ -53,22 +73,13 @@ def publish_shard(task: ShardTask, tar: bytes, samples: int, name: str | None = 
     return shard
 
 
-def commit(
-    task: ShardTask,
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    fingerprint: str,
-    inputs: Sequence[str] = (),
-    shard: Shard | None = None,
-    settings: Mapping[str, Any] | None = None,
-    attempt: Mapping[str, Any],
-) -> TaskRecord:
-    """Write the task's manifest, and so commit it."""
-    head = Head(task.stage, task.name, task.task_hash, fingerprint, tuple(inputs), shard, settings or {})
-    data, sealed = manifest.encode(head, rows, attempt)
+def commit(task: ShardTask, made: Made, fingerprint: str, attempt: Mapping[str, Any]) -> TaskRecord:
+    """Write the task's manifest, and so commit it; ``fingerprint`` is the stage's."""
+    head = Head(task.stage, task.name, task.task_hash, fingerprint, made.inputs, made.shard, made.settings)
+    data, sealed = manifest.encode(head, made.rows, attempt)
     name = manifest_name(task)
     storage.publish(storage.join(task.run, name), data)
-    return _record(task, name, sealed, rows)
+    return _record(task, name, sealed, made.rows)
 
 
 def attempt(started: float, **facts: Any) -> dict[str, Any]:

@@ -7,9 +7,9 @@ and a range of its rows), never by value, and no pixels travel in it. Its hash d
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fairshards.catalogs.manifests.identity import TASK_DIGITS
+from fairshards.catalogs.manifests.identity import TASK_DIGITS, task_hash
 
 
 @dataclass(frozen=True)
@@ -66,3 +66,9 @@ class TaskRecord:
     def __iter__(self) -> Iterator[int]:
         """The row numbers; RunInference takes a record for its batch."""
         return iter(self.task)
+
+
+def following(record: TaskRecord, stage: str, folder: str, stage_fingerprint: str) -> ShardTask:
+    """Return the task of the stage after: it reads the same plan rows, and what the task before has committed."""
+    hashed = task_hash(stage, stage_fingerprint, [record.task.task_hash], [record.content_sha256])
+    return replace(record.task, stage=stage, folder=folder, task_hash=hashed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -22,7 +21,9 @@ from fairshards.catalogs.manifests.identity import (
     task_hash,
 )
 from fairshards.generators.images import BadImage, decode_image, encode_png, plain_format
-from fairshards.transforms.shards import commit, storage
+from fairshards.transforms.shards import storage
+from fairshards.transforms.shards.commit import Made
+from fairshards.transforms.shards.open_task import OpenTask, finish
 from fairshards.transforms.shards.tars import ShardSample, sha256, write_shard
 from fairshards.transforms.shards.task import ShardTask, TaskRecord
 from fairshards.transforms.sources import (
@@ -104,8 +105,8 @@ def write_listing(listing: Listing, run: str) -> None:
         storage.publish(storage.join(run, listing_file(listing)), sink.getvalue())
 
 
-def _entries(task: ShardTask) -> list[Entry]:
-    return [Entry(**row) for row in commit.read_task_rows(task)] if task.manifest else []
+def _entries(todo: OpenTask) -> list[Entry]:
+    return [Entry(**row) for row in todo.rows] if todo.task.manifest else []
 
 
 def ingest_unit(work: SourceTask, reader: SourceReader, labels: GroupLabels) -> TaskRecord:
@@ -114,25 +115,18 @@ def ingest_unit(work: SourceTask, reader: SourceReader, labels: GroupLabels) -> 
     Raises:
         OSError: the run folder can't be written.
     """
-    found = commit.find(work.task)
-    if found:
-        return found
-    started = time.time()
-    checked = list(_checked(reader.read(work.unit, _entries(work.task)), work, labels))
+    return finish(OpenTask(work.task), VERSION, lambda todo: _ingest(todo, work, reader, labels))
+
+
+def _ingest(todo: OpenTask, work: SourceTask, reader: SourceReader, labels: GroupLabels) -> Made:
+    checked = list(_checked(reader.read(work.unit, _entries(todo)), work, labels))
     rows, samples = [row for row, _ in checked], [sample for _, sample in checked if sample]
     tar, places = write_shard(samples)
-    shard = commit.publish_shard(work.task, tar, len(samples))
+    shard = todo.publish(tar, len(samples))
     for row in rows:
         if row["status"] == "ok":
             row["shard"], (row["offset"], row["size"]) = shard.name, places[row["source_id"]]
-    return commit.commit(
-        work.task,
-        rows,
-        fingerprint=VERSION,
-        inputs=[work.unit.digest],
-        shard=shard,
-        attempt=commit.attempt(started, samples=len(rows)),
-    )
+    return Made(rows, shard, inputs=(work.unit.digest,), attempt={"samples": len(rows)})
 
 
 def _checked(

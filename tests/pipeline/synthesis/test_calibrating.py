@@ -24,7 +24,7 @@ from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.transforms.pictures.score import LazyScorer
-from fairshards.transforms.pictures.score_real import real_score_task, real_score_tasks
+from fairshards.transforms.pictures.score_real import ScoreReal, real_score_tasks
 from fairshards.transforms.pictures.specs import ScorerSpec
 from tests.pipeline.small import small_recipe
 
@@ -196,7 +196,7 @@ def test_a_broken_picture_becomes_a_reject_and_the_others_are_scored(made: Made,
     prompts = {"class_prompts": (("a landbird",), ("a waterbird",)), "bias_prompts": (("land",), ("water",))}
     spec = ScorerSpec(str(made.folder / "models" / "clip"), "f" * 64, "cpu", 2, **prompts, **names)  # type: ignore[arg-type]
     (task,) = real_score_tasks(str(tmp_path), "calibration/plan.parquet", rows, spec)
-    record = real_score_task(task, LazyScorer(spec))
+    record = ScoreReal.do(task, LazyScorer(spec))
     assert (record.samples, record.rejects) == (4, 4)
     with Catalog.open(tmp_path, "write") as catalog:
         catalog.sync({record.manifest: record.content_sha256})

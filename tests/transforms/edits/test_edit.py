@@ -25,8 +25,8 @@ from fairshards.trainers.classifiers.reference import ReferenceClassifier
 from fairshards.trainers.classifiers.run import load_model
 from fairshards.trainers.core.errors import TrainerError
 from fairshards.trainers.core.loaders import to_tensor
-from fairshards.transforms.edits.edit import Edit, LazyEditor, edit_task, edit_tasks
-from fairshards.transforms.edits.edit_test import EditTest, LazyTester, edit_test_task, edit_test_task_of
+from fairshards.transforms.edits.edit import Edit, LazyEditor, edit_tasks
+from fairshards.transforms.edits.edit_test import EditTest, LazyTester
 from fairshards.transforms.edits.models import load_editor
 from fairshards.transforms.edits.specs import EditorSpec, EditSpec
 from fairshards.transforms.shards import commit
@@ -62,7 +62,7 @@ def member(run: Path, name: str) -> dict[str, bytes]:
 
 def test_a_task_commits_its_pictures_and_a_row_for_every_edit(tmp_path: Path, lazy: LazyEditor) -> None:
     task, plan = plan_one(tmp_path, lazy.spec)
-    record = edit_task(task, lazy)
+    record = Edit.do(task, lazy)
     head, rows = read(tmp_path, record)
     assert record.manifest.startswith("edits/edits-0000-") and head.stage == "edit"
     assert [row["edit_id"] for row in rows] == [row["edit_id"] for row in plan]
@@ -86,11 +86,11 @@ def test_a_task_commits_its_pictures_and_a_row_for_every_edit(tmp_path: Path, la
 
 def test_a_finished_task_loads_no_model_and_a_repeated_one_commits_the_same(tmp_path: Path, lazy: LazyEditor) -> None:
     task, _ = plan_one(tmp_path / "a", lazy.spec)
-    record, fresh = edit_task(task, lazy), LazyEditor(lazy.spec)
-    assert edit_task(task, fresh) == record
+    record, fresh = Edit.do(task, lazy), LazyEditor(lazy.spec)
+    assert Edit.do(task, fresh) == record
     assert not {"editor", "segmenter"} & {*vars(fresh)}
     other, _ = plan_one(tmp_path / "b", lazy.spec)
-    assert edit_task(other, lazy).content_sha256 == record.content_sha256
+    assert Edit.do(other, lazy).content_sha256 == record.content_sha256
 
 
 def test_phrases_that_mask_nothing_or_all_are_rejects_and_the_others_stand(
@@ -99,7 +99,7 @@ def test_phrases_that_mask_nothing_or_all_are_rejects_and_the_others_stand(
     """An untrained segmenter finds about half: these limits are above it, so that of no object enough is seen."""
     spec = edit_spec(models, min_share=0.99)
     task, _ = plan_one(tmp_path, spec)
-    record = edit_task(task, strict := LazyEditor(spec))
+    record = Edit.do(task, strict := LazyEditor(spec))
     assert "editor" not in vars(strict)  # there is nothing to edit
     _, rows = read(tmp_path, record)
     assert [row["reason"] for row in rows] == ["mask_empty", "mask_full"] * 2 + ["mask_empty"]
@@ -109,9 +109,9 @@ def test_phrases_that_mask_nothing_or_all_are_rejects_and_the_others_stand(
 
 def test_a_picture_that_cannot_be_read_is_a_reject(tmp_path: Path, lazy: LazyEditor) -> None:
     task, _ = plan_one(tmp_path / "good", lazy.spec)
-    _, good = read(tmp_path / "good", edit_task(task, lazy))
+    _, good = read(tmp_path / "good", Edit.do(task, lazy))
     task, _ = plan_one(tmp_path / "bad", lazy.spec, bad=2)
-    _, rows = read(tmp_path / "bad", edit_task(task, lazy))
+    _, rows = read(tmp_path / "bad", Edit.do(task, lazy))
     assert [row["reason"] for row in rows] == [None, None, "unreadable_image", None, None]
     assert [rows[n]["image_sha256"] for n in (0, 1, 3, 4)] == [good[n]["image_sha256"] for n in (0, 1, 3, 4)]
 
@@ -127,7 +127,7 @@ def test_an_edit_that_fails_is_a_reject_and_a_machine_that_fails_an_error(tmp_pa
 
     pipeline.unet.forward = exhausted
     with pytest.raises(torch.OutOfMemoryError):
-        edit_task(task, lazy)
+        Edit.do(task, lazy)
     assert commit.find(task) is None and not list(tmp_path.glob("edits/*"))
     pipeline.unet.forward = forward
 
@@ -137,7 +137,7 @@ def test_an_edit_that_fails_is_a_reject_and_a_machine_that_fails_an_error(tmp_pa
         return out
 
     pipeline.vae.decode = poisoned
-    record = edit_task(task, lazy)
+    record = Edit.do(task, lazy)
     _, rows = read(tmp_path, record)
     assert [row["reason"] for row in rows] == [None, "nan_image", None, "nan_image", None]
     assert rows[1]["mask_share"] > 0
@@ -148,20 +148,20 @@ def test_a_source_shard_that_changed_or_is_gone_is_an_error(tmp_path: Path, lazy
     shard = tmp_path / "source" / "train-000000.tar"
     shard.write_bytes(bytes(len(shard.read_bytes())))
     with pytest.raises(ManifestError, match="isn't the one that was planned"):
-        edit_task(task, lazy)
+        Edit.do(task, lazy)
     shard.unlink()
     with pytest.raises(ManifestError, match="isn't there"):
-        edit_task(task, lazy)
+        Edit.do(task, lazy)
 
 
 def test_an_instruction_editor_needs_no_segmenter(tmp_path: Path, models: Path) -> None:
     lazy = LazyEditor(edit_spec(models, "instruct"))
     task, _ = plan_one(tmp_path, lazy.spec, count=2)
-    made = edit_task(task, lazy)
+    made = Edit.do(task, lazy)
     head, rows = read(tmp_path, made)
     assert [(row["status"], row["mask_share"]) for row in rows] == [("ok", 1.0)] * 2
     assert head.shard and not any("mask" in name for name in member(tmp_path, f"edits/{head.shard.name}"))
-    _, scores = read(tmp_path, edit_test_task(made, LazyTester(edit_test_spec(models))))
+    _, scores = read(tmp_path, EditTest.do(made, LazyTester(edit_test_spec(models))))
     for row in scores:  # all may change, so that rho is the whole fall of the probability
         assert row["mask_attribution"] == pytest.approx(-row["probability_shift"], abs=0.01)
 
@@ -204,8 +204,8 @@ def test_specs_that_could_not_work_are_refused(models: Path) -> None:
 
 def test_edits_are_scored_before_and_after(tmp_path: Path, models: Path, lazy: LazyEditor) -> None:
     task, plan = plan_one(tmp_path, lazy.spec)
-    made = edit_task(task, lazy)
-    record = edit_test_task(made, LazyTester(edit_test_spec(models)))
+    made = Edit.do(task, lazy)
+    record = EditTest.do(made, LazyTester(edit_test_spec(models)))
     head, rows = read(tmp_path, record)
     assert head.stage == "edit_score" and record.manifest.startswith("edit_scores/")
     assert [row["edit_id"] for row in rows] == [row["edit_id"] for row in plan]
@@ -239,40 +239,40 @@ def test_a_tested_shard_is_looked_up_and_rejects_of_the_edit_have_no_scores(
     tmp_path: Path, models: Path, lazy: LazyEditor
 ) -> None:
     task, plan = plan_one(tmp_path, lazy.spec, bad=2)
-    made, spec = edit_task(task, lazy), edit_test_spec(models)
-    record = edit_test_task(made, LazyTester(spec))
+    made, spec = Edit.do(task, lazy), edit_test_spec(models)
+    record = EditTest.do(made, LazyTester(spec))
     assert (record.samples, record.rejects) == (4, 0)
     assert plan[2]["edit_id"] not in {row["edit_id"] for row in read(tmp_path, record)[1]}
     fresh = LazyTester(spec)
-    assert edit_test_task(made, fresh) == record and "models" not in vars(fresh)
+    assert EditTest.do(made, fresh) == record and "models" not in vars(fresh)
     other = edit_test_spec(models, wording="a photo of {phrase}")
-    assert edit_test_task_of(made, other).task_hash != edit_test_task_of(made, spec).task_hash
+    assert EditTest.task_of(made, other).task_hash != EditTest.task_of(made, spec).task_hash
 
 
 def test_a_shard_without_a_single_edit_has_no_scores(tmp_path: Path, models: Path) -> None:
     spec = edit_spec(models, min_share=0.99)
     task, _ = plan_one(tmp_path, spec)
-    record = edit_test_task(edit_task(task, LazyEditor(spec)), LazyTester(edit_test_spec(models)))
+    record = EditTest.do(Edit.do(task, LazyEditor(spec)), LazyTester(edit_test_spec(models)))
     assert read(tmp_path, record)[1] == []
 
 
 def test_scores_that_no_manifest_can_hold_are_rejects(tmp_path: Path, models: Path, lazy: LazyEditor) -> None:
     task, _ = plan_one(tmp_path, lazy.spec, count=2)
-    made, tester = edit_task(task, lazy), LazyTester(edit_test_spec(models))
+    made, tester = Edit.do(task, lazy), LazyTester(edit_test_spec(models))
     probabilities = tester.models[0].probabilities
     tester.models[0].probabilities = lambda images: probabilities(images) * np.nan  # type: ignore[method-assign]
-    _, rows = read(tmp_path, edit_test_task(made, tester))
+    _, rows = read(tmp_path, EditTest.do(made, tester))
     assert [(row["status"], row["reason"], row["hit"]) for row in rows] == [("reject", "not_finite", None)] * 2
 
 
 def test_a_reference_of_other_classes_is_refused(tmp_path: Path, models: Path, lazy: LazyEditor) -> None:
     task, _ = plan_one(tmp_path / "run", lazy.spec)
     training = write_training(tmp_path / "training", ("waterbird", "landbird"))
-    made = edit_task(task, lazy)
+    made = Edit.do(task, lazy)
     with pytest.raises(TrainerError, match="knows"):
-        edit_test_task(made, LazyTester(replace(edit_test_spec(models), training=str(training))))
+        EditTest.do(made, LazyTester(replace(edit_test_spec(models), training=str(training))))
     with pytest.raises(TrainerError, match="no finished stage"):
-        edit_test_task(made, LazyTester(replace(edit_test_spec(models), training=str(tmp_path / "nowhere"))))
+        EditTest.do(made, LazyTester(replace(edit_test_spec(models), training=str(tmp_path / "nowhere"))))
 
 
 def test_the_reference_pads_its_batches(models: Path) -> None:

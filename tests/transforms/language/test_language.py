@@ -20,8 +20,8 @@ from fairshards.generators.language.retries import Retries
 from fairshards.generators.language.sampling import Decoding
 from fairshards.generators.phrases.prompt import SCHEMA
 from fairshards.pipeline.run.jobs import Launcher
-from fairshards.transforms.language.caption import Caption, LazyCaptioner, caption_task, caption_tasks
-from fairshards.transforms.language.extract import Extract, LazyExtractor, extract_task, extract_task_of
+from fairshards.transforms.language.caption import Caption, LazyCaptioner, caption_tasks
+from fairshards.transforms.language.extract import Extract, LazyExtractor
 from fairshards.transforms.language.specs import CaptionerSpec, ExtractorSpec, TextModelSpec
 from fairshards.transforms.shards import commit
 from fairshards.transforms.shards.task import ShardTask
@@ -184,22 +184,22 @@ def test_a_model_is_in_a_folder_or_behind_an_endpoint() -> None:
 def test_captions_are_committed_and_a_finished_task_loads_no_model(run: Path, models: Path) -> None:
     spec = captioner(models)
     (task, *_), lazy = tasks_of(run, spec), LazyCaptioner(spec)
-    record = caption_task(task, lazy)
+    record = Caption.do(task, lazy)
     rows = rows_of(run, record.manifest)
     wanted = [row["sample_id"] for row in index_rows(run)[:4] if row["split"] == "train"]
     assert [row["source_id"] for row in rows] == wanted and len(rows) == 3
     assert record.manifest.startswith("captions/source-00000-000-")
     assert {row["captioner"] for row in rows} == {"tiny-git"}
     fresh = LazyCaptioner(spec)
-    assert caption_task(task, fresh) == record and "captioner" not in vars(fresh)
+    assert Caption.do(task, fresh) == record and "captioner" not in vars(fresh)
 
 
 def test_a_repeated_task_commits_the_same_content(run: Path, models: Path) -> None:
     spec = captioner(models, decoding=Decoding(8, 1.0))
     (task, *_), lazy = tasks_of(run, spec), LazyCaptioner(spec)
-    first = caption_task(task, lazy)
+    first = Caption.do(task, lazy)
     (run / first.manifest).unlink()
-    assert caption_task(task, LazyCaptioner(spec)).content_sha256 == first.content_sha256
+    assert Caption.do(task, LazyCaptioner(spec)).content_sha256 == first.content_sha256
 
 
 def test_a_shard_that_is_gone_raises_and_commits_nothing(run: Path, models: Path) -> None:
@@ -208,24 +208,24 @@ def test_a_shard_that_is_gone_raises_and_commits_nothing(run: Path, models: Path
     for tar in (run / "source").glob("*.tar"):
         tar.unlink()
     with pytest.raises(FileNotFoundError):
-        caption_task(task, lazy)
+        Caption.do(task, lazy)
     assert commit.find(task) is None
 
 
 def test_a_seq2seq_extractor_on_its_manifest(run: Path, models: Path) -> None:
     spec, wanted = captioner(models), extractor(models)
-    record = caption_task(tasks_of(run, spec)[0], LazyCaptioner(spec))
+    record = Caption.do(tasks_of(run, spec)[0], LazyCaptioner(spec))
     lazy = LazyExtractor(wanted)
-    found = extract_task(record, lazy)
+    found = Extract.do(record, lazy)
     rows = rows_of(run, found.manifest)
     good = [row["source_id"] for row in rows_of(run, record.manifest) if row["status"] == "ok"]
     assert {row["source_id"] for row in rows} <= set(good) and {row["status"] for row in rows} <= {"reject"}
     head = manifest.read_head(run / found.manifest)
     assert (head.stage, head.inputs) == ("extract", (record.content_sha256,))
     fresh = LazyExtractor(wanted)
-    assert extract_task(record, fresh) == found and "model" not in vars(fresh)
+    assert Extract.do(record, fresh) == found and "model" not in vars(fresh)
     other = replace(wanted, labels=(("landbird",), ("waterbird",)))
-    assert extract_task_of(record, other).task_hash != found.task.task_hash
+    assert Extract.task_of(record, other).task_hash != found.task.task_hash
 
 
 # ---- endpoints, Beam, the catalog --------------------------------------------------------------------
@@ -248,7 +248,7 @@ def test_both_stages_in_one_job_behind_an_endpoint_and_what_the_catalog_says(run
         elsewhere = ExtractorSpec(served(server.url, "words", cache=str(tmp_path / "answers")), labels)
         captioned = [record for task in tasks if (record := commit.find(task))]
         for record in captioned:
-            extract_task(record, LazyExtractor(elsewhere))
+            Extract.do(record, LazyExtractor(elsewhere))
         assert not server.bodies
     names = [
         path.relative_to(run).as_posix()
@@ -277,7 +277,7 @@ def test_local_stages_in_one_job_give_the_bytes_of_the_plain_functions(run: Path
     shutil.rmtree(run / "phrases")
     lazy, words = LazyCaptioner(spec), LazyExtractor(wanted)
     for task in tasks:
-        extract_task(caption_task(task, lazy), words)
+        Extract.do(Caption.do(task, lazy), words)
     assert {path.name: manifest.read_head(path).content_sha256 for path in run.glob("[cp]*s/*.parquet")} == by_beam
 
 
@@ -287,12 +287,12 @@ def test_an_endpoint_that_fails_raises_and_what_was_paid_for_is_kept(run: Path, 
         spec = CaptionerSpec(served(server.url, cache=cache, batch_size=1))
         task = tasks_of(run, spec)[0]
         with pytest.raises(EndpointError, match="status 503"):
-            caption_task(task, LazyCaptioner(spec))
+            Caption.do(task, LazyCaptioner(spec))
         assert commit.find(task) is None
     with chat_server(answers) as server:
         spec = CaptionerSpec(served(server.url, cache=cache, batch_size=1))
         assert tasks_of(run, spec)[0].task_hash == task.task_hash
-        assert caption_task(task, LazyCaptioner(spec)).samples == 3
+        assert Caption.do(task, LazyCaptioner(spec)).samples == 3
         assert len(server.bodies) == 1
 
 
@@ -303,7 +303,7 @@ def test_a_key_reaches_neither_manifests_nor_answers(
     with chat_server(lambda number, body: says("a bird, sk-secret-99")) as server:
         endpoint = EndpointSettings(server.url, "eyes", key_variable="WORDS_KEY")
         spec = CaptionerSpec(TextModelSpec("eyes", endpoint=endpoint, cache=str(tmp_path / "answers")))
-        record = caption_task(tasks_of(run, spec)[0], LazyCaptioner(spec))
+        record = Caption.do(tasks_of(run, spec)[0], LazyCaptioner(spec))
         assert server.keys[0] == "Bearer sk-secret-99"
     assert rows_of(run, record.manifest)[0]["caption"] == "a bird, ***"
     files = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix in (".json", ".parquet")]
@@ -314,7 +314,7 @@ def test_no_accelerator_is_asked_for_behind_an_endpoint(models: Path) -> None:
     from fairshards.transforms.stage import StageHandler
 
     behind = TextModelSpec("m", endpoint=EndpointSettings("http://host/v1", "m"), device="cuda")
-    assert StageHandler(CaptionerSpec(behind), LazyCaptioner, caption_task).get_resource_hints() == {}
+    assert StageHandler(Caption, CaptionerSpec(behind)).get_resource_hints() == {}
     local = replace(extractor(models).model, device="cuda", min_ram="8GB")
-    hints = StageHandler(ExtractorSpec(local, ()), LazyExtractor, extract_task).get_resource_hints()
+    hints = StageHandler(Extract, ExtractorSpec(local, ())).get_resource_hints()
     assert hints["min_ram"] == "8GB" and "nvidia" in hints["accelerator"]

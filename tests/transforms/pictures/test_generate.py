@@ -20,8 +20,8 @@ from fairshards.pipeline.pictures.models import generator_spec, scorer_spec
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.synthesis import plan as planning
 from fairshards.pipeline.synthesis.pool import commit_plan
-from fairshards.transforms.pictures.generate import LazyGenerator, generate_task
-from fairshards.transforms.pictures.score import LazyScorer, score_task
+from fairshards.transforms.pictures.generate import Generate, LazyGenerator
+from fairshards.transforms.pictures.score import LazyScorer, Score
 from fairshards.transforms.shards import commit
 from fairshards.transforms.shards.task import ShardTask, TaskRecord
 from tests.pipeline.small import small_recipe
@@ -48,7 +48,7 @@ def plan_one(folder: Path, run: Path) -> tuple[ShardTask, LazyGenerator, LazySco
 
 def test_a_nan_picture_is_a_reject_row_and_the_others_stand(folder: Path, tmp_path: Path) -> None:
     clean_task, lazy, _ = plan_one(folder, tmp_path / "clean")
-    clean = manifest.read_rows(tmp_path / "clean" / generate_task(clean_task, lazy).manifest)[1]
+    clean = manifest.read_rows(tmp_path / "clean" / Generate.do(clean_task, lazy).manifest)[1]
     task, lazy, scorer = plan_one(folder, tmp_path / "run")
     decode = lazy.model.pipeline.vae.decode
     calls = []
@@ -61,12 +61,12 @@ def test_a_nan_picture_is_a_reject_row_and_the_others_stand(folder: Path, tmp_pa
         return out
 
     lazy.model.pipeline.vae.decode = poisoned
-    record = generate_task(task, lazy)
+    record = Generate.do(task, lazy)
     _, rows = manifest.read_rows(tmp_path / "run" / record.manifest)
     assert [row["status"] for row in rows] == ["ok", "reject", "ok", "ok"]
     assert rows[1]["reason"] == "nan_image" and rows[1]["shard"] is None
     assert [rows[n]["image_sha256"] for n in (0, 2, 3)] == [clean[n]["image_sha256"] for n in (0, 2, 3)]
-    scores = manifest.read_rows(tmp_path / "run" / score_task(record, scorer).manifest)[1]
+    scores = manifest.read_rows(tmp_path / "run" / Score.do(record, scorer).manifest)[1]
     assert {row["sample_id"] for row in scores} == {rows[n]["sample_id"] for n in (0, 2, 3)}
 
 
@@ -78,7 +78,7 @@ def test_out_of_memory_raises_and_commits_nothing(folder: Path, tmp_path: Path) 
 
     lazy.model.pipeline.unet.forward = exhausted
     with pytest.raises(torch.OutOfMemoryError):
-        generate_task(task, lazy)
+        Generate.do(task, lazy)
     assert commit.find(task) is None and not list(tmp_path.glob("raw/*"))
 
 
@@ -93,17 +93,17 @@ def test_a_full_disk_raises_and_the_next_attempt_succeeds(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        generate_task(task, lazy)
+        Generate.do(task, lazy)
     monkeypatch.setattr(os, "fsync", fsync)
     assert commit.find(task) is None
-    assert generate_task(task, lazy).samples == 4
+    assert Generate.do(task, lazy).samples == 4
 
 
 def test_a_finished_task_loads_no_model(folder: Path, tmp_path: Path) -> None:
     task, lazy, _ = plan_one(folder, tmp_path)
-    record = generate_task(task, lazy)
+    record = Generate.do(task, lazy)
     fresh = LazyGenerator(lazy.spec)
-    assert generate_task(task, fresh) == record
+    assert Generate.do(task, fresh) == record
     assert "model" not in vars(fresh)
 
 
@@ -126,7 +126,7 @@ def one_at_a_time(call: Callable[..., Any]) -> Callable[..., Any]:
 def test_threads_of_a_worker_take_turns(folder: Path, tmp_path: Path) -> None:
     """A process's threads share the holders; two tasks at once would step one scheduler."""
     tasks, lazy, scorer = plan_shards(folder, tmp_path / "one", 2)
-    alone = [(record := generate_task(task, lazy), score_task(record, scorer)) for task in tasks]
+    alone = [(record := Generate.do(task, lazy), Score.do(record, scorer)) for task in tasks]
     tasks, lazy, scorer = plan_shards(folder, tmp_path / "two", 2)
     lazy.model.pipeline.unet.forward = one_at_a_time(lazy.model.pipeline.unet.forward)
     scorer.scorer.clip.embed_images = one_at_a_time(scorer.scorer.clip.embed_images)  # type: ignore[method-assign]
@@ -134,8 +134,8 @@ def test_threads_of_a_worker_take_turns(folder: Path, tmp_path: Path) -> None:
 
     def make(task: ShardTask) -> tuple[TaskRecord, TaskRecord]:
         start.wait()
-        record = generate_task(task, lazy)
-        return record, score_task(record, scorer)
+        record = Generate.do(task, lazy)
+        return record, Score.do(record, scorer)
 
     with ThreadPoolExecutor(2) as pool:
         made = list(pool.map(make, tasks))

@@ -21,7 +21,7 @@ def task(run: Path, hashed: str = "ab" * 32) -> ShardTask:
 
 def committed(run: Path, seconds: float = 1.0) -> commit.TaskRecord:
     shard = commit.publish_shard(task(run), b"tar bytes", 1)
-    return commit.commit(task(run), ROWS, fingerprint="f", shard=shard, attempt={"seconds": seconds})
+    return commit.commit(task(run), commit.Made(ROWS, shard), "f", {"seconds": seconds})
 
 
 def test_a_committed_task_is_found_with_its_counts(tmp_path: Path) -> None:
