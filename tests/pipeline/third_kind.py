@@ -22,7 +22,7 @@ from fairshards.pipeline.run.checks import Ready, Regenerated, attempted
 from fairshards.pipeline.run.quota import Quota
 from fairshards.pipeline.synthesis.making import Making
 from fairshards.pipeline.synthesis.plan import shard_name
-from fairshards.transforms.pictures.score import score_task_of
+from fairshards.transforms.pictures.score import Score
 from fairshards.transforms.shards import commit
 from fairshards.transforms.shards.tars import sha256
 from tests.pipeline.third_kind_pages import PAGES
@@ -80,7 +80,7 @@ def write(task: Any, rows: Sequence[Row], texts: Sequence[bytes], step: Any) -> 
         {**row, "shard": shard.name, "offset": at, "size": 1, "image_sha256": sha256(text)}
         for at, (row, text) in enumerate(zip(rows, texts, strict=True))
     ]
-    return commit.commit(task, placed, fingerprint=step.stage_fingerprint, shard=shard, attempt=commit.attempt(0.0))
+    return commit.commit(task, commit.Made(placed, shard), step.stage_fingerprint, commit.attempt(0.0))
 
 
 def tell_task(task: Any) -> Any:
@@ -90,11 +90,11 @@ def tell_task(task: Any) -> Any:
 
 
 def count_task(made: Any) -> Any:
-    plan, task = commit.read_task_rows(made.task), score_task_of(made, COUNT)
+    plan, task = commit.read_task_rows(made.task), Score.task_of(made, COUNT)
     counts = {row["sample_id"]: float(len(tell(row).split())) for row in plan}
     rows = [{"sample_id": key, "score": "words", "value": value, "status": "ok"} for key, value in counts.items()]
-    known = {"fingerprint": COUNT.stage_fingerprint, "inputs": [made.content_sha256]}
-    return commit.commit(task, rows, attempt=commit.attempt(0.0), **known)
+    counted = commit.Made(rows, inputs=(made.content_sha256,))
+    return commit.commit(task, counted, COUNT.stage_fingerprint, commit.attempt(0.0))
 
 
 def keep_task(task: Any) -> Any:
