@@ -27,13 +27,13 @@ import typer
 from benchmarks.ffr.artefacts import VERSION as ARTEFACTS_VERSION
 from benchmarks.ffr.artefacts import degraded_copy
 from benchmarks.ffr.tables import BALANCED, report
-from benchmarks.ffr.tuning import TUNING, settings_for, tune, tuned_on
+from benchmarks.ffr.tuning import LOSSES, TUNING, settings_for, tune, tuned_on
 from benchmarks.ffr.zero_shot import zero_shot
 from fairshards.catalogs.manifests.identity import digest
 from fairshards.catalogs.manifests.manifest import write_local
 from fairshards.pipeline.kinds import load_recipe
 from fairshards.pipeline.run.progress import Reporter
-from fairshards.trainers.classifiers.settings import LOSSES, TrainSettings
+from fairshards.trainers.classifiers.settings import TrainSettings
 
 RECIPE = "pocket-waterbirds"
 RESULTS = Path("docs/results/ffr.json")

@@ -38,8 +38,11 @@ from fairshards.trainers.classifiers.models import Classifier, build_model
 from fairshards.trainers.classifiers.run import load_model
 from fairshards.trainers.classifiers.settings import StageSettings
 from fairshards.trainers.classifiers.train import Data, StageRun, train_stage
+from fairshards.trainers.core.criteria import CrossEntropy
 from fairshards.trainers.core.index import Sample, group_counts, read_index
 from fairshards.trainers.core.loaders import CachedPictures, stream_images
+from fairshards.trainers.core.place import Place
+from fairshards.trainers.core.samplers import sampler_groups
 from fairshards.trainers.core.seeding import seeded
 from fairshards.trainers.evaluation.evaluate import group_accuracies, predict
 
@@ -85,7 +88,7 @@ def probe(vectors: Tensor, samples: Sequence[Sample]) -> float:
 def worst_group(model: Classifier, pictures: Tensor, samples: Sequence[Sample], g: int) -> float:
     """Return the lowest accuracy over the (y, b) groups of one source."""
     places = [place for place, sample in enumerate(samples) if sample.g == g]
-    predicted = predict(model, CachedPictures(pictures[places]), CPU)
+    predicted = predict(model, CachedPictures(pictures[places]), Place(CPU))
     return min(group.accuracy for group in group_accuracies(predicted, [samples[place] for place in places]))
 
 
@@ -96,9 +99,21 @@ def visibility(train: Sequence[Sample], held_out: Sequence[Sample], seed: int) -
         model = build_model("pocket-convnet", 2)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "checkpoint.safetensors"
-        run = StageRun("visibility", StageSettings(), data, data, None, seed, CPU, "float32", 0, checkpoint, "g")
+        run = StageRun(
+            "visibility",
+            StageSettings(),
+            train=data,
+            val=data,
+            groups=sampler_groups(data.samples),
+            resamples=False,
+            criterion=CrossEntropy(),
+            seed=seed,
+            place=Place(CPU),
+            checkpoint=checkpoint,
+            task="g",
+        )
         train_stage(run, model)
-    right = predict(model, test.pictures, CPU) == torch.tensor([sample.y for sample in test.samples])
+    right = predict(model, test.pictures, Place(CPU)) == torch.tensor([sample.y for sample in test.samples])
     return float(right.float().mean())
 
 

@@ -16,12 +16,13 @@ from typing import Any
 
 from fairshards.catalogs.manifests.manifest import write_local
 from fairshards.pipeline.run.progress import Reporter
-from fairshards.trainers.classifiers.settings import LOSSES, TrainSettings
+from fairshards.trainers.classifiers.settings import TrainSettings
 
 TUNING = Path("docs/results/ffr-tuning.json")
 RATES = (1e-5, 1e-4, 1e-3, 3e-3, 1e-2)
 RATIO = 0.97
 METHODS = ("erm", "usb", "asb", "ffr")
+LOSSES = ("erm", "resample")
 
 Scores = dict[str, dict[str, list[float]]]
 """Validation worst groups, one a seed, per "<method> <loss>" and learning rate."""

@@ -22,7 +22,7 @@ from fairshards.pipeline.pictures.discovery_models import DiscoverySpecs
 from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.synthesis.curate import Curated
-from fairshards.trainers.classifiers.mixes import VALIDATION
+from fairshards.trainers.methods.mixes import VALIDATION
 
 Row = Mapping[str, Any]
 VERSION = "audit/1"

@@ -45,7 +45,7 @@ def reference_answers(training: Path, chosen: TrainSettings, index: Path, splits
     """Ask the reference about every image of these splits, of which "train" is one."""
     import torch
 
-    from fairshards.trainers.classifiers.job import resolve_device
+    from fairshards.trainers.core.place import resolve_device
     from fairshards.trainers.classifiers.run import load_model
     from fairshards.trainers.core.index import read_index
     from fairshards.trainers.core.loaders import batches, load_pictures

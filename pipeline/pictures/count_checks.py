@@ -13,7 +13,7 @@ from fairshards.pipeline.run.checks import Check, attempted
 from fairshards.pipeline.run.quota import Group, Quota
 from fairshards.pipeline.run.stages import reaches
 from fairshards.pipeline.synthesis.plan import first_round
-from fairshards.trainers.classifiers.mixes import asb_counts, needed
+from fairshards.trainers.methods.mixes import asb_counts, needed
 
 PNG_BYTES = 1.7
 """Of a generated picture, a pixel: between a plain and a noisy one."""

@@ -225,7 +225,7 @@ def _trainings(recipe: Recipe, trains: bool, discovers: bool) -> dict[str, Train
 def _training_devices(trainings: Mapping[str, TrainSettings]) -> Iterator[Check]:
     for what, one in trainings.items():
         if one.device not in ("auto", "cpu"):
-            from fairshards.trainers.classifiers.job import resolve_device
+            from fairshards.trainers.core.place import resolve_device
 
             yield attempted(f"device of {what}", partial(resolve_device, one), one.device)
 

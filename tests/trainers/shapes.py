@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from fairshards.catalogs.manifests.identity import digest
 from fairshards.catalogs.manifests.manifest import Head, encode, write_local
 from fairshards.trainers.classifiers.settings import StageSettings, TrainSettings
 from fairshards.trainers.core.index import Group, Sample
+from fairshards.trainers.methods.mixes import Stage
+from fairshards.trainers.methods.registry import method_class
 
 CLASSES, BIASES = ("square", "cross"), ("red", "green")
 Names = tuple[tuple[str, str], tuple[str, str]]
@@ -158,3 +160,8 @@ def quick(method: str, loss: str = "erm", seed: int = 0, epochs: int = 2, **more
     """Settings of a training that takes a fraction of a second."""
     stage = StageSettings(epochs=epochs, batch_size=32)
     return TrainSettings(method, loss, seed, image_size=16, main=stage, pretrain=stage, finetune=stage, **more)
+
+
+def build_mix(method: str, real: Sequence[Sample], synthetic: Sequence[Sample]) -> tuple[Stage, ...]:
+    """The stages of a method over these samples."""
+    return tuple(Stage(*stage) for stage in method_class(method)().mix(real, synthetic).items())

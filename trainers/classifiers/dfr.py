@@ -44,7 +44,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Found:
+class Chosen:
     """The chosen point, its accuracy over the groups of validation in [0, 1], and the size of a group's draw."""
 
     choice: Choice
@@ -66,7 +66,7 @@ class LinearHead:
         return chosen
 
 
-def refit(train: Embedded, synthetic: Embedded, val: Embedded, classes: int, seed: int) -> tuple[LinearHead, Found]:
+def refit(train: Embedded, synthetic: Embedded, val: Embedded, classes: int, seed: int) -> tuple[LinearHead, Chosen]:
     """Return the refitted head over plain embeddings, and what was chosen.
 
     Every fit sees a fresh group-balanced draw of ``train`` and all of ``synthetic``, which may be empty. C and the
@@ -75,29 +75,29 @@ def refit(train: Embedded, synthetic: Embedded, val: Embedded, classes: int, see
 
     A group that ``train`` lacks isn't balanced, and one that ``val`` lacks isn't measured: in a wholly biased
     split the minorities' place is taken by ``synthetic``, which is why the method adds it. A group of one sample
-    makes every group's draw one sample; ``Found.per_group`` says so.
+    makes every group's draw one sample; ``Chosen.per_group`` says so.
     """
     scaler = StandardScaler().fit(train.embeddings)
     train, synthetic, val = (_scaled(scaler, part) for part in (train, synthetic, val))
-    found = search(train, synthetic, val, classes, seed)
+    chosen = search(train, synthetic, val, classes, seed)
     heads = [
-        fit(*drawn(train, synthetic, part_seed(seed, "refit", number)), found.choice, classes)
+        fit(*drawn(train, synthetic, part_seed(seed, "refit", number)), chosen.choice, classes)
         for number in range(REFITS)
     ]
     weight = np.mean([head.weight for head in heads], axis=0)
     bias = np.mean([head.bias for head in heads], axis=0)
-    return unscaled(LinearHead(weight, bias), scaler.mean_, scaler.scale_), found
+    return unscaled(LinearHead(weight, bias), scaler.mean_, scaler.scale_), chosen
 
 
-def search(train: Embedded, synthetic: Embedded, val: Embedded, classes: int, seed: int) -> Found:
+def search(train: Embedded, synthetic: Embedded, val: Embedded, classes: int, seed: int) -> Chosen:
     """Return the grid's best point by worst group on ``val``; ties by balanced accuracy, then the grid's order."""
     embeddings, y = drawn(train, synthetic, part_seed(seed, "search"))
     per_group = int(np.unique(train.groups, return_counts=True)[1].min())
     tried = []
     for choice in grid(classes):
         accuracies = group_accuracies(fit(embeddings, y, choice, classes).predict(val.embeddings), val)
-        tried.append(Found(choice, float(accuracies.min()), float(accuracies.mean()), per_group))
-    return max(tried, key=lambda found: (found.val_worst_group, found.val_balanced))
+        tried.append(Chosen(choice, float(accuracies.min()), float(accuracies.mean()), per_group))
+    return max(tried, key=lambda point: (point.val_worst_group, point.val_balanced))
 
 
 def grid(classes: int) -> Iterator[Choice]:
@@ -134,7 +134,7 @@ def fit(embeddings: Floats, y: Ints, choice: Choice, classes: int) -> LinearHead
         weight, bias = margin.coef_[0] / 2, margin.intercept_[0] / 2
         return LinearHead(np.stack([-weight, weight]), np.array([-bias, bias]))
     rest = [_regression(embeddings, (y == number).astype(np.int64), choice) for number in range(classes)]
-    return LinearHead(np.stack([one.coef_[0] for one in rest]), np.array([one.intercept_[0] for one in rest]))
+    return LinearHead(np.stack([model.coef_[0] for model in rest]), np.array([model.intercept_[0] for model in rest]))
 
 
 def group_accuracies(predicted: Ints, split: Embedded) -> Floats:

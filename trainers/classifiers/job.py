@@ -5,44 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-import torch
+from typing import TYPE_CHECKING
 
 from fairshards.trainers.classifiers import record
-from fairshards.trainers.classifiers.discovered import (
-    discovered_groups,
-    groups_hash,
-    groups_without_phrase,
-    read_groups,
-    true_groups,
-)
-from fairshards.trainers.classifiers.last_layer import LastLayer
-from fairshards.trainers.classifiers.mixes import BALANCED, Stage, build_mix, equal_classes
 from fairshards.trainers.classifiers.selection import chosen_on
 from fairshards.trainers.classifiers.settings import TrainSettings
 from fairshards.trainers.core.errors import TrainerError
 from fairshards.trainers.core.index import Index, Sample, class_names, group_names, index_hash, read_index
+from fairshards.trainers.core.place import Place, resolve_device
+from fairshards.trainers.methods.base import LastLayer, TrainingLoss
+from fairshards.trainers.methods.discovered import groups_hash
+from fairshards.trainers.methods.losses import ErmLoss
+from fairshards.trainers.methods.mixes import Stage
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
-class Placed(Protocol):
-    """Settings that say where a training runs and in which precision; either may be "auto"."""
+@dataclass(frozen=True)
+class Inputs:
+    """The manifests that a training may read: indexes, or their folders, and the one of discovered groups."""
 
-    @property
-    def device(self) -> str:
-        """A torch device."""
-
-    @property
-    def precision(self) -> str:
-        """ "float32" or "bfloat16"."""
+    real: Path
+    synthetic: Path | None = None
+    groups: Path | None = None
 
 
 @dataclass(frozen=True)
 class Job:
     """A training about to run: its settings, place, samples and resolved device.
 
-    ``chosen_on`` are the samples that choose an epoch by their worst group, ``last_layer`` what ASPIRE+DFR's
-    last layer is refit on, None for every other method.
+    ``chosen_on`` are the samples that choose an epoch by their worst group, ``last_layer`` what the last layer is
+    refit on, None where it stays as trained.
     """
 
     settings: TrainSettings
@@ -54,8 +48,7 @@ class Job:
     chosen_on: tuple[Sample, ...]
     last_layer: LastLayer | None
     classes: tuple[str, ...]
-    device: torch.device
-    precision: str
+    place: Place
 
     @property
     def folder(self) -> Path:
@@ -71,86 +64,77 @@ class Job:
         """Where a stage keeps its place until the training is committed."""
         return self.folder / f"{stage}.checkpoint.safetensors"
 
+    def loss(self, stage: str) -> TrainingLoss:
+        """The loss of a stage; one whose samples are balanced already has plain cross-entropy."""
+        return ErmLoss() if stage in self.settings.training_method.even else self.settings.training_loss
+
+    def criterion(self, stage: str, groups: int) -> nn.Module:
+        """What a stage minimises over that many groups (``TrainingLoss.criterion``)."""
+        loss = self.loss(stage)
+        if stage in self.settings.training_method.even:
+            return loss.criterion(groups)
+        return self.settings.training_method.criterion(loss, groups)
+
+    def measured_as(self, stage: str) -> str:
+        """What the record calls a stage's weights: "final" for the last one's, else by the stage's name."""
+        return record.FINAL if stage == self.stages[-1].name else stage
+
+    def weights_name(self, stage: str) -> str:
+        """The name of the file with a stage's weights."""
+        return record.weights_name(self.measured_as(stage))
+
     def draws(self, stage: str) -> str:
-        """How a stage draws: "uniform", "resample (y,b)" or, with mixed sources, "resample (y,b,g)".
-
-        FFR's stage 1 is balanced, so plain cross-entropy; the loss setting is that of the last stage.
-        """
-        if self.settings.loss == "erm" or stage == "stage1":
+        """How a stage draws: "uniform", "resample (y,b)" or, with mixed sources, "resample (y,b,g)"."""
+        if not self.loss(stage).resamples:
             return "uniform"
-        return "resample (y,b,g)" if self.settings.method in ("usb", "asb") else "resample (y,b)"
+        return "resample (y,b,g)" if self.settings.training_method.by_source else "resample (y,b)"
 
 
-def input_hashes(
-    settings: TrainSettings, real: Path, synthetic: Path | None, groups: Path | None = None
-) -> tuple[str, ...]:
+def input_hashes(settings: TrainSettings, inputs: Inputs) -> tuple[str, ...]:
     """Return the content hashes of the manifests that the training reads, and of no other.
 
     Raises:
         TrainerError: one isn't there, or the training needs synthetic samples or groups and has none.
     """
-    hashes = [index_hash(real)]
+    hashes = [index_hash(inputs.real)]
     if settings.needs_synthetic:
-        if synthetic is None:
+        if inputs.synthetic is None:
             raise TrainerError(f"method {settings.method!r} {_reason(settings)}; give the curated index")
-        hashes.append(index_hash(synthetic))
-    if settings.needs_groups:
-        if groups is None:
-            raise TrainerError(
-                f"method {settings.method!r} balances discovered groups; give their manifest, or set dfr_groups to "
-                "'true' where the real images have bias labels"
-            )
-        hashes.append(groups_hash(groups))
+        hashes.append(index_hash(inputs.synthetic))
+    if settings.training_method.needs_groups:
+        if inputs.groups is None:
+            option = settings.training_method.instead_of_groups
+            instead = f", or set {option} where the real images have bias labels" if option else ""
+            raise TrainerError(f"method {settings.method!r} balances discovered groups; give their manifest{instead}")
+        hashes.append(groups_hash(inputs.groups))
     return tuple(hashes)
 
 
-def prepare_job(
-    run_dir: Path,
-    settings: TrainSettings,
-    task: str,
-    inputs: tuple[str, ...],
-    real_index: Path,
-    synthetic_index: Path | None,
-    groups: Path | None = None,
-) -> Job:
-    """Return the training's job.
+def prepare_job(run_dir: Path, settings: TrainSettings, inputs: Inputs, hashes: tuple[str, ...], task: str) -> Job:
+    """Return the training's job; ``hashes`` are its inputs', ``task`` the hash that stands for it.
 
     Raises:
         TrainerError: the manifests don't fit the method or each other, or the device isn't there.
     """
-    real = read_index(real_index, g=0)
+    real = read_index(inputs.real, g=0)
     synthetic: tuple[Sample, ...] = ()
-    if settings.needs_synthetic and synthetic_index is not None:
-        synthetic = read_index(synthetic_index, g=1).samples
+    if settings.needs_synthetic and inputs.synthetic is not None:
+        synthetic = read_index(inputs.synthetic, g=1).samples
         _require_same_names(real.samples, synthetic)
     for split in ("val", "test"):
         real.of(split)
-    stages = build_mix(settings.method, real.of("train"), synthetic)
-    chosen = chosen_on(settings, real.of("val"), synthetic)
-    last_layer = _last_layer(settings, real, synthetic, groups) if settings.method == "aspire-dfr" else None
-    device, precision = resolve_device(settings)
-    classes = class_names(real.samples)
-    return Job(settings, run_dir, task, inputs, real, stages, chosen, last_layer, classes, device, precision)
-
-
-def resolve_device(settings: Placed) -> tuple[torch.device, str]:
-    """Return the device and the precision ("float32" or "bfloat16") that "auto" stands for here."""
-    cuda = torch.cuda.is_available()
-    device = torch.device(("cuda" if cuda else "cpu") if settings.device == "auto" else settings.device)
-    if device.type == "cuda" and not cuda:
-        raise TrainerError(f"device is {settings.device!r}, but torch finds no CUDA; use 'auto' or 'cpu'")
-    if settings.precision != "auto":
-        return device, settings.precision
-    return device, "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-
-
-def _last_layer(settings: TrainSettings, real: Index, synthetic: Sequence[Sample], groups: Path | None) -> LastLayer:
-    samples = real.of("train", "val")
-    discovered = read_groups(groups) if settings.needs_groups and groups is not None else None
-    placed = discovered_groups(discovered, samples) if discovered else true_groups(samples)
-    added = equal_classes(settings.method, real.of("train"), synthetic, BALANCED)
-    joined = groups_without_phrase(discovered, added) if discovered and settings.dfr_synthetic == "grouped" else {}
-    return LastLayer(added, placed, joined)
+    return Job(
+        settings=settings,
+        run_dir=run_dir,
+        task=task,
+        inputs=hashes,
+        real=real,
+        stages=tuple(Stage(*stage) for stage in settings.training_method.mix(real.of("train"), synthetic).items()),
+        chosen_on=chosen_on(settings, real.of("val"), synthetic),
+        last_layer=settings.training_method.last_layer(real, synthetic, inputs.groups),
+        classes=class_names(real.samples),
+        place=Place(*resolve_device(settings), settings.workers),
+    )
 
 
 def _reason(settings: TrainSettings) -> str:

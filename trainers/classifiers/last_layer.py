@@ -1,4 +1,4 @@
-"""ASPIRE+DFR's second step: the last layer of an ERM model refit on balanced groups and spurious-free samples."""
+"""The last layer of a trained model, refit on balanced groups and spurious-free samples (ASPIRE+DFR)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fairshards.trainers.classifiers.dfr import REFITS, Embedded, Found, LinearHead, numbered, refit
+from fairshards.trainers.classifiers.dfr import REFITS, Chosen, Embedded, LinearHead, numbered, refit
 from fairshards.trainers.classifiers.models import Classifier, last_linear
-from fairshards.trainers.classifiers.train import Data
+from fairshards.trainers.classifiers.train import Data, Place
 from fairshards.trainers.core.index import Sample
 from fairshards.trainers.core.loaders import Pictures, batches
 from fairshards.trainers.core.seeding import part_seed
 from fairshards.trainers.evaluation.evaluate import evaluating
+from fairshards.trainers.methods.base import LastLayer
 
 NAME = "last layer"
 PRECISION = "float32"
@@ -25,56 +26,43 @@ PRECISION = "float32"
 
 
 @dataclass(frozen=True)
-class LastLayer:
-    """What the last layer is refit on: spurious-free samples, and the group of every real train and val sample.
+class RefitData:
+    """What a refit reads, with its pictures: the real train and val samples, and the spurious-free ones."""
 
-    ``joined`` has the groups that spurious-free samples share with real ones; without any they are a group of their
-    own, which isn't balanced.
-    """
-
-    spurious_free: tuple[Sample, ...]
-    groups: Mapping[str, str]
-    joined: Mapping[str, str]
+    train: Data
+    val: Data
+    spurious_free: Data
 
 
-def refit_last_layer(
-    model: Classifier,
-    plan: LastLayer,
-    train: Data,
-    val: Data,
-    spurious_free: Data,
-    seed: int,
-    device: torch.device,
-    workers: int = 0,
-) -> dict[str, Any]:
+def refit_last_layer(model: Classifier, plan: LastLayer, data: RefitData, seed: int, place: Place) -> dict[str, Any]:
     """Replace the weights of the model's last linear layer by DFR's and return what was chosen, for the record.
 
     Raises:
         TrainerError: the model's last layer isn't linear.
     """
-    beside = [] if plan.joined else [spurious_free]
-    own_group = {sample.sample_id: "" for data in beside for sample in data.samples}
-    balanced = [train, spurious_free] if plan.joined else [train]
-    real = _embedded(model, {**plan.groups, **plan.joined}, balanced, device, workers)
-    synthetic = _embedded(model, own_group, beside, device, workers)
-    held = _embedded(model, plan.groups, [val], device, workers)
+    beside = [] if plan.joined else [data.spurious_free]
+    own_group = {sample.sample_id: "" for part in beside for sample in part.samples}
+    balanced = [data.train, data.spurious_free] if plan.joined else [data.train]
+    real = _embedded(model, {**plan.groups, **plan.joined}, balanced, place)
+    synthetic = _embedded(model, own_group, beside, place)
+    held = _embedded(model, plan.groups, [data.val], place)
     layer = last_linear(model)
-    head, found = refit(real, synthetic, held, layer.out_features, part_seed(seed, "dfr"))
+    head, chosen = refit(real, synthetic, held, layer.out_features, part_seed(seed, "dfr"))
     fold(layer, head)
-    return _account(plan, train.samples, val.samples, found)
+    return _account(plan, data.train.samples, data.val.samples, chosen)
 
 
-def embed(model: Classifier, pictures: Pictures, device: torch.device, workers: int = 0) -> np.ndarray[Any, Any]:
+def embed(model: Classifier, pictures: Pictures, place: Place) -> np.ndarray[Any, Any]:
     """Return what the model's last layer is given for every picture, float64 [N, D], computed in float32."""
-    layer, given = last_linear(model), list[Tensor]()
-    handle = layer.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0].detach().cpu()))
+    layer, embedded = last_linear(model), list[Tensor]()
+    handle = layer.register_forward_pre_hook(lambda _, inputs: embedded.append(inputs[0].detach().cpu()))
     try:
         with evaluating(model), torch.inference_mode():
-            for images, _ in batches(pictures, torch.arange(len(pictures)), 256, device, workers):
+            for images, _ in batches(pictures, torch.arange(len(pictures)), 256, place.device, place.workers):
                 model(images)
     finally:
         handle.remove()
-    return torch.cat(given).double().numpy() if given else np.zeros((0, layer.in_features))
+    return torch.cat(embedded).double().numpy() if embedded else np.zeros((0, layer.in_features))
 
 
 def fold(layer: nn.Linear, head: LinearHead) -> None:
@@ -84,20 +72,18 @@ def fold(layer: nn.Linear, head: LinearHead) -> None:
         layer.bias.copy_(torch.from_numpy(head.bias))
 
 
-def _embedded(
-    model: Classifier, groups: Mapping[str, str], parts: Sequence[Data], device: torch.device, workers: int
-) -> Embedded:
+def _embedded(model: Classifier, groups: Mapping[str, str], parts: Sequence[Data], place: Place) -> Embedded:
     """Embed the samples of some parts that have a group; the others can't be balanced."""
-    found, samples = [np.zeros((0, last_linear(model).in_features))], list[Sample]()
+    embeddings, samples = [np.zeros((0, last_linear(model).in_features))], list[Sample]()
     for data in parts:
         placed = [number for number, sample in enumerate(data.samples) if sample.sample_id in groups]
         samples += [data.samples[number] for number in placed]
-        found.append(embed(model, data.pictures, device, workers)[placed])
+        embeddings.append(embed(model, data.pictures, place)[placed])
     classes = np.array([sample.y for sample in samples], dtype=np.int64)
-    return Embedded(np.concatenate(found), classes, numbered([groups[sample.sample_id] for sample in samples]))
+    return Embedded(np.concatenate(embeddings), classes, numbered([groups[sample.sample_id] for sample in samples]))
 
 
-def _account(plan: LastLayer, train: Sequence[Sample], val: Sequence[Sample], found: Found) -> dict[str, Any]:
+def _account(plan: LastLayer, train: Sequence[Sample], val: Sequence[Sample], chosen: Chosen) -> dict[str, Any]:
     return {
         "groups": _counts(plan, train),
         "val_groups": _counts(plan, val),
@@ -106,7 +92,7 @@ def _account(plan: LastLayer, train: Sequence[Sample], val: Sequence[Sample], fo
         "synthetic": len(plan.spurious_free),
         "refits": REFITS,
         "precision": PRECISION,
-        **asdict(found),
+        **asdict(chosen),
     }
 
 

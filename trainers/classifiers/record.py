@@ -17,29 +17,28 @@ import torch
 
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, task_hash
 from fairshards.catalogs.manifests.manifest import Head, encode, read_head, write_local
-from fairshards.trainers.classifiers.methods import method_name
-from fairshards.trainers.classifiers.mixes import Stage, shortcut_bits
 from fairshards.trainers.classifiers.models import other_normalisation, weights_file
 from fairshards.trainers.classifiers.settings import TrainSettings
 from fairshards.trainers.classifiers.train import StageResult
 from fairshards.trainers.core.errors import TrainerError
 from fairshards.trainers.core.index import Sample, group_counts, group_names
 from fairshards.trainers.evaluation.evaluate import GroupAccuracy
+from fairshards.trainers.methods.mixes import Stage, shortcut_bits
 
 VERSION = "train-1"
 """Bumped when the trainers' results change for the same settings and indexes."""
 
 FINAL = "final"
 MANIFEST, SETTINGS = "metrics.parquet", "settings.json"
-MODEL, STAGE1 = "model.safetensors", "stage1.safetensors"
+MODEL = "model.safetensors"
 
 
 @dataclass(frozen=True)
 class TrainingResult:
     """A committed training. ``trained`` is False when it was committed before and nothing was done.
 
-    ``metrics[stage][split]`` holds the figures of ``evaluate.Summary``; the stages are "final" and, for FFR,
-    "stage1" (its weights alone), the splits "val" and "test". ``head`` is the manifest's.
+    ``metrics[stage][split]`` holds the figures of ``evaluate.Summary``; the stages are "final" and, of
+    methods with several, the earlier ones (FFR's "stage1"), the splits "val" and "test". ``head`` is the manifest's.
     """
 
     training_id: str
@@ -54,7 +53,7 @@ class TrainingResult:
     @property
     def name(self) -> str:
         """The method as tables call it."""
-        return method_name(self.method, self.head.settings["settings"].get("dfr_groups", "discovered"))
+        return str(self.head.settings.get("name", self.method))
 
     @property
     def test(self) -> Mapping[str, Any]:
@@ -74,6 +73,11 @@ def training_hash(settings: TrainSettings, inputs: Sequence[str]) -> str:
 def training_folder(run_dir: Path, task: str) -> Path:
     """Return the folder of a training inside a run's folder."""
     return run_dir / "training" / task[:TASK_DIGITS]
+
+
+def weights_name(stage: str) -> str:
+    """Return the name of the file with the weights of a stage, "final" or an earlier one."""
+    return MODEL if stage == FINAL else f"{stage}.safetensors"
 
 
 def read_result(folder: Path, trained: bool = False) -> TrainingResult:
@@ -98,7 +102,7 @@ def commit(
     attempt: Mapping[str, Any],
 ) -> None:
     """Write the manifest, the one commit point: rows per (stage, split, group), all else in its head."""
-    rows = [_row(task[:TASK_DIGITS], *key, group) for key, found in groups.items() for group in found]
+    rows = [_row(task[:TASK_DIGITS], *key, group) for key, accuracies in groups.items() for group in accuracies]
     head = Head("train", task[:TASK_DIGITS], task, VERSION, tuple(inputs), None, said)
     data, _ = encode(head, rows, {**attempt, "host": platform.node(), "threads": torch.get_num_threads()})
     write_local(folder / MANIFEST, data)

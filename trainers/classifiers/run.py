@@ -14,8 +14,7 @@ from safetensors.torch import load_file
 from fairshards.catalogs.manifests.identity import TASK_DIGITS
 from fairshards.catalogs.manifests.manifest import write_local
 from fairshards.trainers.classifiers import last_layer, record, selection
-from fairshards.trainers.classifiers.job import Job, input_hashes, prepare_job
-from fairshards.trainers.classifiers.mixes import Stage
+from fairshards.trainers.classifiers.job import Inputs, Job, input_hashes, prepare_job
 from fairshards.trainers.classifiers.models import Classifier, build_model
 from fairshards.trainers.classifiers.record import FINAL, TrainingResult
 from fairshards.trainers.classifiers.settings import TrainSettings, settings_from
@@ -27,6 +26,8 @@ from fairshards.trainers.core.loaders import load_pictures
 from fairshards.trainers.core.samplers import sampler_groups
 from fairshards.trainers.core.seeding import part_seed, seeded
 from fairshards.trainers.evaluation.evaluate import GroupAccuracy, group_accuracies, predict, summarise
+from fairshards.trainers.methods.base import LastLayer
+from fairshards.trainers.methods.mixes import Stage
 
 Accuracies = Mapping[tuple[str, str], Sequence[GroupAccuracy]]
 """Group accuracies per (stage, split)."""
@@ -43,18 +44,19 @@ def run_training(
     """Train as ``settings`` say and commit the result under ``run_dir/training/<training-id>/``.
 
     ``real_index`` and ``synthetic_index`` are index manifests or their folders, ``groups`` is a manifest of
-    discovered groups, which "aspire-dfr" reads unless ``dfr_groups`` is "true". A committed training is
+    discovered groups, for methods that read them. A committed training is
     returned as it is; a killed one goes on from its last epoch and ends with the same weights.
 
     Raises:
         TrainerError: the settings, an index, a shard or a mix is at fault; the message says how to fix it.
     """
-    inputs = input_hashes(settings, real_index, synthetic_index, groups)
-    task = record.training_hash(settings, inputs)
+    inputs = Inputs(real_index, synthetic_index, groups)
+    hashes = input_hashes(settings, inputs)
+    task = record.training_hash(settings, hashes)
     folder = record.training_folder(run_dir, task)
     if record.committed(folder, task):
         return record.read_result(folder)
-    job = prepare_job(run_dir, settings, task, inputs, real_index, synthetic_index, groups)
+    job = prepare_job(run_dir, settings, inputs, hashes, task)
     _train(job, progress)
     return record.read_result(folder, trained=True)
 
@@ -62,14 +64,14 @@ def run_training(
 def load_model(training_dir: Path, stage: str = FINAL) -> Classifier:
     """Return a training's model in evaluation mode, on the CPU: uint8 [B, 3, S, S] to logits.
 
-    ``stage`` "stage1" gives FFR's stage-1 weights.
+    ``stage`` is an earlier stage, such as FFR's "stage1", for its weights.
 
     Raises:
         TrainerError: the folder holds no finished training, or no such stage.
     """
     try:
         said = json.loads((training_dir / record.SETTINGS).read_text())
-        weights = load_file(training_dir / _weights_name(stage))
+        weights = load_file(training_dir / record.weights_name(stage))
     except FileNotFoundError as error:
         raise TrainerError(f"{training_dir} holds no finished stage {stage!r}: {error}") from error
     model = build_model(settings_from(said["settings"]).model, len(said["classes"]))
@@ -79,16 +81,9 @@ def load_model(training_dir: Path, stage: str = FINAL) -> Classifier:
 
 def _train(job: Job, progress: ProgressCallback | None) -> None:
     started = time.time()
-    said = {
-        "training_id": job.task[:TASK_DIGITS],
-        "task_hash": job.task,
-        "inputs": job.inputs,
-        "classes": job.classes,
-        "settings": asdict(job.settings),
-    }
-    write_local(job.folder / record.SETTINGS, json.dumps(said, indent=2).encode())
-    with seeded(part_seed(job.settings.seed, "init"), job.device):
-        settings = job.settings
+    _write_settings(job)
+    settings = job.settings
+    with seeded(part_seed(settings.seed, "init"), job.place.device):
         model = build_model(settings.model, len(job.classes), settings.weights, settings.pretrained)
     val = _data(job, job.real.of("val"))
     chosen_on = _chosen_on(job, val)
@@ -101,12 +96,23 @@ def _train(job: Job, progress: ProgressCallback | None) -> None:
             refit = _refit(job, job.last_layer, model, run.train, val)
             results[stage.name] = result = replace(result, weights=contiguous(model.state_dict()))
         metadata = {"task": job.task, "stage": stage.name}
-        save_weights(job.folder / _weights_name(stage.name), result.weights, metadata)
+        save_weights(job.folder / job.weights_name(stage.name), result.weights, metadata)
     groups = _evaluate(job, model, results, val)
     attempt = {"started": started, "seconds": time.time() - started}
     record.commit(job.folder, job.task, job.inputs, {**_account(job, results, groups), **refit}, groups, attempt)
     for stage in job.stages:
         job.checkpoint(stage.name).unlink(missing_ok=True)
+
+
+def _write_settings(job: Job) -> None:
+    content = {
+        "training_id": job.task[:TASK_DIGITS],
+        "task_hash": job.task,
+        "inputs": job.inputs,
+        "classes": job.classes,
+        "settings": asdict(job.settings),
+    }
+    write_local(job.folder / record.SETTINGS, json.dumps(content, indent=2).encode())
 
 
 def _data(job: Job, samples: Sequence[Sample]) -> Data:
@@ -120,27 +126,25 @@ def _chosen_on(job: Job, val: Data) -> Data:
     return Data(job.chosen_on, val.pictures)
 
 
-def _refit(job: Job, plan: last_layer.LastLayer, model: Classifier, train: Data, val: Data) -> dict[str, Any]:
+def _refit(job: Job, plan: LastLayer, model: Classifier, train: Data, val: Data) -> dict[str, Any]:
     """Refit the model's last layer and return what the manifest says of it."""
-    spurious_free = _data(job, plan.spurious_free)
-    seed, workers = job.settings.seed, job.settings.workers
-    said = last_layer.refit_last_layer(model, plan, train, val, spurious_free, seed, job.device, workers)
-    return {"last_layer": said}
+    data = last_layer.RefitData(train, val, _data(job, plan.spurious_free))
+    return {"last_layer": last_layer.refit_last_layer(model, plan, data, job.settings.seed, job.place)}
 
 
 def _stage_run(job: Job, stage: Stage, val: Data) -> StageRun:
-    settings = job.settings
-    resample = job.draws(stage.name) != "uniform"
+    settings, loss = job.settings, job.loss(stage.name)
+    groups = sampler_groups(stage.samples, settings.training_method.by_source)
     return StageRun(
         name=stage.name,
         settings=settings.stages[stage.name],
         train=_data(job, stage.samples),
         val=val,
-        groups=sampler_groups(settings.method, stage.samples) if resample else None,
+        groups=groups,
+        resamples=loss.resamples,
+        criterion=job.criterion(stage.name, len(groups.unique())),
         seed=settings.seed,
-        device=job.device,
-        precision=job.precision,
-        workers=settings.workers,
+        place=job.place,
         checkpoint=job.checkpoint(stage.name),
         task=job.task,
     )
@@ -148,15 +152,15 @@ def _stage_run(job: Job, stage: Stage, val: Data) -> StageRun:
 
 def _evaluate(job: Job, model: Classifier, results: Mapping[str, StageResult], val: Data) -> Accuracies:
     """Measure the selected weights of every stage. Test is read here, once, when all is chosen."""
-    found = {}
-    precision = last_layer.PRECISION if job.last_layer else job.precision
+    accuracies = {}
+    place = replace(job.place, precision=last_layer.PRECISION) if job.last_layer else job.place
     splits = {split: val if split == "val" else _data(job, job.real.of(split)) for split in job.measured}
     for name, result in results.items():
         model.load_state_dict(result.weights)
         for split, data in splits.items():
-            predicted = predict(model, data.pictures, job.device, precision, workers=job.settings.workers)
-            found["stage1" if name == "stage1" else FINAL, split] = group_accuracies(predicted, data.samples)
-    return found
+            predicted = predict(model, data.pictures, place)
+            accuracies[job.measured_as(name), split] = group_accuracies(predicted, data.samples)
+    return accuracies
 
 
 def _account(job: Job, results: Mapping[str, StageResult], groups: Accuracies) -> dict[str, Any]:
@@ -167,9 +171,9 @@ def _account(job: Job, results: Mapping[str, StageResult], groups: Accuracies) -
     used += [(split, job.real.of(split)) for split in job.measured]
     used += [("synthetic validation", job.chosen_on)] if settings.selects_by == "synthetic-validation" else []
     return {
-        "method": settings.method,
+        "method": settings.training_method.name,
         "name": settings.name,
-        "loss": settings.loss,
+        "loss": settings.training_loss.name,
         "seed": settings.seed,
         "epochs": {name: len(result.history) - 1 for name, result in results.items()},
         "selection": selection.rule(settings),
@@ -179,9 +183,9 @@ def _account(job: Job, results: Mapping[str, StageResult], groups: Accuracies) -
             stage.name: record.stage_record(stage, job.draws(stage.name), results[stage.name]) for stage in job.stages
         },
         "shards": [row for use, samples in used for row in record.shards_seen(job.run_dir, use, samples)],
-        "weights": {name: record.file_sha256(job.folder / name) for name in map(_weights_name, results)},
-        "device": job.device.type,
-        "precision": job.precision,
+        "weights": {name: record.file_sha256(job.folder / name) for name in map(job.weights_name, results)},
+        "device": job.place.device.type,
+        "precision": job.place.precision,
         "versions": record.versions(),
     }
 
@@ -189,10 +193,6 @@ def _account(job: Job, results: Mapping[str, StageResult], groups: Accuracies) -
 def _metrics(job: Job, groups: Accuracies) -> dict[str, dict[str, Any]]:
     training = group_counts(job.real.of("train"))
     metrics: dict[str, dict[str, Any]] = {}
-    for (stage, split), found in groups.items():
-        metrics.setdefault(stage, {})[split] = summarise(found, training).as_dict()
+    for (stage, split), accuracies in groups.items():
+        metrics.setdefault(stage, {})[split] = summarise(accuracies, training).as_dict()
     return metrics
-
-
-def _weights_name(stage: str) -> str:
-    return record.STAGE1 if stage == "stage1" else record.MODEL

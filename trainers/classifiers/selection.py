@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fairshards.trainers.classifiers.mixes import VALIDATION, equal_classes
 from fairshards.trainers.classifiers.settings import TrainSettings
 from fairshards.trainers.core.index import Sample, without_bias
+from fairshards.trainers.methods.mixes import VALIDATION, equal_classes
 
 _WHEN = "at the end of an epoch >= 1; ties by balanced accuracy, then the earliest"
 SELECTION = f"worst-group accuracy on real validation {_WHEN}"
@@ -19,10 +19,7 @@ _RULES = {
 
 def rule(settings: TrainSettings) -> str:
     """Return what chooses the epoch, and the last layer where one is refit, as a clause of a sentence."""
-    chosen = _RULES[settings.selects_by]
-    if settings.method != "aspire-dfr":
-        return chosen
-    return f"{chosen}; the last layer by worst-group accuracy over {settings.dfr_groups} groups on real validation"
+    return "; ".join(filter(None, (_RULES[settings.selects_by], settings.training_method.also_selects)))
 
 
 def chosen_on(settings: TrainSettings, val: Sequence[Sample], synthetic: Sequence[Sample]) -> tuple[Sample, ...]:

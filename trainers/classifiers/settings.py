@@ -5,27 +5,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
-from fairshards.trainers.classifiers.methods import (
-    ASPIRE,
-    DFR_GROUPS,
-    DFR_SYNTHETIC,
-    METHODS,
-    PER_GROUP,
-    SELECTIONS,
-    method_name,
-)
-from fairshards.trainers.core.errors import TrainerError
+from fairshards.trainers.core.errors import TrainerError, check_one_of
+from fairshards.trainers.methods.base import TrainingLoss, TrainingMethod, foreign_identity
+from fairshards.trainers.methods.registry import loss_class, method_class, options_of
 
 POCKET = "pocket-convnet"
 TIMM = "timm:"
-LOSSES = ("erm", "resample")
+SELECTIONS = ("auto", "worst-group", "worst-class", "synthetic-validation")
 PRECISIONS = ("auto", "float32", "bfloat16")
 # Settings that change how fast a training is, never what it gives: they are not part of its identity.
 _SPEED = ("workers", "cache_bytes")
-_STAGES = ("main", "pretrain", "finetune")
+STAGES = ("main", "pretrain", "finetune")
 
 
 @dataclass(frozen=True)
@@ -54,16 +48,10 @@ class StageSettings:
 class TrainSettings:
     """One training: its method (which samples), its loss (how they are drawn), its model and stages.
 
-    ``method``: "erm" (real only; "none" in the tables), "usb", "asb", "ffr", "aspire-erm" and "aspire-dfr"
-    (real and spurious-free samples: docs/methods.md#aspire-erm-and-aspire-dfr), or the reference row
-    "balanced-real" (a real index whose train split is balanced). ``loss``: "erm" draws uniformly, "resample"
-    with weight 1/frequency of the group; ASPIRE's methods take "erm" alone. ``selection`` is what chooses the epoch
-    (``selection.py``): "auto" is "worst-class" for ASPIRE's methods and "worst-group" for the others. ``dfr_groups``
-    are what "aspire-dfr" balances: "discovered" ones (class x its top phrase), or "true" ones by bias label. Its
-    ``dfr_synthetic`` says where spurious-free samples go: "all" of them beside each balanced draw, as published, or
-    "grouped" with the real samples of their class that lack its phrase, and drawn with these. The published way
-    leads the head away from the phrase where there are many of them and few real ones.
-    ``main`` is the one stage of every method but FFR, ``pretrain`` FFR's stage 1 and ``finetune`` its stage 2,
+    ``method`` and ``loss`` are names of ``methods/registry.py``, or dotted paths of somebody's own; ``options`` are
+    fields of these two. ``selection`` is what chooses the epoch (``selection.py``): "auto" is the method's own,
+    "worst-class" for those that read no bias label and "worst-group" for the others.
+    ``main`` is the one stage of every shipped method but FFR, ``pretrain`` FFR's stage 1 and ``finetune`` its stage 2,
     which forgets stage 1 at a high learning rate.
     ``weights`` is a folder with ``model.safetensors`` for a timm backbone. ``device`` is "auto" or a torch
     device; ``precision`` "auto" means bfloat16 autocast on CUDA where it is supported and float32 elsewhere.
@@ -74,8 +62,7 @@ class TrainSettings:
     loss: str = "erm"
     seed: int = 0
     selection: str = "auto"
-    dfr_groups: str = "discovered"
-    dfr_synthetic: str = "all"
+    options: Mapping[str, Any] = field(default_factory=dict)
     model: str = "pocket-convnet"
     weights: str | None = None
     pretrained: bool = False
@@ -90,16 +77,9 @@ class TrainSettings:
     trial: bool = False
 
     def __post_init__(self) -> None:
-        check_one_of("method", self.method, METHODS)
-        check_one_of("loss", self.loss, LOSSES)
+        self._check_options()
         check_one_of("precision", self.precision, PRECISIONS)
         check_one_of("selection", self.selection, SELECTIONS)
-        check_one_of("dfr_groups", self.dfr_groups, DFR_GROUPS)
-        check_one_of("dfr_synthetic", self.dfr_synthetic, DFR_SYNTHETIC)
-        if self.dfr_synthetic == "grouped" and self.dfr_groups == "true":
-            raise TrainerError(
-                "dfr_synthetic is 'grouped', but of spurious-free samples no true group is known; use 'all'"
-            )
         self._require_no_bias_label()
         if self.image_size <= 0:
             raise TrainerError(f"image_size is {self.image_size}; it must be above 0")
@@ -111,72 +91,86 @@ class TrainSettings:
         check_model_name(self.model, bool(self.weights or self.pretrained))
         check_device_name(self.device)
 
+    def _check_options(self) -> None:
+        own = {*options_of(method_class(self.method)), *options_of(loss_class(self.loss))}
+        pair = f"method {self.method!r} with loss {self.loss!r}"
+        if unknown := sorted(self.options.keys() - own):
+            raise TrainerError(f"{pair} has no option {unknown[0]!r}; known: {', '.join(sorted(own)) or 'none'}")
+        if taken := sorted(own & {setting.name for setting in fields(self)}):
+            raise TrainerError(f"{pair} declares an option {taken[0]!r}, a setting of every training; rename it")
+        _ = self.training_method, self.training_loss  # these check their options themselves
+
     def _require_no_bias_label(self) -> None:
-        """Refuse settings by which an ASPIRE training would read a bias label, which its name says it doesn't."""
-        if self.method not in ASPIRE:
+        """Refuse settings by which a training would read a bias label although its method says that it doesn't."""
+        if self.training_method.bias_labels != "never":
             return
-        if self.loss != "erm":
+        if self.training_loss.bias_labels:
             raise TrainerError(
                 f"{self.method} with loss {self.loss!r} would draw by bias label; its loss must be 'erm'"
             )
-        if self.selection == "worst-group" and not self.uses_true_groups:
+        if self.selection == "worst-group" and not self.training_method.reads_true_groups:
             raise TrainerError(
                 f"{self.method} uses no bias label, but selection is 'worst-group', which needs them; "
                 "use 'worst-class' (what 'auto' is here) or 'synthetic-validation'"
             )
 
+    @cached_property
+    def training_method(self) -> TrainingMethod:
+        """The method with its options."""
+        kind = method_class(self.method)
+        return kind(**{name: self.options[name] for name in options_of(kind) if name in self.options})
+
+    @cached_property
+    def training_loss(self) -> TrainingLoss:
+        """The loss with its options."""
+        kind = loss_class(self.loss)
+        return kind(**{name: self.options[name] for name in options_of(kind) if name in self.options})
+
     @property
     def name(self) -> str:
         """The method as tables call it."""
-        return method_name(self.method, self.dfr_groups)
+        return self.training_method.row_title
 
     @property
     def selects_by(self) -> str:
         """What chooses the epoch, "auto" resolved: "worst-group", "worst-class" or "synthetic-validation"."""
-        return self._own_selection if self.selection == "auto" else self.selection
-
-    @property
-    def uses_true_groups(self) -> bool:
-        """Whether it is ASPIRE+DFR over labelled groups."""
-        return self.method == "aspire-dfr" and self.dfr_groups == "true"
-
-    @property
-    def needs_groups(self) -> bool:
-        """Whether the training reads a manifest of discovered groups."""
-        return self.method == "aspire-dfr" and self.dfr_groups == "discovered"
+        return self.training_method.selection if self.selection == "auto" else self.selection
 
     @property
     def needs_synthetic(self) -> bool:
         """Whether the training reads synthetic samples, to train on or to choose its epoch by."""
-        return self.method in (*PER_GROUP, *ASPIRE) or self.selection == "synthetic-validation"
+        return self.training_method.adds != "nothing" or self.selection == "synthetic-validation"
 
     @property
     def stages(self) -> dict[str, StageSettings]:
         """The settings of each stage that the method runs, in order, by the stage's name."""
-        if self.method == "ffr":
-            return {"stage1": self.pretrain, "stage2": self.finetune}
-        return {"train": self.main}
+        return {name: getattr(self, stage) for name, stage in self.training_method.stages.items()}
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide the result: no speed settings, and nothing that isn't used.
 
         The selection stands there only where it isn't the method's own, so that naming that one changes nothing.
+        Methods and losses stand there by name, their options beside the shared settings.
         """
-        unused = {"main"} if self.method == "ffr" else {"pretrain", "finetune"}
-        unused |= {"selection"} if self.selects_by == self._own_selection else set()
-        unused |= {"dfr_groups", "dfr_synthetic"} if self.method != "aspire-dfr" else set()
-        unused |= {"dfr_synthetic"} if self.dfr_synthetic == "all" else set()  # as if there were no other way
-        return {name: value for name, value in asdict(self).items() if name not in {*_SPEED, *unused}}
-
-    @property
-    def _own_selection(self) -> str:
-        return "worst-class" if self.method in ASPIRE else "worst-group"
+        unused = {*_SPEED, "options", *STAGES} - set(self.training_method.stages.values())
+        unused |= {"selection"} if self.selects_by == self.training_method.selection else set()
+        shared = {name: value for name, value in asdict(self).items() if name not in unused}
+        options = {**self.training_method.identity(), **self.training_loss.identity()}
+        foreign = {**foreign_identity(self.training_method), **foreign_identity(self.training_loss)}
+        return {**shared, "method": self.training_method.name, "loss": self.training_loss.name, **options, **foreign}
 
 
 def settings_from(values: Mapping[str, Any]) -> TrainSettings:
-    """Return the settings that ``identity()`` or ``dataclasses.asdict`` wrote."""
-    stages = {name: StageSettings(**values[name]) for name in _STAGES if name in values}
-    return TrainSettings(**{**values, **stages})
+    """Return the settings that ``identity()`` or ``dataclasses.asdict`` wrote, also before options had their own place.
+
+    What is no setting and no option of the training's method or loss has no meaning for it, and is left out.
+    """
+    shared = {setting.name for setting in fields(TrainSettings)} - {"options"}
+    stages = {name: StageSettings(**values[name]) for name in STAGES if name in values}
+    own = (*options_of(method_class(values["method"])), *options_of(loss_class(values.get("loss", "erm"))))
+    written = {**values, **values.get("options", {})}
+    options = {name: written[name] for name in own if name in written}
+    return TrainSettings(**{name: value for name, value in values.items() if name in shared} | stages, options=options)
 
 
 def check_model_name(model: str, taught: bool) -> None:
@@ -201,13 +195,3 @@ def check_device_name(device: str) -> None:
     if not re.fullmatch(r"auto|(cpu|cuda|mps|xpu)(:\d+)?", device):
         hint = "did you mean 'cuda'? " if device.lower() in ("gpu", "nvidia") else ""
         raise TrainerError(f"device is {device!r}; {hint}it must be auto, cpu, cuda, cuda:<number>, mps or xpu")
-
-
-def check_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Check that the setting ``name`` has one of the allowed values.
-
-    Raises:
-        TrainerError: it hasn't.
-    """
-    if value not in allowed:
-        raise TrainerError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")

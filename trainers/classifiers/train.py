@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from fairshards.trainers.classifiers.settings import StageSettings
 from fairshards.trainers.core.checkpoint import (
@@ -23,6 +22,7 @@ from fairshards.trainers.core.checkpoint import (
 from fairshards.trainers.core.errors import TrainerError
 from fairshards.trainers.core.index import Sample
 from fairshards.trainers.core.loaders import Pictures, batches
+from fairshards.trainers.core.place import Place
 from fairshards.trainers.core.samplers import resample_order, uniform_order
 from fairshards.trainers.core.seeding import part_seed, seeded
 from fairshards.trainers.evaluation.evaluate import autocast, group_accuracies, predict, summarise
@@ -43,19 +43,19 @@ class Data:
 class StageRun:
     """What one stage runs with.
 
-    ``val`` are the samples that choose the epoch, by their worst group. ``groups`` int64 [N] is what Resample
-    balances; None draws uniformly.
+    ``val`` are the samples that choose the epoch, by their worst group. ``groups`` int64 [N] numbers the training
+    samples' groups, which ``resamples`` draws alike often, and which ``criterion`` is told.
     """
 
     name: str
     settings: StageSettings
     train: Data
     val: Data
-    groups: Tensor | None
+    groups: Tensor
+    resamples: bool
+    criterion: nn.Module
     seed: int
-    device: torch.device
-    precision: str
-    workers: int
+    place: Place
     checkpoint: Path
     task: str
 
@@ -78,21 +78,22 @@ def train_stage(run: StageRun, model: nn.Module, progress: ProgressCallback | No
         TrainerError: an epoch's loss isn't finite.
     """
     # ---- set up, or take up where a killed training stood -------------------------------------------
-    model.to(run.device)
+    model.to(run.place.device)
+    run.criterion.to(run.place.device)
     settings = run.settings
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
-    place = load_checkpoint(run.checkpoint, run.task, model, optimiser) or Progress([], {})
+    place = load_checkpoint(run.checkpoint, run.task, model, optimiser, run.criterion) or Progress([], {})
     if place.epoch < 0:
         place.history.append(measure(run, model, epoch=0, loss=None))
     # ---- epochs ------------------------------------------------------------------------------------
     for epoch in range(place.epoch + 1, settings.epochs + 1):
-        with seeded(part_seed(run.seed, run.name, epoch), run.device) as generator:
+        with seeded(part_seed(run.seed, run.name, epoch), run.place.device) as generator:
             loss = train_epoch(run, model, optimiser, draw(run, generator))
         _check_loss(run, epoch, loss)
         place.history.append(measure(run, model, epoch, loss))
         if select(place.history).epoch == epoch:
             place.best = contiguous(model.state_dict())
-        save_checkpoint(run.checkpoint, run.task, place, model, optimiser)
+        save_checkpoint(run.checkpoint, run.task, place, model, optimiser, run.criterion)
         if progress:
             progress(run.name, epoch, settings.epochs, _figures(place.history[-1]))
     # ---- keep the selected epoch --------------------------------------------------------------------
@@ -101,14 +102,15 @@ def train_stage(run: StageRun, model: nn.Module, progress: ProgressCallback | No
 
 
 def train_epoch(run: StageRun, model: nn.Module, optimiser: torch.optim.Optimizer, order: Tensor) -> float:
-    """Take one step per batch of ``order`` and return the mean cross-entropy over its draws."""
+    """Take one step per batch of ``order`` and return the mean loss over its draws."""
     model.train(not run.settings.freeze_bn)
     labels = torch.tensor([sample.y for sample in run.train.samples])
-    total = torch.zeros((), device=run.device, dtype=torch.float64)
+    total = torch.zeros((), device=run.place.device, dtype=torch.float64)
     size = run.settings.batch_size
-    for images, positions in batches(run.train.pictures, order, size, run.device, run.workers):
-        with autocast(run.device, run.precision):
-            loss = cross_entropy(model(images).float(), labels[positions].to(run.device))
+    for images, positions in batches(run.train.pictures, order, size, run.place.device, run.place.workers):
+        with autocast(run.place.device, run.place.precision):
+            y, group = labels[positions].to(run.place.device), run.groups[positions].to(run.place.device)
+            loss = run.criterion(model(images).float(), y, group)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -117,15 +119,15 @@ def train_epoch(run: StageRun, model: nn.Module, optimiser: torch.optim.Optimize
 
 
 def draw(run: StageRun, generator: torch.Generator) -> Tensor:
-    """Return the epoch's draws: N of them, uniformly shuffled or resampled over groups."""
-    if run.groups is None:
-        return uniform_order(len(run.train.samples), generator)
-    return resample_order(run.groups, generator)
+    """Return the epoch's draws: N of them, resampled over groups, or uniformly shuffled."""
+    if run.resamples:
+        return resample_order(run.groups, generator)
+    return uniform_order(len(run.train.samples), generator)
 
 
 def measure(run: StageRun, model: nn.Module, epoch: int, loss: float | None) -> EpochMetrics:
     """Return the model's figures on the samples that choose the epoch."""
-    predicted = predict(model, run.val.pictures, run.device, run.precision, workers=run.workers)
+    predicted = predict(model, run.val.pictures, run.place)
     groups = group_accuracies(predicted, run.val.samples)
     summary = summarise(groups, {})
     by_name = {group.group_name: group.accuracy for group in groups}

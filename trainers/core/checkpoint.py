@@ -45,21 +45,25 @@ class Progress:
 
 
 def save_checkpoint(
-    path: Path, task: str, progress: Progress, model: nn.Module, optimiser: torch.optim.Optimizer
+    path: Path, task: str, progress: Progress, model: nn.Module, optimiser: torch.optim.Optimizer, criterion: nn.Module
 ) -> None:
-    """Write the stage's place, the model and Adam's moments to ``path``."""
+    """Write the stage's place, the model, Adam's moments and the criterion's buffers to ``path``."""
     best = {f"best.{name}": tensor for name, tensor in progress.best.items()}
     history = json.dumps([asdict(metrics) for metrics in progress.history])
-    _write(path, task, history, _state(model, optimiser) | best)
+    buffers = {f"criterion.{name}": tensor for name, tensor in criterion.state_dict().items()}
+    _write(path, task, history, _state(model, optimiser) | best | buffers)
 
 
-def load_checkpoint(path: Path, task: str, model: nn.Module, optimiser: torch.optim.Optimizer) -> Progress | None:
-    """Restore model and optimiser from ``path`` and return the place; None where it has none of this task."""
-    found = _read(path, task)
-    if found is None:
+def load_checkpoint(
+    path: Path, task: str, model: nn.Module, optimiser: torch.optim.Optimizer, criterion: nn.Module
+) -> Progress | None:
+    """Restore model, optimiser and criterion from ``path``; return the place, None where it has none of this task."""
+    stored = _read(path, task)
+    if stored is None:
         return None
-    history, tensors = found
+    history, tensors = stored
     _restore(tensors, model, optimiser)
+    criterion.load_state_dict(_under("criterion.", tensors))
     return Progress([EpochMetrics(**metrics) for metrics in history], _under("best.", tensors))
 
 
@@ -72,10 +76,10 @@ def save_steps(
 
 def load_steps(path: Path, task: str, model: nn.Module, optimiser: torch.optim.Optimizer) -> list[float]:
     """Restore model and optimiser from ``path`` and return the finished steps' losses; none without such a file."""
-    found = _read(path, task)
-    if found is None:
+    stored = _read(path, task)
+    if stored is None:
         return []
-    losses, tensors = found
+    losses, tensors = stored
     _restore(tensors, model, optimiser)
     return [float(loss) for loss in losses]
 
@@ -102,10 +106,10 @@ def load_parts(
     path: Path, task: str, parts: Mapping[str, tuple[nn.Module, torch.optim.Optimizer | None]]
 ) -> tuple[list[Any], State] | None:
     """Restore what ``save_parts`` wrote of networks and optimisers; return history and further tensors, or None."""
-    found = _read(path, task)
-    if found is None:
+    stored = _read(path, task)
+    if stored is None:
         return None
-    history, tensors = found
+    history, tensors = stored
     for part, (model, optimiser) in parts.items():
         _restore(_under(f"{part}:", tensors), model, optimiser)
     return history, _under("more.", tensors)

@@ -11,3 +11,13 @@ class ShardError(TrainerError):
 
 class MixError(TrainerError):
     """A mix can't have the number of samples per group that its method needs."""
+
+
+def check_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Check that the setting ``name`` has one of the allowed values.
+
+    Raises:
+        TrainerError: it hasn't.
+    """
+    if value not in allowed:
+        raise TrainerError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")

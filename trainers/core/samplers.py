@@ -29,12 +29,9 @@ def resample_order(group_ids: Tensor, generator: torch.Generator) -> Tensor:
     return members[starts[chosen] + within.long()]
 
 
-def sampler_groups(method: str, samples: Sequence[Sample]) -> Tensor:
-    """Return the group number of each sample that Resample balances, int64 [N].
-
-    USB and ASB are source-aware: (y, b, g). FFR and methods on real samples alone: (y, b).
-    """
-    if method in ("usb", "asb"):
+def sampler_groups(samples: Sequence[Sample], by_source: bool = False) -> Tensor:
+    """Return the group number of each sample, int64 [N]: of (y, b), or of (y, b, g) ``by_source``."""
+    if by_source:
         return _number([(sample.y, sample.b, sample.g) for sample in samples])
     return _number([sample.group for sample in samples])
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fairshards.trainers.core.errors import TrainerError
 from fairshards.trainers.core.index import Group, Sample, group_names
 from fairshards.trainers.core.loaders import Pictures, batches
+from fairshards.trainers.core.place import Place
 from fairshards.trainers.evaluation.intervals import wilson
 
 __all__ = ["GroupAccuracy", "Summary", "autocast", "evaluating", "group_accuracies", "predict", "summarise", "wilson"]
@@ -55,20 +56,14 @@ class Summary:
         return asdict(self)
 
 
-def predict(
-    model: nn.Module,
-    pictures: Pictures,
-    device: torch.device,
-    precision: str = "float32",
-    batch_size: int = 256,
-    workers: int = 0,
-) -> Tensor:
+def predict(model: nn.Module, pictures: Pictures, place: Place, batch_size: int = 256) -> Tensor:
     """Return the predicted class of every picture, int64 [N]; the model is in evaluation mode meanwhile."""
-    found = torch.empty(len(pictures), dtype=torch.int64)
-    with evaluating(model), torch.inference_mode(), autocast(device, precision):
-        for images, positions in batches(pictures, torch.arange(len(pictures)), batch_size, device, workers):
-            found[positions] = model(images).argmax(1).cpu()
-    return found
+    predicted = torch.empty(len(pictures), dtype=torch.int64)
+    order = torch.arange(len(pictures))
+    with evaluating(model), torch.inference_mode(), autocast(place.device, place.precision):
+        for images, positions in batches(pictures, order, batch_size, place.device, place.workers):
+            predicted[positions] = model(images).argmax(1).cpu()
+    return predicted
 
 
 def group_accuracies(predicted: Tensor, samples: Sequence[Sample]) -> tuple[GroupAccuracy, ...]:

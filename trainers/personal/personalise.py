@@ -14,10 +14,10 @@ import torch
 
 from fairshards.catalogs.manifests.manifest import write_local
 from fairshards.generators.checkpoints.loading import load_pipeline
-from fairshards.trainers.classifiers.job import resolve_device
 from fairshards.trainers.core.errors import TrainerError
 from fairshards.trainers.core.index import Sample
 from fairshards.trainers.core.loaders import stream_images
+from fairshards.trainers.core.place import resolve_device
 from fairshards.trainers.core.seeding import part_seed, seeded
 from fairshards.trainers.personal import record
 from fairshards.trainers.personal.denoising import check_trainable, encode_latents

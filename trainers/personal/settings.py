@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fairshards.trainers.classifiers.settings import PRECISIONS, check_one_of
-from fairshards.trainers.core.errors import TrainerError
+from fairshards.trainers.classifiers.settings import PRECISIONS
+from fairshards.trainers.core.errors import TrainerError, check_one_of
 
 TEXTUAL_INVERSION, DREAMBOOTH_LORA = "textual-inversion", "dreambooth-lora"
 PERSONALISE_METHODS = (TEXTUAL_INVERSION, DREAMBOOTH_LORA)

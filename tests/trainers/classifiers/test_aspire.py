@@ -16,6 +16,7 @@ from fairshards.trainers.classifiers.settings import StageSettings, TrainSetting
 from fairshards.trainers.core.errors import MixError, TrainerError
 from fairshards.trainers.core.index import read_index
 from fairshards.trainers.core.loaders import load_pictures
+from fairshards.trainers.core.place import Place
 from fairshards.trainers.evaluation.evaluate import group_accuracies, predict
 from tests.trainers.aspire_world import Row, rewrite, spurious_free_index, unknown, without_columns, write_groups
 from tests.trainers.shapes import quick, shape_pictures, write_index
@@ -106,7 +107,7 @@ def test_a_generated_validation_set_chooses_and_is_never_trained_on(
     assert used(result) == {"train": 168, "val": 80, "test": 80, "synthetic validation": 12}
     assert "generated balanced validation set" in result.head.settings["selection"]
     validation = read_index(curated, g=1).of("validation")
-    predicted = predict(load_model(result.folder), load_pictures(validation, 16, 1 << 30), CPU)
+    predicted = predict(load_model(result.folder), load_pictures(validation, 16, 1 << 30), Place(CPU))
     stage = result.head.settings["stages"]["train"]
     chosen = stage["history"][stage["selected_epoch"]]["groups"]
     assert {one.group_name: one.accuracy for one in group_accuracies(predicted, validation)} == chosen
@@ -137,18 +138,20 @@ def test_dfr_says_what_it_balanced_and_chose(dfr: TrainingResult) -> None:
 def test_dfr_can_put_spurious_free_samples_with_the_real_ones_that_lack_the_phrase(
     tmp_path: Path, dfr: TrainingResult, real_index: Path, curated: Path, groups: Path
 ) -> None:
-    result = run_training(tmp_path, quick("aspire-dfr", dfr_synthetic="grouped"), real_index, curated, groups=groups)
+    result = run_training(
+        tmp_path, quick("aspire-dfr", options={"dfr_synthetic": "grouped"}), real_index, curated, groups=groups
+    )
     said = result.head.settings["last_layer"]
     assert said["synthetic_groups"] == {"cross|no green light": 20, "square|no red light": 20}
     assert said["groups"] == dfr.head.settings["last_layer"]["groups"] and said["per_group"] == 24
     assert result.training_id != dfr.training_id and weights_digest(result) != weights_digest(dfr)
     with pytest.raises(TrainerError, match="no true group is known; use 'all'"):
-        quick("aspire-dfr", dfr_synthetic="grouped", dfr_groups="true")
+        quick("aspire-dfr", options={"dfr_synthetic": "grouped", "dfr_groups": "true"})
 
 
 def test_the_committed_model_has_the_refitted_layers_accuracy(dfr: TrainingResult, real_index: Path) -> None:
     test = read_index(real_index, g=0).of("test")
-    predicted = predict(load_model(dfr.folder), load_pictures(test, 16, 1 << 30), CPU)
+    predicted = predict(load_model(dfr.folder), load_pictures(test, 16, 1 << 30), Place(CPU))
     assert min(one.accuracy for one in group_accuracies(predicted, test)) == dfr.test["worst_group"]
 
 
@@ -161,7 +164,7 @@ def test_dfr_over_discovered_groups_reads_no_bias_label(
 
 
 def test_dfr_over_true_groups_says_so_and_needs_labels(tmp_path: Path, real_index: Path, curated: Path) -> None:
-    settings = quick("aspire-dfr", epochs=1, dfr_groups="true")
+    settings = quick("aspire-dfr", epochs=1, options={"dfr_groups": "true"})
     result = run_training(tmp_path, settings, real_index, curated)
     assert result.name == result.head.settings["name"] == "ASPIRE+DFR (true groups)" and len(result.head.inputs) == 2
     assert set(result.head.settings["last_layer"]["groups"]) == {

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fairshards.trainers.classifiers.discovered import discovered_groups, groups_hash, read_groups, true_groups
 from fairshards.trainers.core.errors import TrainerError
 from fairshards.trainers.core.index import read_index, without_bias
+from fairshards.trainers.methods.discovered import discovered_groups, groups_hash, read_groups, true_groups
 from tests.trainers.aspire_world import PHRASES, Row, write_groups
 
 

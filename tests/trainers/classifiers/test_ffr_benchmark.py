@@ -25,10 +25,10 @@ from benchmarks.ffr.tables import (
     results_table,
     worst_table,
 )
-from benchmarks.ffr.tuning import METHODS, RATES, choose, save, settings_for, with_rate
+from benchmarks.ffr.tuning import LOSSES, METHODS, RATES, choose, save, settings_for, with_rate
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.trainers.classifiers.selection import SELECTION
-from fairshards.trainers.classifiers.settings import LOSSES, TrainSettings
+from fairshards.trainers.classifiers.settings import TrainSettings
 from fairshards.trainers.core.index import Sample, group_counts, read_index
 from fairshards.trainers.core.loaders import stream_images
 from tests.trainers.shapes import quick, shape_pictures, write_index

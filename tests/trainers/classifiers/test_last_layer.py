@@ -12,6 +12,7 @@ from fairshards.trainers.classifiers.models import build_model, last_linear
 from fairshards.trainers.core.errors import TrainerError
 from fairshards.trainers.core.index import read_index
 from fairshards.trainers.core.loaders import Pictures, load_pictures
+from fairshards.trainers.core.place import Place
 from tests.trainers.shapes import shape_pictures, write_index
 
 CPU = torch.device("cpu")
@@ -28,7 +29,7 @@ def test_the_folded_head_gives_its_logits_on_the_embeddings(name: str, width: in
     torch.manual_seed(0)
     model = build_model(name, 3).train()
     layer = last_linear(model)
-    embeddings = embed(model, pictures, CPU)
+    embeddings = embed(model, pictures, Place(CPU))
     assert embeddings.shape == (6, width or layer.in_features) and embeddings.dtype == np.float64
     assert model.training and not layer._forward_pre_hooks
     rng = np.random.default_rng(0)
@@ -47,7 +48,7 @@ def test_what_timm_calls_pre_logits_is_what_the_last_layer_is_given(pictures: Pi
     with torch.inference_mode():
         features = model.network.forward_features(normal)  # type: ignore[operator]
         expected = model.network.forward_head(features, pre_logits=True)  # type: ignore[operator]
-    assert np.allclose(embed(model, pictures, CPU), expected.double().numpy(), atol=1e-5)
+    assert np.allclose(embed(model, pictures, Place(CPU)), expected.double().numpy(), atol=1e-5)
 
 
 def test_a_model_without_a_last_linear_layer_is_refused() -> None:

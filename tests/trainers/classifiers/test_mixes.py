@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fairshards.trainers.classifiers.mixes import asb_counts, build_mix, shortcut_bits, usb_counts
 from fairshards.trainers.core.errors import MixError
 from fairshards.trainers.core.index import Group, group_counts, without_bias
 from fairshards.trainers.evaluation.information import shared_bits
-from tests.trainers.shapes import bare_samples
+from fairshards.trainers.methods.mixes import asb_counts, shortcut_bits, usb_counts
+from tests.trainers.shapes import bare_samples, build_mix
 
 FOUR: tuple[Group, ...] = ((0, 0), (0, 1), (1, 0), (1, 1))
 

@@ -12,12 +12,12 @@ import torch
 
 from fairshards.catalogs.manifests.manifest import read_rows
 from fairshards.trainers.classifiers import run as run_module
-from fairshards.trainers.classifiers.job import resolve_device
 from fairshards.trainers.classifiers.run import load_model, run_training
 from fairshards.trainers.classifiers.settings import StageSettings, TrainSettings
 from fairshards.trainers.core.errors import MixError, ShardError, TrainerError
 from fairshards.trainers.core.index import read_index
 from fairshards.trainers.core.loaders import load_pictures
+from fairshards.trainers.core.place import Place, resolve_device
 from fairshards.trainers.evaluation.evaluate import group_accuracies, predict
 from tests.trainers.shapes import BIASED, EVEN, bare_samples, quick, shape_pictures, write_index
 
@@ -83,7 +83,9 @@ def test_the_committed_model_has_the_committed_accuracy(
     result = run_training(tmp_path, quick("ffr", epochs=3), real_index, synthetic_index)
     test = read_index(real_index, g=0).of("test")
     for stage in ("stage1", "final"):
-        predicted = predict(load_model(result.folder, stage), load_pictures(test, 16, 1 << 30), torch.device("cpu"))
+        predicted = predict(
+            load_model(result.folder, stage), load_pictures(test, 16, 1 << 30), Place(torch.device("cpu"))
+        )
         worst = min(group.accuracy for group in group_accuracies(predicted, test))
         assert worst == result.metrics[stage]["test"]["worst_group"]
 

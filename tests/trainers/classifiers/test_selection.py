@@ -49,4 +49,4 @@ def test_the_rule_in_words() -> None:
     generated = TrainSettings("aspire-erm", selection="synthetic-validation")
     assert rule(generated).startswith("worst-class accuracy on the generated balanced validation set")
     assert rule(TrainSettings("aspire-dfr")).endswith("worst-group accuracy over discovered groups on real validation")
-    assert "over true groups" in rule(TrainSettings("aspire-dfr", dfr_groups="true"))
+    assert "over true groups" in rule(TrainSettings("aspire-dfr", options={"dfr_groups": "true"}))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fairshards.trainers.core.samplers import resample_order, sampler_groups, uniform_order
+from fairshards.trainers.methods.registry import method_class
 from tests.trainers.shapes import bare_samples
 
 
@@ -44,7 +45,7 @@ def test_draws_follow_the_seed() -> None:
 def test_mixed_methods_resample_over_source_too(method: str, count: int) -> None:
     everything = {(0, 0): 3, (0, 1): 3, (1, 0): 3, (1, 1): 3}
     samples = bare_samples(everything) + bare_samples(everything, "balanced", 1)
-    groups = sampler_groups(method, samples)
+    groups = sampler_groups(samples, method_class(method).by_source)
     assert len(set(groups.tolist())) == count
     assert torch.bincount(groups).tolist() == [24 // count] * count
 
@@ -52,7 +53,7 @@ def test_mixed_methods_resample_over_source_too(method: str, count: int) -> None
 def test_usb_resampled_over_source_weighs_the_few_real_minority_samples_up() -> None:
     """Three real minority pictures get as many draws as 94 synthetic ones: the source-aware control."""
     samples = bare_samples({(0, 0): 97, (0, 1): 3}) + bare_samples({(0, 1): 94}, "balanced", 1)
-    groups = sampler_groups("usb", samples)
+    groups = sampler_groups(samples, by_source=True)
     order = torch.cat([resample_order(groups, generator(seed)) for seed in range(20)])
     real_minority = ((order >= 97) & (order < 100)).float().mean()
     assert float(real_minority) == pytest.approx(1 / 3, abs=0.03)

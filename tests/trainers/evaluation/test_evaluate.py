@@ -10,6 +10,7 @@ from torch import nn
 from fairshards.trainers.core.errors import TrainerError
 from fairshards.trainers.core.index import Group
 from fairshards.trainers.core.loaders import CachedPictures
+from fairshards.trainers.core.place import Place
 from fairshards.trainers.evaluation.evaluate import group_accuracies, predict, summarise, wilson
 from tests.trainers.shapes import bare_samples
 
@@ -92,6 +93,6 @@ def test_predict_measures_in_evaluation_mode_and_leaves_the_model_as_it_was() ->
             return nn.functional.one_hot(torch.full((len(images),), answer), 2).float()
 
     model = Mode().train()
-    found = predict(model, CachedPictures(torch.zeros(5, 3, 4, 4, dtype=torch.uint8)), torch.device("cpu"))
+    found = predict(model, CachedPictures(torch.zeros(5, 3, 4, 4, dtype=torch.uint8)), Place(torch.device("cpu")))
     assert found.tolist() == [1] * 5
     assert model.training

@@ -1,6 +1,6 @@
-"""Which samples a method trains on: none, USB, ASB, FFR's two stages and ASPIRE's.
+"""What mixes of real and curated samples are made with: exact counts, and checks that say got and expected.
 
-The counts are exact: those of docs/methods.md#counts-of-synthetic-samples.
+The counts are those of docs/methods.md#counts-of-synthetic-samples.
 """
 
 from __future__ import annotations
@@ -40,40 +40,15 @@ def asb_counts(real: Mapping[Group, int]) -> dict[Group, int]:
     return dict.fromkeys(real, m)
 
 
-def needed(method: str, real: Mapping[Group, int]) -> dict[Group, int]:
-    """Return how many synthetic samples ``method`` takes of every group; ``real`` are the train split's counts."""
-    if method == "usb":
-        return usb_counts(real)
-    return asb_counts(real) if method in ("asb", "ffr") else dict.fromkeys(real, 0)
-
-
-def build_mix(method: str, real: Sequence[Sample], synthetic: Sequence[Sample]) -> tuple[Stage, ...]:
-    """Return the stages of ``method`` over the real train split and the curated index's samples.
+def counts_with_synthetic(method: str, real: Sequence[Sample], synthetic: Sequence[Sample]) -> dict[Group, int]:
+    """Return the real samples per group, 0 for those of the curated index's groups that have none.
 
     Raises:
-        MixError: a group is short of the count that the method needs, or what should be balanced isn't.
+        MixError: the bias attribute of some sample is unknown.
     """
-    if method in ("erm", "aspire-dfr"):
-        return (Stage("train", tuple(real)),)
-    if method == "balanced-real":
-        require_balance("the train split of the balanced real index", real)
-        return (Stage("train", tuple(real)),)
-    if method == "aspire-erm":
-        return (Stage("train", (*real, *equal_classes("aspire-erm", real, synthetic, BALANCED))),)
     usable = [sample for sample in synthetic if sample.split in BALANCED_AND_EXTRA]
     _require_known_bias(method, real, usable)
-    counts = group_counts(real, groups=sorted({sample.group for sample in usable}))
-    if method == "usb":
-        mixed = (*real, *take("USB", synthetic, usb_counts(counts), BALANCED_AND_EXTRA))
-        require_balance("the USB mix", mixed, counts)
-        return (Stage("train", mixed),)
-    if not any(asb_counts(counts).values()):
-        raise MixError(f"{method.upper()} has no synthetic sample to add: m = 0 for {_table(real, counts)}; train erm")
-    added = take(method.upper(), synthetic, asb_counts(counts), BALANCED)
-    require_balance(f"the synthetic part of {method.upper()}", added, counts)
-    if method == "asb":
-        return (Stage("train", (*real, *added)),)
-    return (Stage("stage1", added), Stage("stage2", tuple(real)))
+    return group_counts(real, groups=sorted({sample.group for sample in usable}))
 
 
 def equal_classes(
@@ -87,9 +62,9 @@ def equal_classes(
         MixError: there is none, a class is missing or unknown, or the classes have different numbers.
     """
     chosen = tuple(sample for sample in synthetic if sample.split in splits)
-    found, wanted = class_counts(chosen), class_counts(real)
-    if found.keys() != wanted.keys() or len(set(found.values())) != 1:
-        said = ", ".join(f"{name} {found.get(name, 0)}" for name in {**wanted, **found})
+    got, wanted = class_counts(chosen), class_counts(real)
+    if got.keys() != wanted.keys() or len(set(got.values())) != 1:
+        said = ", ".join(f"{name} {got.get(name, 0)}" for name in {**wanted, **got})
         raise MixError(
             f"{method} needs as many synthetic samples of every class in the curated index's split "
             f"{' or '.join(splits)}; it has {said}. Run curation again with a quota that it can fill"
@@ -122,10 +97,16 @@ def require_balance(what: str, samples: Sequence[Sample], groups: Iterable[Group
     ``groups`` are those that must be there; by default every class with every bias value. Some datasets lack
     pairs by design (SpuCo Animals has 8 of its 16).
     """
-    found = group_counts(samples)
-    wanted = set(groups) if groups is not None else set(product({y for y, _ in found}, {b for _, b in found}))
-    if found.keys() != wanted or len(set(found.values())) != 1:
-        raise MixError(f"{what} should be balanced over (class, bias); it has {_table(samples, found)}")
+    counts = group_counts(samples)
+    wanted = set(groups) if groups is not None else set(product({y for y, _ in counts}, {b for _, b in counts}))
+    if counts.keys() != wanted or len(set(counts.values())) != 1:
+        raise MixError(f"{what} should be balanced over (class, bias); it has {table(samples, counts)}")
+
+
+def table(samples: Sequence[Sample], counts: Mapping[Group, int]) -> str:
+    """Return the counts by the groups' names, as part of a sentence."""
+    names = group_names(samples)
+    return ", ".join(f"{names.get(group, str(group))} {count}" for group, count in counts.items())
 
 
 def shortcut_bits(samples: Sequence[Sample]) -> dict[str, float]:
@@ -142,13 +123,8 @@ def _require_known_bias(method: str, real: Iterable[Sample], synthetic: Iterable
         if unknown:
             raise MixError(
                 f"{method} balances (class, bias) groups, but {unknown} samples of the {what} have an unknown bias "
-                "attribute; train aspire-erm or aspire-dfr, or label the bias"
+                "attribute; train a method that asks for no bias label, such as aspire-erm, or label the bias"
             )
-
-
-def _table(samples: Sequence[Sample], counts: Mapping[Group, int]) -> str:
-    names = group_names(samples)
-    return ", ".join(f"{names.get(group, str(group))} {count}" for group, count in counts.items())
 
 
 def _short(name: str, usable: Sequence[Sample], counts: Mapping[Group, int]) -> str:
