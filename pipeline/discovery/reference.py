@@ -45,10 +45,10 @@ def reference_answers(training: Path, chosen: TrainSettings, index: Path, splits
     """Ask the reference about every image of these splits, of which "train" is one."""
     import torch
 
-    from fairshards.trainers.core.place import resolve_device
     from fairshards.trainers.classifiers.run import load_model
     from fairshards.trainers.core.index import read_index
     from fairshards.trainers.core.loaders import batches, load_pictures
+    from fairshards.trainers.core.place import resolve_device
     from fairshards.trainers.evaluation.evaluate import autocast
 
     samples = read_index(index, g=0).of(*splits)

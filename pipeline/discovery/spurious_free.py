@@ -24,8 +24,8 @@ from fairshards.pipeline.recipe.spurious_free import SpuriousFree
 from fairshards.pipeline.run.context import Run
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.quota import Group, Quota
-from fairshards.trainers.methods.discovered import discovered_name
 from fairshards.trainers.core.index import Sample
+from fairshards.trainers.methods.discovered import discovered_name
 from fairshards.trainers.personal.settings import TOKEN, Concept, PersonaliseSettings, personalise_settings_from
 from fairshards.transforms.pictures.specs import GeneratorSpec, ScorerSpec, personalised_fingerprint
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.pictures import Recipe
+from fairshards.pipeline.recipe.training import train_settings
 from fairshards.pipeline.run.checks import Check, attempted
 from fairshards.pipeline.run.quota import Group, Quota
 from fairshards.pipeline.run.stages import reaches
 from fairshards.pipeline.synthesis.plan import first_round
-from fairshards.trainers.methods.mixes import asb_counts, needed
+from fairshards.trainers.classifiers.settings import TrainSettings
+from fairshards.trainers.methods.mixes import BALANCED
 
 PNG_BYTES = 1.7
 """Of a generated picture, a pixel: between a plain and a noisy one."""
@@ -48,25 +50,27 @@ def check_quota(recipe: Recipe, real: Mapping[Group, int], planned: Mapping[Grou
     Raises:
         RecipeError: names the method, the group and how to mend the recipe.
     """
-    for method in recipe.training.methods:
-        if method in ("asb", "ffr") and not any(asb_counts(real).values()):
+    for settings in train_settings(recipe.training):
+        method = settings.training_method
+        if problem := method.counts_problem(real):
             raise RecipeError(
-                f"training.methods has {method}, which has nothing to add where the groups have nearly "
-                f"the same number of training pictures (m = 0): leave {method} out of training.methods, "
-                "or stop earlier with --until curate"
+                f"training.methods has {settings.method}, which {problem}: leave {settings.method} out of "
+                "training.methods, or stop earlier with --until curate"
             )
-        for group, count in needed(method, real).items():
-            if not count:
-                continue
-            quota = planned[group]
-            kept = quota.total - quota.validation if method == "usb" else quota.balanced
-            if kept < count:
-                fix = "quota.usb_extra: true" if method == "usb" else "quota.per_group unset, or higher"
-                raise RecipeError(
-                    f"training.methods has {method}, which needs {count} synthetic samples of "
-                    f"{recipe.group_name(*group)}, but the quota keeps {kept}: set {fix}; or leave {method} out of "
-                    "training.methods; or stop earlier with --until curate"
-                )
+        for group, count in method.needed(real).items():
+            _check_group(recipe, settings, group, count, planned[group])
+
+
+def _check_group(recipe: Recipe, settings: TrainSettings, group: Group, count: int, quota: Quota) -> None:
+    extra = settings.training_method.splits != BALANCED
+    kept = quota.total - quota.validation if extra else quota.balanced
+    if kept < count:
+        fix = "quota.usb_extra: true" if extra else "quota.per_group unset, or higher"
+        raise RecipeError(
+            f"training.methods has {settings.method}, which needs {count} synthetic samples of "
+            f"{recipe.group_name(*group)}, but the quota keeps {kept}: set {fix}; or leave {settings.method} out of "
+            "training.methods; or stop earlier with --until curate"
+        )
 
 
 def _splits(recipe: Recipe, index: Path) -> Iterator[Check]:

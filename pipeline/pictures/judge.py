@@ -19,10 +19,10 @@ from fairshards.trainers.classifiers.settings import TrainSettings
 def training_stage(run: Run[Recipe], source: SourceResult, curated: Curated, groups: Path | None = None) -> list[Any]:
     """Train what isn't trained yet and add every training's manifest to the current ones.
 
-    ``groups`` is the run's manifest of discovered groups, for ASPIRE+DFR.
+    ``groups`` is the run's manifest of discovered groups, for methods that read it.
 
     Raises:
-        RecipeError: ASPIRE+DFR is to balance discovered groups, and the run has none.
+        RecipeError: a method is to balance discovered groups, and the run has none.
         TrainerError: a training can't be done; those before it are current.
     """
     from fairshards.trainers.classifiers.run import run_training
@@ -64,6 +64,4 @@ class Epochs:
 
 
 def _total(settings: TrainSettings) -> int:
-    if settings.method == "ffr":
-        return settings.pretrain.epochs + settings.finetune.epochs
-    return settings.main.epochs
+    return sum(stage.epochs for stage in settings.stages.values())

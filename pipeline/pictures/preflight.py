@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,8 +78,10 @@ def before_source(
     if generate:
         checks += elsewhere(_devices(recipe, launcher, makes, discovers), only_planned)
         checks += _prompts(recipe, specs, makes)
-    if reaches(until, "train") and "aspire-dfr" in recipe.training.methods:
-        checks.append(attempted("groups for aspire-dfr", lambda: check_groups(recipe, recipe.discovery is not None)))
+    if reaches(until, "train") and (balancing := _balancing_groups(recipe)):
+        checks.append(
+            attempted(f"groups for {balancing[0]}", lambda: check_groups(recipe, recipe.discovery is not None))
+        )
     trainings = _trainings(recipe, reaches(until, "train"), discovers)
     checks += elsewhere(_training_devices(trainings), only_planned)
     checks += _trained_models(trainings, len(recipe.classes))
@@ -88,17 +90,36 @@ def before_source(
 
 
 def check_groups(recipe: Recipe, discovered: bool) -> None:
-    """Refuse ASPIRE+DFR over discovered groups in a run that discovers none.
+    """Refuse a method over discovered groups in a run that discovers none.
 
     Raises:
         RecipeError: says how to mend the recipe.
     """
-    if not discovered and any(settings.needs_groups for settings in train_settings(recipe.training)):
-        raise RecipeError(
-            "training.methods has aspire-dfr, which balances discovered groups, but this run discovers none: leave "
-            "aspire-dfr out of training.methods; or, where the source has bias labels, set "
-            "training.by_method.aspire-dfr.dfr_groups: 'true', and the row is called ASPIRE+DFR (true groups)"
-        )
+    if discovered:
+        return
+    for settings in train_settings(recipe.training):
+        if settings.training_method.needs_groups:
+            raise RecipeError(
+                f"training.methods has {settings.method}, which balances discovered groups, but this run discovers "
+                f"none: leave {settings.method} out of training.methods{_instead(settings)}"
+            )
+
+
+def _instead(settings: TrainSettings) -> str:
+    option = settings.training_method.instead_of_groups
+    if option is None:
+        return ""
+    labelled = replace(settings, options={**settings.options, option[0]: option[1]})
+    return (
+        f"; or, where the source has bias labels, set training.by_method.{settings.method}.{option[0]}: "
+        f"{option[1]!r}, and the row is called {labelled.name}"
+    )
+
+
+def _balancing_groups(recipe: Recipe) -> list[str]:
+    """Return the methods that balance groups, discovered ones or such as a bias label gives."""
+    declared = ((settings.method, settings.training_method) for settings in train_settings(recipe.training))
+    return [name for name, method in declared if method.needs_groups or method.instead_of_groups]
 
 
 def _looks(recipe: Recipe, threads: int | None) -> DiscoverySpecs:

@@ -12,14 +12,20 @@ from fairshards.filters.pictures.preview import PreviewLimits
 from fairshards.filters.pictures.silhouette import Silhouette
 from fairshards.filters.pictures.trajectory_variance import TrajectoryVarianceLimit
 from fairshards.filters.registry import PICTURE_FILTERS
-from fairshards.pipeline.recipe.base import HomePath, RecipeBase, Seed, filter_problems
+from fairshards.pipeline.recipe.base import HomePath, RecipeBase, filter_problems
 from fairshards.pipeline.recipe.discovery import Discovery, Segmenting
 from fairshards.pipeline.recipe.nearest import nearest
 from fairshards.pipeline.recipe.source import SOURCES, Source
 from fairshards.pipeline.recipe.spurious_free import SpuriousFree
 from fairshards.pipeline.recipe.strict import Strict, check_templates
-from fairshards.pipeline.recipe.training import reference_settings, setting_problems, train_settings
-from fairshards.trainers.classifiers.methods import ASPIRE, PER_GROUP
+from fairshards.pipeline.recipe.training import (
+    Training,
+    asking_for_bias,
+    curation_misfits,
+    reference_settings,
+    setting_problems,
+    train_settings,
+)
 from fairshards.trainers.classifiers.settings import TrainSettings
 
 
@@ -216,34 +222,6 @@ class Scorer(Strict):
         return self
 
 
-Method = Literal["erm", "usb", "asb", "ffr", "aspire-erm", "aspire-dfr"]
-
-
-class Training(Strict):
-    """What is trained on the real and the curated samples."""
-
-    methods: tuple[Method, ...] = ("erm", "usb", "asb", "ffr")
-    losses: tuple[Literal["erm", "resample"], ...] = Field(
-        ("erm",),
-        min_length=1,
-        description="Every method is trained with each; ASPIRE's with erm alone, which reads no bias label.",
-    )
-    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
-    settings: Mapping[str, Any] = Field(
-        default_factory=dict, description="Fields of trainers.TrainSettings that differ from their defaults."
-    )
-    by_method: Mapping[Method, Mapping[str, Any]] = Field(
-        default_factory=dict, description="The same for one method, e.g. its tuned learning rate; goes before settings."
-    )
-
-    @model_validator(mode="after")
-    def _none_twice(self) -> Training:
-        for name, values in (("methods", self.methods), ("losses", self.losses), ("seeds", self.seeds)):
-            if len(set(values)) < len(values):
-                raise ValueError(f"training.{name} has one twice: {list(values)}; each is trained once")
-        return self
-
-
 class Recipe(RecipeBase):
     """Everything a run of pictures needs."""
 
@@ -310,7 +288,10 @@ class Recipe(RecipeBase):
                     line if line.startswith("discovery.") else f"discovery.reference: {line}"
                     for line in str(error).splitlines()
                 )
-        yield from self._aspire_misfits(trainings)
+        if self.spurious_free and not self.discovery:
+            yield "spurious_free needs to know what is spurious: add a section discovery"
+        splits = self.discovery.splits if self.discovery else None
+        yield from curation_misfits(self.training, trainings, bool(self.spurious_free), splits)
         if not self.bias.known:
             yield from self._misfits_without_bias(trainings)
         yield from self._group_problems()
@@ -332,38 +313,14 @@ class Recipe(RecipeBase):
             if len(counts) != groups:
                 yield f"source.published_counts[{ratio}] has {len(counts)} counts for {groups} groups"
 
-    def _aspire_misfits(self, trainings: Sequence[TrainSettings]) -> Iterator[str]:
-        """Yield where methods, discovery and spurious-free pictures don't go together."""
-        if self.spurious_free and not self.discovery:
-            yield "spurious_free needs to know what is spurious: add a section discovery"
-        balanced = [method for method in self.training.methods if method in PER_GROUP]
-        if self.spurious_free and balanced:
-            yield (
-                f"training.methods has {balanced}, which need pictures of every (class, bias) group, but "
-                "spurious_free makes them by class alone; use another recipe for these methods"
-            )
-        aspire = [method for method in self.training.methods if method in ASPIRE]
-        if aspire and not self.spurious_free:
-            yield f"training.methods has {aspire}, which train on spurious-free pictures: add spurious_free"
-        needs = any(settings.needs_groups for settings in trainings)
-        if needs and self.discovery and "val" not in self.discovery.splits:
-            yield (
-                "aspire-dfr chooses by discovered groups on val: set discovery.splits: [train, val], or "
-                "training.by_method.aspire-dfr.dfr_groups: 'true'"
-            )
-
     def _misfits_without_bias(self, trainings: Sequence[TrainSettings]) -> Iterator[str]:
         """Yield what asks for bias labels where none is known."""
-        asked = [method for method in self.training.methods if method in PER_GROUP]
         needs = {
-            f"training.methods has {asked} (erm, aspire-erm and aspire-dfr ask for none)": bool(asked),
-            "training.losses has 'resample'": "resample" in self.training.losses,
-            "training has dfr_groups 'true'": any(one.uses_true_groups for one in trainings),
             "groups lists pairs": bool(self.pairs),
             "source.aligned names groups": bool(self.source.aligned),
             "source.bias_ratio sub-samples groups": self.source.reader != "pocket" and bool(self.source.bias_ratio),
         }
-        wrong = [what for what, does in needs.items() if does]
+        wrong = [*asking_for_bias(self.training, trainings), *(what for what, does in needs.items() if does)]
         if wrong:
             yield f"{'; '.join(wrong)}, but no bias label is known: name the attribute in bias, or leave that out"
         elif not self.discovery:

@@ -11,18 +11,7 @@ from typing import Any
 
 from fairshards.catalogs.manifests.identity import canonical_json
 from fairshards.pipeline.report.reader import Reader, Row
-from fairshards.trainers.classifiers.methods import METHODS, method_name
-
-NOTES = {
-    "erm": "real images only",
-    "usb": "real, filled up with M − n synthetic a group",
-    "asb": "real, and m synthetic of every group",
-    "ffr": "m synthetic of every group first, then real",
-    "aspire-erm": "real, and as many spurious-free of every class; no bias label",
-    "aspire-dfr": "real; the last layer refit on balanced groups and spurious-free images",
-    "balanced-real": "reference: as many real images of every group",
-}
-STAGE1 = ("FFR stage 1 alone", "the synthetic images alone, before it sees a real one")
+from fairshards.trainers.methods.registry import METHODS, known_loss, known_method
 
 
 @dataclass(frozen=True)
@@ -90,7 +79,7 @@ def accuracies(reader: Reader) -> Accuracies:
     joined: dict[tuple[str, str, str, str], list[Row]] = defaultdict(list)
     for row in worst:
         joined[_key(current[row["training_id"]], row["stage"])].append(row)
-    rows = [_method_row(key, joined[key], groups) for key in sorted(joined, key=_order)]
+    rows = [_method_row(key, joined[key], groups, current) for key in sorted(joined, key=_order)]
     return Accuracies(
         _distinct(rows),
         max(rows, key=lambda row: row.worst.value, default=None),
@@ -110,23 +99,45 @@ def _seeded(rows: Iterable[Row], current: Mapping[str, Row]) -> list[Row]:
     return [{**row, "seed": current[row["training_id"]]["seed"]} for row in rows if row["training_id"] in current]
 
 
+def _head(training: Row) -> Mapping[str, Any]:
+    """Return what the training's manifest says of it."""
+    head: Mapping[str, Any] = json.loads(training["settings"] or "{}")
+    return head
+
+
 def _key(training: Row, stage: str) -> tuple[str, str, str, str]:
     """Return what trainings share that differ by nothing but their seed."""
-    said = json.loads(training["settings"] or "{}").get("settings") or {}
-    return training["method"], training["loss"], settings_key(said), stage
+    return training["method"], training["loss"], settings_key(_head(training).get("settings") or {}), stage
 
 
 def _order(key: tuple[str, str, str, str]) -> tuple[str, int, str, str, bool]:
     """Order by loss, then as the methods are introduced, then by settings; a stage 1 stands under its method."""
     method, loss, settings, stage = key
-    number = METHODS.index(method) if method in METHODS else len(METHODS)
+    shipped = list(METHODS.built_in)
+    number = shipped.index(method) if method in shipped else len(shipped)
     return loss, number, method, settings, stage != "final"
 
 
-def _method_row(key: tuple[str, str, str, str], worst: Sequence[Row], groups: Iterable[Row]) -> MethodRow:
+def _label(name: str | None, key: tuple[str, str, str, str]) -> tuple[str, str]:
+    """Return a row's label and note, as its method and its loss declare them, where these can be had here."""
     method, loss, settings, stage = key
-    groups_used = json.loads(settings).get("dfr_groups", "discovered")
-    label, note = (method_name(method, groups_used), NOTES.get(method, "")) if stage == "final" else STAGE1
+    paths = json.loads(settings)  # of classes that don't ship
+    declared = known_method(paths.get(f"{method}.class", method))
+    title, note = (declared.title, declared.note) if declared else (method, "")
+    title = name or title
+    if stage != "final":
+        alone, note = declared.alone.get(stage, (stage, "")) if declared else (stage, "")
+        title = f"{title} {alone}"
+    declared_loss = known_loss(paths.get(f"{loss}.class", loss))
+    drawn = declared_loss.title if declared_loss else loss
+    return (f"{title}, {drawn}" if drawn else title), note
+
+
+def _method_row(
+    key: tuple[str, str, str, str], worst: Sequence[Row], groups: Iterable[Row], current: Mapping[str, Row]
+) -> MethodRow:
+    method, loss, settings, stage = key
+    label, note = _label(_head(current[worst[0]["training_id"]]).get("name"), key)
     mine = {row["training_id"] for row in worst}
     per_group: dict[str, list[Row]] = defaultdict(list)
     for row in groups:
@@ -135,7 +146,7 @@ def _method_row(key: tuple[str, str, str, str], worst: Sequence[Row], groups: It
     group, agree = Counter(row["group_name"] for row in worst).most_common(1)[0]
     adjusted = [row["adjusted_average"] for row in worst]
     return MethodRow(
-        label if loss == "erm" else f"{label}, {loss}",
+        label,
         note,
         method,
         loss,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import fmean
 
-from fairshards.pipeline.recipe.pictures import Recipe, Training
-from fairshards.pipeline.recipe.training import train_settings
+from fairshards.pipeline.recipe.pictures import Recipe
+from fairshards.pipeline.recipe.training import Training, train_settings
 from fairshards.pipeline.report.accuracy import Accuracies, MethodRow, settings_key
 
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fairshards.trainers.methods.mixes import asb_counts, usb_counts
 from fairshards.trainers.core.index import Group
+from fairshards.trainers.methods.mixes import asb_counts, usb_counts
 
 __all__ = ["Group", "Quota", "biased_counts", "minority_kept", "per_group", "quotas", "usb_counts"]
 

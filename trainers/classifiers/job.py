@@ -104,7 +104,7 @@ def input_hashes(settings: TrainSettings, inputs: Inputs) -> tuple[str, ...]:
     if settings.training_method.needs_groups:
         if inputs.groups is None:
             option = settings.training_method.instead_of_groups
-            instead = f", or set {option} where the real images have bias labels" if option else ""
+            instead = f", or set {option[0]} to {option[1]!r} where the real images have bias labels" if option else ""
             raise TrainerError(f"method {settings.method!r} balances discovered groups; give their manifest{instead}")
         hashes.append(groups_hash(inputs.groups))
     return tuple(hashes)

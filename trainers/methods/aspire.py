@@ -82,9 +82,9 @@ class AspireDfr(SpuriousFreeAdded):
         return not self.reads_true_groups
 
     @property
-    def instead_of_groups(self) -> str:
+    def instead_of_groups(self) -> tuple[str, str]:
         """The option that balances labelled groups."""
-        return "dfr_groups: 'true'"
+        return "dfr_groups", "true"
 
     @property
     def also_selects(self) -> str:

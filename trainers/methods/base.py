@@ -116,9 +116,9 @@ class TrainingMethod:
         return False
 
     @property
-    def instead_of_groups(self) -> str:
-        """What to set in a recipe so that no discovered group is needed; "" where there is nothing."""
-        return ""
+    def instead_of_groups(self) -> tuple[str, str] | None:
+        """The option and the value with which it reads bias labels in place of discovered groups; None: no such one."""
+        return None
 
     @property
     def also_selects(self) -> str:

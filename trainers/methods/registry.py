@@ -61,6 +61,14 @@ def known_method(name: str) -> type[TrainingMethod] | None:
         return None
 
 
+def known_loss(name: str) -> type[TrainingLoss] | None:
+    """Return the loss; None where it can't be had here."""
+    try:
+        return LOSSES[name]
+    except PluginError:
+        return None
+
+
 def options_of(kind: type[TrainingMethod] | type[TrainingLoss]) -> tuple[str, ...]:
     """Return the names of a method's or loss's options."""
     return tuple(field.name for field in fields(kind))

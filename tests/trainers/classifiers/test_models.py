@@ -13,8 +13,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from fairshards.pipeline.recipe.pictures import Training
-from fairshards.pipeline.recipe.training import train_settings
+from fairshards.pipeline.recipe.training import Training, train_settings
 from fairshards.trainers.classifiers.models import build_model, check_backbone, other_normalisation
 from fairshards.trainers.classifiers.record import training_hash
 from fairshards.trainers.classifiers.settings import TrainSettings
