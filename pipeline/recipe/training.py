@@ -120,7 +120,7 @@ def setting_problems(training: Training) -> list[str]:
     """Return what is wrong with ``settings`` and ``by_method``, those of methods that aren't trained included."""
     problems = list(_field_problems(training.settings, "training.settings", _every_declaration(training)))
     for method, options in training.by_method.items():
-        declared = [method_class(method), *map(loss_class, training.losses)]
+        declared: list[Declared] = [method_class(method), *map(loss_class, training.losses)]
         problems += _field_problems(options, f"training.by_method.{method}", declared)
     return problems or list(dict.fromkeys(_refused(training)))
 

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from fairshards.trainers.classifiers.dfr import REFITS, Chosen, Embedded, LinearHead, numbered, refit
 from fairshards.trainers.classifiers.models import Classifier, last_linear
-from fairshards.trainers.classifiers.train import Data, Place
+from fairshards.trainers.classifiers.train import Data
 from fairshards.trainers.core.index import Sample
 from fairshards.trainers.core.loaders import Pictures, batches
+from fairshards.trainers.core.place import Place
 from fairshards.trainers.core.seeding import part_seed
 from fairshards.trainers.evaluation.evaluate import evaluating
 from fairshards.trainers.methods.base import LastLayer

@@ -142,7 +142,7 @@ def _stage_run(job: Job, stage: Stage, val: Data) -> StageRun:
         val=val,
         groups=groups,
         resamples=loss.resamples,
-        criterion=job.criterion(stage.name, len(groups.unique())),
+        criterion=job.criterion(stage.name, int(groups.max()) + 1),
         seed=settings.seed,
         place=job.place,
         checkpoint=job.checkpoint(stage.name),

@@ -112,7 +112,7 @@ def train_epoch(run: StageRun, model: nn.Module, optimiser: torch.optim.Optimize
             y, group = labels[positions].to(run.place.device), run.groups[positions].to(run.place.device)
             loss = run.criterion(model(images).float(), y, group)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         total += loss.detach() * len(positions)
     return float(total) / len(order)
