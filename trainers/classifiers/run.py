@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,7 @@ def _write_settings(job: Job) -> None:
         "task_hash": job.task,
         "inputs": job.inputs,
         "classes": job.classes,
-        "settings": asdict(job.settings),
+        "settings": job.settings.written(),
     }
     write_local(job.folder / record.SETTINGS, json.dumps(content, indent=2).encode())
 

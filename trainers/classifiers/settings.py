@@ -11,7 +11,7 @@ from typing import Any
 
 from fairshards.trainers.core.errors import TrainerError, check_one_of
 from fairshards.trainers.methods.base import TrainingLoss, TrainingMethod, foreign_identity
-from fairshards.trainers.methods.registry import loss_class, method_class, options_of
+from fairshards.trainers.methods.registry import loss_class, method_class, options_of, shipped_options
 
 POCKET = "pocket-convnet"
 TIMM = "timm:"
@@ -146,6 +146,14 @@ class TrainSettings:
         """The settings of each stage that the method runs, in order, by the stage's name."""
         return {name: getattr(self, stage) for name, stage in self.training_method.stages.items()}
 
+    def written(self) -> dict[str, Any]:
+        """Return all settings for a training's folder: options beside the shared ones, those that ship by default."""
+        values = asdict(self)
+        options = {**shipped_options(), **values.pop("options")}
+        before = list(values).index("selection") + 1
+        entries = list(values.items())
+        return {**dict(entries[:before]), **options, **dict(entries[before:])}
+
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide the result: no speed settings, and nothing that isn't used.
 
@@ -161,7 +169,7 @@ class TrainSettings:
 
 
 def settings_from(values: Mapping[str, Any]) -> TrainSettings:
-    """Return the settings that ``identity()`` or ``dataclasses.asdict`` wrote, also before options had their own place.
+    """Return the settings that ``identity()``, ``written()`` or ``dataclasses.asdict`` gave.
 
     What is no setting and no option of the training's method or loss has no meaning for it, and is left out.
     """

@@ -74,6 +74,12 @@ def options_of(kind: type[TrainingMethod] | type[TrainingLoss]) -> tuple[str, ..
     return tuple(field.name for field in fields(kind))
 
 
+def shipped_options() -> dict[str, Any]:
+    """Return the options of all methods that ship, with their defaults."""
+    kinds = [METHODS[name] for name in METHODS.built_in]
+    return {option.name: option.default for kind in kinds for option in fields(kind)}
+
+
 def _class_of(family: Family[Any], what: str, name: str) -> type[Any]:
     try:
         return family[name]

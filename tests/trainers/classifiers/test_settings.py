@@ -40,7 +40,9 @@ def test_impossible_stages_are_refused(values: dict[str, Any]) -> None:
 
 
 def test_settings_come_back_from_their_dictionaries() -> None:
-    assert settings_from(asdict(FFR)) == FFR
+    assert settings_from(asdict(FFR)) == settings_from(FFR.written()) == FFR
+    labelled = TrainSettings("aspire-dfr", options=TRUE_GROUPS)
+    assert labelled.written()["dfr_groups"] == "true" and settings_from(labelled.written()).name == labelled.name
     assert settings_from(TrainSettings("erm", seed=3).identity()) == TrainSettings("erm", seed=3)
 
 
