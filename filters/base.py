@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
+from fairshards.filters.declared import ScoreTitle
 from fairshards.filters.limits import POOLED, Limit, Threshold, by_score, calibrate, check_retain
+from fairshards.filters.scorers.base import Scorer
 
 Verdict = Literal[True] | tuple[Literal[False], str]
 """``True``, or ``(False, reason)`` with a short reason code."""
@@ -30,11 +32,15 @@ class Filter(ABC):
         name: The key in the recipe and in the catalog's ``decisions``.
         version: Bumped when the same settings would decide differently.
         scores: The names of the scores that ``decide`` needs.
+        titles: What people are told of these scores, by name.
+        reasons: What people are told of each reason code.
     """
 
     name: ClassVar[str]
     version: ClassVar[str] = "1"
     scores: ClassVar[tuple[str, ...]]
+    titles: ClassVar[Mapping[str, ScoreTitle]] = {}
+    reasons: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def decide(
@@ -52,6 +58,10 @@ class Filter(ABC):
     def needs(cls, sample: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the scores that deciding over this sample takes."""
         return cls.scores
+
+    def scorer(self) -> Scorer | None:
+        """Return what takes its scores of each sample, where no stage of ours does (``filters/scorers/base.py``)."""
+        return None
 
     def to_calibrate(self) -> tuple[Limit, ...]:
         """Return the limits that its settings leave to a calibration set."""

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fairshards.filters.base import Filter
-from fairshards.filters.registry import FILTERS
+from fairshards.filters.registry import filter_class
 from fairshards.generators.diffusion.finite import FiniteRows
 from fairshards.generators.diffusion.requests import ImageRequest
 from fairshards.generators.diffusion.text_to_image import TextToImage
@@ -162,5 +162,5 @@ def _read(files: list[Path]) -> Bed:
 
 def judged(bed: Bed) -> npt.NDArray[np.bool_]:
     """Tell which samples CLIP's judge sees in the group that was asked for: (n,)."""
-    judge: Filter = FILTERS["group_judge"]()
+    judge: Filter = filter_class("group_judge")()
     return np.array([judge.decide(row["values"], row["labels"], {**row, "b": 0}) is True for row in bed.rows])

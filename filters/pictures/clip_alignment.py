@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fairshards.filters.declared import ScoreTitle
 from fairshards.filters.least_score import LeastScore
 from fairshards.filters.limits import Limit
 
@@ -22,6 +24,10 @@ class ClipAlignment(LeastScore):
 
     name: ClassVar[str] = "clip_alignment"
     scores: ClassVar[tuple[str, ...]] = (SCORE,)
+    titles: ClassVar[Mapping[str, ScoreTitle]] = {
+        SCORE: ScoreTitle("CLIP alignment", "cosine between picture and prompt", short="CLIP")
+    }
+    reasons: ClassVar[Mapping[str, str]] = {"alignment": "resembles its prompt too little"}
     limits_on: ClassVar[tuple[Limit, ...]] = (LIMIT,)
     reason: ClassVar[str] = "alignment"
     asks: ClassVar[str] = "retain (0.95 keeps 95% of real pictures), min, or both"

@@ -38,6 +38,9 @@ class EditMisplaced(Filter):
 
     name: ClassVar[str] = "edit_misplaced"
     scores: ClassVar[tuple[str, ...]] = (SCORE,)
+    reasons: ClassVar[Mapping[str, str]] = {
+        "edit_misplaced": "the edit took less from its class inside the mask than the class's edits do on average"
+    }
 
     margin: float = 0.0
 

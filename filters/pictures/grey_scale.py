@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from fairshards.filters.declared import ScoreTitle
 from fairshards.filters.least_score import LeastScore
 from fairshards.filters.limits import Limit
 
@@ -36,6 +38,10 @@ class GreyScale(LeastScore):
 
     name: ClassVar[str] = "grey_scale"
     scores: ClassVar[tuple[str, ...]] = (SCORE,)
+    titles: ClassVar[Mapping[str, ScoreTitle]] = {
+        SCORE: ScoreTitle("Grey scale", "distance from grey", "grey levels", "grey")
+    }
+    reasons: ClassVar[Mapping[str, str]] = {"grey": "a grey picture"}
     limits_on: ClassVar[tuple[Limit, ...]] = (LIMIT,)
     reason: ClassVar[str] = "grey"
     asks: ClassVar[str] = "min in grey levels, retain, or both"

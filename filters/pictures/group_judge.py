@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 
 from fairshards.catalogs.manifests.identity import UNKNOWN_BIAS
 from fairshards.filters.base import CalibratedFilter, Verdict
+from fairshards.filters.declared import ScoreTitle
 from fairshards.filters.limits import Limit
 
 CLASS_SCORE = "judge_class"
 BIAS_SCORE = "judge_bias"
+_OF = "probability of the {} that was asked for"
 
 
 def unknown_bias(sample: Mapping[str, Any]) -> bool:
@@ -31,6 +33,16 @@ class GroupJudge(CalibratedFilter):
 
     name: ClassVar[str] = "group_judge"
     scores: ClassVar[tuple[str, ...]] = (CLASS_SCORE, BIAS_SCORE)
+    titles: ClassVar[Mapping[str, ScoreTitle]] = {
+        CLASS_SCORE: ScoreTitle("Judge: class", _OF.format("class"), short="class", probability=True),
+        BIAS_SCORE: ScoreTitle("Judge: bias value", _OF.format("bias value"), short="bias", probability=True),
+    }
+    reasons: ClassVar[Mapping[str, str]] = {
+        "class": "the judge saw another class",
+        "bias": "the judge saw another bias value",
+        "class_unsure": "the judge was not sure enough of the class",
+        "bias_unsure": "the judge was not sure enough of the bias value",
+    }
     limits_on: ClassVar[tuple[Limit, ...]] = (
         Limit(CLASS_SCORE, "at least", "real"),
         Limit(BIAS_SCORE, "at least", "real"),

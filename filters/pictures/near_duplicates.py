@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairshards.filters.base import CalibratedFilter, Verdict
+from fairshards.filters.declared import ScoreTitle
 from fairshards.filters.limits import Limit
 
 GROUP_SCORE, REAL_SCORE = "duplicate_in_group", "duplicate_of_real"
@@ -34,6 +35,14 @@ class NearDuplicates(CalibratedFilter):
 
     name: ClassVar[str] = "near_duplicates"
     scores: ClassVar[tuple[str, ...]] = (GROUP_SCORE, REAL_SCORE)
+    titles: ClassVar[Mapping[str, ScoreTitle]] = {
+        GROUP_SCORE: ScoreTitle("Nearest in its group", "highest cosine with an earlier sample of its group"),
+        REAL_SCORE: ScoreTitle("Nearest real picture", "highest cosine with a real training picture of its class"),
+    }
+    reasons: ClassVar[Mapping[str, str]] = {
+        "duplicate": "nearly the same as an earlier sample of its group",
+        "memorised": "nearly the same as a real training picture",
+    }
     limits_on: ClassVar[tuple[Limit, ...]] = LIMITS
 
     max: float | None = None

@@ -31,6 +31,9 @@ class ShortcutLeft(Filter):
 
     name: ClassVar[str] = "shortcut_left"
     scores: ClassVar[tuple[str, ...]] = (SCORE,)
+    reasons: ClassVar[Mapping[str, str]] = {
+        "shortcut_left": "the reference classifier is as sure of its class as of real pictures"
+    }
 
     margin: float = 0.0
 

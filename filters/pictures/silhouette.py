@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from fairshards.filters.base import CalibratedFilter, Verdict
+from fairshards.filters.declared import ScoreTitle
 from fairshards.filters.limits import Limit
 
 SCORE = "silhouette_distance"
@@ -46,6 +47,14 @@ class Silhouette(CalibratedFilter):
 
     name: ClassVar[str] = "silhouette"
     scores: ClassVar[tuple[str, ...]] = (SCORE,)
+    titles: ClassVar[Mapping[str, ScoreTitle]] = {
+        SCORE: ScoreTitle(
+            "Silhouette", "distance to the nearest silhouette of a real picture of its class", short="shape"
+        )
+    }
+    reasons: ClassVar[Mapping[str, str]] = {
+        "silhouette": "its object has a shape that no real picture of its class has"
+    }
     limits_on: ClassVar[tuple[Limit, ...]] = (LIMIT,)
 
     max: float | None = None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fairshards.filters.base import CalibratedFilter, Verdict, is_edit, significant
+from fairshards.filters.declared import ScoreTitle
 from fairshards.filters.limits import Limit
 
 SCORE = "trajectory_variance"
@@ -27,6 +28,10 @@ class TrajectoryVarianceLimit(CalibratedFilter):
 
     name: ClassVar[str] = "variance"
     scores: ClassVar[tuple[str, ...]] = (SCORE,)
+    titles: ClassVar[Mapping[str, ScoreTitle]] = {
+        SCORE: ScoreTitle("Trajectory variance", "how much the predicted picture still moved at the end", short="traj")
+    }
+    reasons: ClassVar[Mapping[str, str]] = {"trajectory": "was still moving at the end of sampling"}
     limits_on: ClassVar[tuple[Limit, ...]] = (LIMIT,)
 
     max: float | None = None

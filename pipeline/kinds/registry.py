@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from fairshards.extras import check_extra
+from fairshards.nearest import nearest
 from fairshards.pipeline.kinds.kind import Kind
 from fairshards.pipeline.recipe.base import RecipeBase, RecipeError
 from fairshards.pipeline.recipe.loading import PICTURES, read_recipe, validated
-from fairshards.pipeline.recipe.nearest import nearest
 from fairshards.pipeline.recipe.yaml_file import read_recipe_text
 
 GROUP = "fairshards.kinds"

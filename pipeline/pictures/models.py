@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fairshards.catalogs.manifests.identity import digest
+from fairshards.filters.registry import scorers_of
 from fairshards.filters.scorers.clip_model import Scale, resolve_clip, stored_scale
 from fairshards.generators.checkpoints.arguments import check_arguments
 from fairshards.generators.checkpoints.model_files import fingerprint, library_versions, resolve_model
@@ -147,7 +148,7 @@ def _prune_spec(recipe: Recipe, threads: int | None) -> PruneSpec | None:
     prune, device = recipe.generator.prune, recipe.generator.device
     if prune is None:
         return None
-    scorer = replace(scorer_spec(recipe, threads), device=device, segmenter=None, objects=())
+    scorer = replace(scorer_spec(recipe, threads), device=device, segmenter=None, objects=(), scorers=())
     return PruneSpec(prune.step, prune.limits, scorer, prune.pays_from)
 
 
@@ -177,6 +178,7 @@ def scorer_spec(recipe: Recipe, threads: int | None = None) -> ScorerSpec:
         tuple(value.name for value in recipe.classes),
         tuple(value.name for value in recipe.bias.values),
         allow_pickle=settings.allow_pickle,
+        scorers=scorers_of(recipe.filters),
         threads=threads,
         segmenter=segmenter_spec(settings.segmenter),
         objects=tuple(object_words(recipe, settings.segmenter, y) for y in range(len(recipe.classes)))

@@ -71,7 +71,7 @@ def _bits(view: View) -> Facts:
 
 def _kept(view: View) -> Facts:
     return {
-        "sheets": group_sheets(view.reader, view.folder.root, view.groups),
+        "sheets": group_sheets(view.reader, view.folder.root, view.groups, view.filters),
         "balance": view.balance,
         "totals": totals(view.balance),
         "example": view.once(_example),

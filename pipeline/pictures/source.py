@@ -6,13 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rich.markup import escape
 
 from fairshards.catalogs.manifests import manifest, places
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, digest, task_hash
 from fairshards.catalogs.manifests.schemas import SCHEMAS
+from fairshards.families import SOURCE_READERS
 from fairshards.pipeline.pictures.account import (
     check_training_groups,
     commit_ignored,
@@ -26,6 +27,7 @@ from fairshards.pipeline.recipe.source import (
     DatasetSource,
     ImageFolderSource,
     MetadataCsvSource,
+    OtherSource,
     PocketSource,
     WebDatasetSource,
 )
@@ -36,7 +38,7 @@ from fairshards.pipeline.run.jobs import SMALL_JOB
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.run.quota import Group, biased_counts
 from fairshards.transforms.shards import commit
-from fairshards.transforms.sources import READERS, Listing, SourceError, SourceReader, WebDatasetReader
+from fairshards.transforms.sources import Listing, SourceError, SourceReader, WebDatasetReader
 from fairshards.transforms.sources.labels import GroupLabels, Labels
 from fairshards.transforms.sources.metadata_csv import NUMBERED
 from fairshards.transforms.sources.stage import IngestSource, listing_file, plan_source, write_listing
@@ -173,6 +175,9 @@ def reader_of(recipe: Recipe, folder: RunFolder, report: Reporter) -> SourceRead
     if isinstance(source, PocketSource):
         world = str(_render(recipe, source, folder, report))
         return WebDatasetReader(world) if recipe.bias.known else WebDatasetReader(world, bias_field=None)
+    reader = SOURCE_READERS[source.reader]
+    if isinstance(source, OtherSource):
+        return cast("SourceReader", reader(**source.options))
     options = source.model_dump(exclude={"reader", *DatasetSource.model_fields})
     if isinstance(source, ImageFolderSource):
         options["layout"] = source.layout or ("split/class/bias" if recipe.bias.known else "split/class")
@@ -183,7 +188,7 @@ def reader_of(recipe: Recipe, folder: RunFolder, report: Reporter) -> SourceRead
     if isinstance(source, WebDatasetSource):
         named = {"field_first": True} if source.class_field else {"class_field": USUAL_FIELD}
         options.update(named)
-    return READERS[source.reader](**options)
+    return cast("SourceReader", reader(**options))
 
 
 def labels_of(recipe: Recipe) -> GroupLabels:

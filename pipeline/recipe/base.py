@@ -9,8 +9,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BaseModel, Field
 
 from fairshards.filters.base import Filter
-from fairshards.pipeline.recipe.nearest import nearest
+from fairshards.filters.registry import unscored
 from fairshards.pipeline.recipe.strict import Strict, field_problems
+from fairshards.plugins import Family, PluginError
 
 HomePath = Annotated[str, AfterValidator(os.path.expanduser)]
 MOST_SEED = 2**63 - 1
@@ -59,10 +60,13 @@ class RecipeBase(Strict):
         return {key: values[key] for key in (*first, *inner, *last) if key in values}
 
 
-def filter_problems(filters: Mapping[str, Mapping[str, Any]], known: Mapping[str, type[Filter]]) -> Iterator[str]:
+def filter_problems(filters: Mapping[str, Mapping[str, Any]], known: Family[Filter]) -> Iterator[str]:
     """Yield a line for every filter that isn't known, and for every setting that a filter refuses."""
     for name, settings in filters.items():
-        if name not in known:
-            yield f"filters has {name!r}{nearest(name, list(known))}"
-        else:
-            yield from field_problems(known[name], settings, f"filters.{name}")
+        try:
+            kind = known[name]
+        except PluginError as error:
+            yield f"filters has {error}"
+            continue
+        wrong = list(field_problems(kind, settings, f"filters.{name}"))
+        yield from wrong or unscored(name, kind(**settings), known)

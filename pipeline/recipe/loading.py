@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from fairshards.nearest import nearest
 from fairshards.pipeline.recipe.base import RecipeBase, RecipeError
-from fairshards.pipeline.recipe.nearest import nearest
 from fairshards.pipeline.recipe.strict import explain
 from fairshards.pipeline.recipe.yaml_file import Given, RecipeSyntaxError, read_recipe_text
 

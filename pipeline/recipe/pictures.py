@@ -14,7 +14,6 @@ from fairshards.filters.pictures.trajectory_variance import TrajectoryVarianceLi
 from fairshards.filters.registry import PICTURE_FILTERS
 from fairshards.pipeline.recipe.base import HomePath, RecipeBase, filter_problems
 from fairshards.pipeline.recipe.discovery import Discovery, Segmenting
-from fairshards.pipeline.recipe.nearest import nearest
 from fairshards.pipeline.recipe.source import SOURCES, Source
 from fairshards.pipeline.recipe.spurious_free import SpuriousFree
 from fairshards.pipeline.recipe.strict import Strict, check_templates

@@ -10,9 +10,12 @@ from pydantic import Field, model_validator
 
 from fairshards.catalogs.cohorts.schema import Schema
 from fairshards.catalogs.cohorts.tables.settings import ColumnSetting, TableSettings, Word
+from fairshards.families import COHORT_READERS
 from fairshards.filters.registry import ROW_FILTERS
+from fairshards.nearest import nearest
 from fairshards.pipeline.recipe.base import RecipeBase, filter_problems
-from fairshards.pipeline.recipe.strict import Strict, field_problems
+from fairshards.pipeline.recipe.strict import Strict, check_fields, field_problems
+from fairshards.plugins import PluginError
 from fairshards.trainers.core.index import Group
 from fairshards.trainers.tables.settings import BtGanSettings
 
@@ -36,9 +39,11 @@ class PlantedBias(Strict):
 class CohortSource(Strict):
     """Where the cohort comes from, and how it is used."""
 
-    reader: Literal["support2", "mimic3", "adult", "compas", "parquet", "table"] = Field(
-        description="parquet: a file that fairshards wrote, with its schema; table: any CSV or Parquet file."
+    reader: str = Field(
+        description="support2, mimic3, adult, compas; parquet: a file that fairshards wrote, with its schema; table: "
+        "any CSV or Parquet file; or a reader of your own, by its dotted path."
     )
+    options: Mapping[str, Any] = Field(default_factory=dict, description="Fields of a reader of your own.")
     path: str | None = Field(None, description="The dataset's folder or file; support2 ships with fairshards.")
     attribute: str = Field(description="The protected attribute S, e.g. race.")
     label: str | None = Field(None, description="Reader table: the label's column, of two values.")
@@ -62,7 +67,11 @@ class CohortSource(Strict):
 
     @model_validator(mode="after")
     def _somewhere(self) -> CohortSource:
-        if self.path is None and self.reader != "support2":
+        if self.reader != "table":
+            _check_reader(self.reader, self.options)
+        elif self.options:
+            raise ValueError("cohort.options is of readers of your own; table has keys beside it")
+        if self.path is None and self.reader in COHORT_READERS.built_in and self.reader != "support2":
             raise ValueError(f"cohort.path is missing: name the folder or file of {self.reader}")
         if (self.reader == "table") != (self.label is not None):
             raise ValueError("cohort.label names the label's column of reader table, and of no other")
@@ -86,6 +95,16 @@ class CohortSource(Strict):
             self.encoding,
             self.columns,
         )
+
+
+def _check_reader(name: str, options: Mapping[str, Any]) -> None:
+    """Raise ValueError where a cohort has no such reader, or the reader no such options."""
+    if name not in COHORT_READERS.names and "." not in name:
+        raise ValueError(f"cohort.reader is {name!r}{nearest(name, [*COHORT_READERS.names, 'table'])}")
+    try:
+        check_fields(COHORT_READERS[name], options, "cohort.options", complete=True)
+    except PluginError as error:
+        raise ValueError(f"cohort.reader is {error}") from None
 
 
 class Model(Strict):

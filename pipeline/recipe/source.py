@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from fairshards.pipeline.recipe.strict import Strict
+from fairshards.families import SOURCE_READERS
+from fairshards.pipeline.recipe.strict import Strict, check_fields
+from fairshards.plugins import PluginError
 
 Folder = Annotated[
     str, AfterValidator(os.path.expanduser), Field(description="The dataset's folder; ~ is the home folder.")
@@ -122,9 +124,46 @@ class ImageFolderSource(DatasetSource):
         return self
 
 
+class OtherSource(DatasetSource):
+    """A dataset that somebody's own reader reads; further keys are the reader's fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+    reader: str = Field(description="A reader of an installed package by name, or any by its dotted path.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The reader's fields."""
+        options = dict(self.model_extra or {})
+        return {**options, "path": os.path.expanduser(str(options["path"]))} if "path" in options else options
+
+    @model_validator(mode="after")
+    def _reader_can_be_made(self) -> OtherSource:
+        try:
+            kind = SOURCE_READERS[self.reader]
+        except PluginError as error:
+            raise ValueError(f"reader is {error}") from None
+        check_fields(kind, self.options, "source", complete=True)
+        return self
+
+
+def _reader_of(said: Any) -> str:
+    """Return which model a ``source`` is of: one of ours by its reader, or else somebody's own."""
+    reader = said.get("reader", "") if isinstance(said, Mapping) else getattr(said, "reader", "")
+    return reader if reader in OURS else OTHER if isinstance(reader, str) and reader else ""
+
+
+OTHER = "a reader of its own"
+OURS = ("pocket", "webdataset", "metadata_csv", "image_folder")
 Source = Annotated[
-    PocketSource | WebDatasetSource | MetadataCsvSource | ImageFolderSource, Field(discriminator="reader")
+    Annotated[PocketSource, Tag("pocket")]
+    | Annotated[WebDatasetSource, Tag("webdataset")]
+    | Annotated[MetadataCsvSource, Tag("metadata_csv")]
+    | Annotated[ImageFolderSource, Tag("image_folder")]
+    | Annotated[OtherSource, Tag(OTHER)],
+    Discriminator(_reader_of),
 ]
 SOURCES: Mapping[str, Any] = {
-    get_args(kind.model_fields["reader"].annotation)[0]: kind for kind in get_args(get_args(Source)[0])
+    **dict(zip(OURS, (PocketSource, WebDatasetSource, MetadataCsvSource, ImageFolderSource), strict=True)),
+    OTHER: OtherSource,
 }

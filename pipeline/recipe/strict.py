@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from fairshards.pipeline.recipe.nearest import nearest
+from fairshards.nearest import nearest
 
 
 class Strict(BaseModel):
@@ -23,9 +23,17 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def check_fields(kind: type[Any], options: Mapping[str, Any], where: str, without: Iterable[str] = ()) -> None:
-    """Raise ValueError with the lines of ``field_problems``, where there are any."""
-    if problems := list(field_problems(kind, options, where, without)):
+def check_fields(
+    kind: type[Any], options: Mapping[str, Any], where: str, without: Iterable[str] = (), *, complete: bool = False
+) -> None:
+    """Raise ValueError with the lines of ``field_problems``, where there are any.
+
+    ``complete``: a field without a default that isn't there is a problem too.
+    """
+    problems = list(field_problems(kind, options, where, without))
+    if complete and (missing := sorted(_needed(kind) - set(options))):
+        problems.append(f"{where} lacks {', '.join(missing)}, which {kind.__name__} needs")
+    if problems:
         raise ValueError("\n".join(problems))
 
 
@@ -60,15 +68,17 @@ def field_problems(
 
 def _refused(kind: type[Any], sound: Mapping[str, Any], where: str) -> Iterator[str]:
     """Yield what the dataclass itself refuses; nothing where the recipe says a field of it elsewhere."""
-    if any(
-        field.default is MISSING and field.default_factory is MISSING and field.name not in sound
-        for field in fields(kind)
-    ):
+    if _needed(kind) - set(sound):
         return
     try:
         kind(**sound)
     except (TypeError, ValueError) as error:
         yield f"{where}: {error}"
+
+
+def _needed(kind: type[Any]) -> set[str]:
+    """Return the names of a dataclass's fields that have no default."""
+    return {each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING}
 
 
 def type_problem(annotation: Any, value: Any) -> str | None:

@@ -22,13 +22,13 @@ from rich.markup import escape
 from fairshards.catalogs.cohorts.checked import Checked, check_cohort
 from fairshards.catalogs.cohorts.cohort import Cohort, parquet_bytes
 from fairshards.catalogs.cohorts.rare import join_rare, said
-from fairshards.catalogs.cohorts.readers import READERS
 from fairshards.catalogs.cohorts.schema import CohortError, Schema
 from fairshards.catalogs.cohorts.tables.inferred import read_table
 from fairshards.catalogs.cohorts.unquoted import unquoted
 from fairshards.catalogs.manifests import places
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, task_hash
 from fairshards.catalogs.manifests.manifest import OWNER_ONLY, write_local
+from fairshards.families import COHORT_READERS
 from fairshards.pipeline.recipe.records import CohortSource, EhrRecipe
 from fairshards.pipeline.records.column_table import column_lines
 from fairshards.pipeline.records.planted import planted
@@ -196,7 +196,8 @@ def _read(source: CohortSource) -> Cohort:
     if source.reader == "table":
         cohort = read_table(path or Path(), source.table)
     else:
-        cohort = without_columns(READERS[source.reader](path), source.leave_out, source.patient)
+        reader = COHORT_READERS[source.reader](**source.options)
+        cohort = without_columns(reader.read(path), source.leave_out, source.patient)
     if source.leave_values:
         cohort = without_values(cohort, source.attribute, source.leave_values)
     return cohort

@@ -13,7 +13,8 @@ from fairshards.catalogs.manifests.identity import digest
 from fairshards.filters.records.discriminator import RATIO
 from fairshards.filters.records.distance_ratio import SCORE as DISTANCE_RATIO
 from fairshards.filters.records.nearest_record import SCORE as NEAREST
-from fairshards.filters.registry import FILTERS
+from fairshards.filters.registry import filter_class, scorers_of
+from fairshards.filters.scorers.base import own_scores
 from fairshards.generators.tables.record_space import NEIGHBOURS, RecordSpace, distance_ratio, other_neighbours, told
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.records import EhrRecipe, RowGroups
@@ -48,7 +49,8 @@ def row_making(run: Run[EhrRecipe], cohort: CohortResult, fitted: FitResult) -> 
     groups, model, threads = row_groups(run.recipe, cohort), str(fitted.model), run.launcher.threads
     sampler = RowSpec(model, fitted.fingerprint, run.recipe.model.device, threads=threads)
     shared = int((~told(cohort.rows("train"), cohort.people("train"))).sum())
-    scorer = RowScorerSpec(model, fitted.fingerprint, str(cohort.train), cohort.train_sha256, shared, threads=threads)
+    held_against, brought = (str(cohort.train), cohort.train_sha256, shared), scorers_of(groups.filters)
+    scorer = RowScorerSpec(model, fitted.fingerprint, *held_against, threads=threads, scorers=brought)
     return Making(
         groups,
         sampler,
@@ -82,7 +84,7 @@ def require_rows(
 @unquoted("scoring training rows")
 def _calibration_sets(recipe: EhrRecipe, cohort: CohortResult, fitted: FitResult) -> CalibrationSets:
     """Score the training rows that filters with ``retain`` are limited by: their ratios, and nearest other rows."""
-    filters = [FILTERS[name](**options) for name, options in recipe.filters.items()]
+    filters = [filter_class(name)(**options) for name, options in recipe.filters.items()]
     asked = {limit.score for one in filters for limit in one.to_calibrate()}
     if not asked:
         return CalibrationSets()
@@ -97,6 +99,9 @@ def _calibration_sets(recipe: EhrRecipe, cohort: CohortResult, fitted: FitResult
         space = RecordSpace(model.encoding)
         near = other_neighbours(space.points(rows), space.columns, NEIGHBOURS, told(rows, cohort.people("train")))
         measured |= {NEAREST: near[:, 0], DISTANCE_RATIO: distance_ratio(near)}
+    scorers = [scorer for one in filters if one.to_calibrate() and (scorer := one.scorer())]
+    for number, row in own_scores(scorers, rows, [{"group_name": name} for name in names]):
+        measured.setdefault(row["score"], np.full(len(rows), np.nan, np.float32))[number] = row["value"]
     found: dict[str, dict[str, list[float | None]]] = {}
     for score in sorted(asked):
         by_group: dict[str, list[float | None]] = {}

@@ -10,7 +10,7 @@ from typing import Any
 from fairshards.filters.limits import POOLED
 from fairshards.pipeline.report.histograms import MOST_GROUPS, Axis, axis_of
 from fairshards.pipeline.report.reader import Reader, Row
-from fairshards.pipeline.report.scores import long_name, significant, tick_text
+from fairshards.pipeline.report.scores import significant, tick_text, title_of
 
 LEAST = 0.5
 """The smallest share that curves show."""
@@ -61,12 +61,13 @@ def _calibrated(reader: Reader, rows: list[Row]) -> Calibrated:
         if row["score"] == first["score"]
     ]
     values = [row["threshold"] for row in points] or [0.0]
-    axis = axis_of(first["score"], min(values), max(values), [])
+    title = title_of(first["score"], [first["filter"]])
+    axis = axis_of(title, min(values), max(values), [])
     by_group = {name: list(own) for name, own in groupby(points, key=lambda row: str(row["group_name"]))}
     curves = tuple(_curve(name, own, axis) for name, own in list(by_group.items())[: MOST_GROUPS + 1])
     return Calibrated(
         first["filter"],
-        long_name(first["score"])[0],
+        title.title,
         first["keeps"],
         first["calibrated_on"],
         first["retain"],

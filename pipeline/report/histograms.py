@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fairshards.filters.declared import ScoreTitle
 from fairshards.filters.limits import POOLED
 from fairshards.pipeline.report.reader import Reader, Row
 from fairshards.pipeline.report.scores import (
     Threshold,
     decisive,
-    is_probability,
-    long_name,
     of_group,
     rank,
     significant,
     thresholds,
     tick_text,
+    title_of,
 )
 
 BINS = 48
@@ -82,16 +82,16 @@ class Score:
 def histograms(reader: Reader, settings: Mapping[str, Any], groups: Sequence[str]) -> list[Score]:
     """Return one Score per measured score, with what the curation of these settings decided by it."""
     bounds, filters = thresholds(settings), tuple(settings.get("filters") or ())
-    measured = sorted(reader.rows("measured"), key=lambda row: rank(row["score"]))
+    measured = sorted(reader.rows("measured"), key=lambda row: rank(row["score"], filters))
     return [
         _score(reader, row, [bound for bound in bounds if bound.score == row["score"]], filters, groups)
         for row in measured
     ]
 
 
-def axis_of(score: str, low: float, high: float, bounds: Sequence[Threshold]) -> Axis:
+def axis_of(title: ScoreTitle, low: float, high: float, bounds: Sequence[Threshold]) -> Axis:
     """Return the axis of a score: its range, widened to a threshold that lies near it."""
-    if is_probability(score):
+    if title.probability:
         return Axis(0.0, 1.0, False)
     log = low > 0 and high / low > SPREAD
     ends = [math.log(low), math.log(high)] if log else [low, high]
@@ -108,7 +108,8 @@ def _score(
     reader: Reader, row: Row, bounds: Sequence[Threshold], filters: Sequence[str], groups: Sequence[str]
 ) -> Score:
     name = row["score"]
-    axis = axis_of(name, row["low"], row["high"], bounds)
+    title = title_of(name, filters)
+    axis = axis_of(title, row["low"], row["high"], bounds)
     bins = reader.rows("bins", score=name, low=axis.low, high=axis.high, bins=BINS, log=axis.log)
     inside = [bound for bound in bounds if (not axis.log or bound.value > 0) and 0 <= axis.share(bound.value) <= 1]
 
@@ -119,9 +120,10 @@ def _score(
     per_group = {name: [found for found in bins if found["group_name"] == name] for name in groups[:MOST_GROUPS]}
     return Score(
         name,
-        *long_name(name),
+        title.title,
+        title.sentence,
         row["n"],
-        _rules(name, bounds, inside, filters),
+        _rules((name, title), bounds, inside, filters),
         axis.log,
         _panel("all groups", bins, axis, lines(POOLED), (520, 170)),
         tuple(_panel(group, found, axis, lines(group), (260, 110)) for group, found in per_group.items() if found),
@@ -129,12 +131,13 @@ def _score(
 
 
 def _rules(
-    name: str, bounds: Sequence[Threshold], inside: Sequence[Threshold], filters: Sequence[str]
+    score: tuple[str, ScoreTitle], bounds: Sequence[Threshold], inside: Sequence[Threshold], filters: Sequence[str]
 ) -> tuple[str, ...]:
     """Return what a curation demands of a score; of the judge, its likeliest answer as well."""
+    name, title = score
     if not any(decisive(used, name) for used in filters):
         return ("No filter decides by it.",) if filters else ()
-    answer = ("The likeliest answer must be the one asked for.",) if is_probability(name) else ()
+    answer = ("The likeliest answer must be the one asked for.",) if title.probability else ()
     held, own = of_group(bounds, POOLED), {bound.group for bound in bounds} - {POOLED}
     off = ["" if bound in inside else ", off this axis" for bound in held]
     told = tuple(f"Keeps {b.sign} {significant(b.value)}{note}." for b, note in zip(held, off, strict=True))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from fairshards.generators.images import BadImage, decode_image
 from fairshards.pipeline.report.reader import Reader, Row
-from fairshards.pipeline.report.scores import REASONS, decisive, rank, score_text, short_name
+from fairshards.pipeline.report.scores import decisive, meanings, rank, score_text, short_name
 
 SIDE = 128
 """Thumbnails have at most this many pixels a side."""
@@ -57,8 +57,11 @@ class Sheet:
     meaning: str = ""
 
 
-def group_sheets(reader: Reader, root: Path, names: Sequence[str]) -> list[Sheet]:
-    """Return a sheet per group: the first kept samples by replicate number, and the first real images."""
+def group_sheets(reader: Reader, root: Path, names: Sequence[str], filters: Sequence[str] = ()) -> list[Sheet]:
+    """Return a sheet per group: the first kept samples by replicate number, and the first real images.
+
+    ``filters`` are those of the curation, which say how their scores are shown.
+    """
     if not names:
         return []
     kept = reader.rows("kept_pictures", per_group=_share(PER_SHEET, MOST_KEPT, len(names)))
@@ -67,7 +70,7 @@ def group_sheets(reader: Reader, root: Path, names: Sequence[str]) -> list[Sheet
     return [
         Sheet(
             name,
-            tuple(_pictures(root, (row for row in kept if row["group_name"] == name), kind)),
+            tuple(_pictures(root, (row for row in kept if row["group_name"] == name), kind, filters)),
             tuple(_pictures(root, (row for row in real if row["group_name"] == name), "real")),
         )
         for name in names[:MOST_REAL]
@@ -81,7 +84,14 @@ def rejected_sheets(reader: Reader, root: Path) -> list[Sheet]:
         by_reason.setdefault((row["filter"], row["reason"] or ""), []).append(row)
     most = _share(PER_SHEET, MOST_REJECTED, len(by_reason))
     return [
-        Sheet(reason, tuple(_pictures(root, rows[:most], "rejected")), (), rows[0]["n"], name, REASONS.get(reason, ""))
+        Sheet(
+            reason,
+            tuple(_pictures(root, rows[:most], "rejected", [name])),
+            (),
+            rows[0]["n"],
+            name,
+            meanings([name]).get(reason, ""),
+        )
         for (name, reason), rows in list(by_reason.items())[:MOST_REJECTED]
     ]
 
@@ -104,13 +114,15 @@ def thumbnail(data: bytes) -> str:
     return _uri("jpeg", small)
 
 
-def _pictures(root: Path, rows: Iterator[Row] | Sequence[Row], kind: str) -> Iterator[Picture]:
+def _pictures(
+    root: Path, rows: Iterator[Row] | Sequence[Row], kind: str, filters: Sequence[str] = ()
+) -> Iterator[Picture]:
     for row in rows:
         yield Picture(
             picture_uri(root, row),
             row["sample_id"],
             f"{kind}: {row['prompt'] or row['group_name']}",
-            tuple(_facts(row)),
+            tuple(_facts(row, filters)),
             row["group_name"],
             _saw(row),
         )
@@ -126,12 +138,12 @@ def picture_uri(root: Path, row: Mapping[str, Any]) -> str:
         return ""
 
 
-def _facts(row: Mapping[str, Any]) -> Iterator[Fact]:
+def _facts(row: Mapping[str, Any], filters: Sequence[str]) -> Iterator[Fact]:
     values = [(score["score"], score["value"]) for score in row.get("scores") or ()]
     if row.get("trajectory_variance") is not None:
         values.append(("trajectory_variance", row["trajectory_variance"]))
-    for score, value in sorted(values, key=lambda entry: rank(entry[0])):
-        yield Fact(short_name(score), score_text(score, value), decisive(row.get("filter", ""), score))
+    for score, value in sorted(values, key=lambda entry: rank(entry[0], filters)):
+        yield Fact(short_name(score, filters), score_text(score, value), decisive(row.get("filter", ""), score))
 
 
 def _saw(row: Mapping[str, Any]) -> str:

@@ -3,48 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fairshards.filters.declared import ScoreTitle
 from fairshards.filters.limits import POOLED
-from fairshards.filters.registry import FILTERS
+from fairshards.filters.registry import known_filter, reason_sentences, score_titles
 
-SHORT = {
-    "clip_alignment": "CLIP",
-    "judge_class": "class",
-    "judge_bias": "bias",
-    "trajectory_variance": "traj",
-    "grey_scale": "grey",
-    "silhouette_distance": "shape",
-}
-LONG = {
-    "clip_alignment": ("CLIP alignment", "cosine between picture and prompt"),
-    "judge_class": ("Judge: class", "probability of the class that was asked for"),
-    "judge_bias": ("Judge: bias value", "probability of the bias value that was asked for"),
-    "trajectory_variance": ("Trajectory variance", "how much the predicted picture still moved at the end"),
-    "grey_scale": ("Grey scale", "distance from grey, in grey levels"),
-    "silhouette_distance": ("Silhouette", "distance to the nearest silhouette of a real picture of its class"),
-    "duplicate_in_group": ("Nearest in its group", "highest cosine with an earlier sample of its group"),
-    "duplicate_of_real": ("Nearest real picture", "highest cosine with a real training picture of its class"),
-}
-REASONS = {
-    "alignment": "resembles its prompt too little",
-    "class": "the judge saw another class",
-    "bias": "the judge saw another bias value",
-    "class_unsure": "the judge was not sure enough of the class",
-    "bias_unsure": "the judge was not sure enough of the bias value",
-    "grey": "a grey picture",
-    "trajectory": "was still moving at the end of sampling",
+OF_QUOTA = {
     "surplus": "passed every filter; over the quota",
-    "shortcut_left": "the reference classifier is as sure of its class as of real pictures",
-    "edit_misplaced": "the edit took less from its class inside the mask than the class's edits do on average",
-    "duplicate": "nearly the same as an earlier sample of its group",
-    "silhouette": "its object has a shape that no real picture of its class has",
-    "memorised": "nearly the same as a real training picture",
     "pruned": "its preview half-way missed group or prompt",
     "balance": "passed every filter; dropped so that groups are equal",
 }
+"""Reasons that no filter gives."""
 _AT_LEAST, _AT_MOST = ("min", "min_probability"), ("max",)
 
 
@@ -58,19 +30,25 @@ class Threshold:
     group: str = POOLED
 
 
-def rank(score: str) -> tuple[int, str]:
-    """Return a sort key: the scores that have a name first, in the order in which they are introduced here."""
-    return (list(LONG).index(score) if score in LONG else len(LONG)), score
+def rank(score: str, filters: Iterable[str] = ()) -> tuple[int, str]:
+    """Return a sort key: the scores that filters declare first, in the order of these filters."""
+    known = list(score_titles(filters))
+    return (known.index(score) if score in known else len(known)), score
 
 
-def short_name(score: str) -> str:
+def title_of(score: str, filters: Iterable[str] = ()) -> ScoreTitle:
+    """Return how a score is shown: as a filter of ours or one of ``filters`` declares it, or else by its name."""
+    return score_titles(filters).get(score) or ScoreTitle(score.replace("_", " "))
+
+
+def short_name(score: str, filters: Iterable[str] = ()) -> str:
     """Return the score's name as it stands under a thumbnail."""
-    return SHORT.get(score, score.replace("_", " "))
+    return title_of(score, filters).short or score.replace("_", " ")
 
 
-def long_name(score: str) -> tuple[str, str]:
-    """Return the score's title and what it says."""
-    return LONG.get(score, (score.replace("_", " "), ""))
+def meanings(filters: Iterable[str] = ()) -> dict[str, str]:
+    """Return what each reason code means: those of the quota, and those of filters of ours and of ``filters``."""
+    return {**OF_QUOTA, **reason_sentences(filters)}
 
 
 def thresholds(settings: Mapping[str, Any]) -> list[Threshold]:
@@ -79,9 +57,10 @@ def thresholds(settings: Mapping[str, Any]) -> list[Threshold]:
     for name, said in (settings.get("thresholds") or {}).items():
         low = [said[key] for key in _AT_LEAST if said.get(key)]
         high = [said[key] for key in _AT_MOST if said.get(key) is not None]
-        for score in FILTERS[name].scores if name in FILTERS else ():
+        kind = known_filter(name)
+        for score in kind.scores if kind else ():
             measured = (said.get("limits") or {}).get(score) or {}
-            keeps = _side(name, score)
+            keeps = next((limit.keeps for limit in getattr(kind, "limits_on", ()) if limit.score == score), None)
             for group in dict.fromkeys((POOLED, *measured)):
                 limit = [measured.get(group, measured.get(POOLED))] if measured else []
                 lows, highs = low + (limit if keeps == "at least" else []), high + (limit if keeps == "at most" else [])
@@ -90,20 +69,10 @@ def thresholds(settings: Mapping[str, Any]) -> list[Threshold]:
     return found
 
 
-def _side(name: str, score: str) -> str | None:
-    """Return which side of a measured limit the filter keeps."""
-    return next((limit.keeps for limit in getattr(FILTERS[name], "limits_on", ()) if limit.score == score), None)
-
-
 def of_group(bounds: Sequence[Threshold], group: str) -> list[Threshold]:
     """Return the bounds of one score that hold for a group: its own, or else those of all groups."""
     own = [bound for bound in bounds if bound.group == group]
     return own or [bound for bound in bounds if bound.group == POOLED]
-
-
-def is_probability(score: str) -> bool:
-    """Return whether a score's axis is [0, 1]."""
-    return score.startswith("judge_")
 
 
 def score_text(score: str, value: float | None) -> str:
@@ -115,7 +84,8 @@ def score_text(score: str, value: float | None) -> str:
 
 def decisive(name: str, score: str) -> bool:
     """Return whether the filter of this name decides by this score."""
-    return name in FILTERS and score in FILTERS[name].scores
+    kind = known_filter(name)
+    return kind is not None and score in kind.scores
 
 
 def significant(value: float | None, digits: int = 3) -> str:

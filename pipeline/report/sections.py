@@ -8,7 +8,7 @@ from fairshards.pipeline.report.accuracy import Accuracies, accuracies
 from fairshards.pipeline.report.calibration import calibrations
 from fairshards.pipeline.report.histograms import histograms
 from fairshards.pipeline.report.pages import Facts, RunView, Section
-from fairshards.pipeline.report.scores import REASONS
+from fairshards.pipeline.report.scores import meanings
 from fairshards.pipeline.report.summary import accept_table, shortfalls, totals
 
 View = RunView[Any]
@@ -48,7 +48,7 @@ def _scores(view: View) -> Facts:
 
 
 def _rejects(view: View) -> Facts:
-    return {"reasons": view.reader.rows("reasons"), "meanings": REASONS}
+    return {"reasons": view.reader.rows("reasons"), "meanings": meanings(view.filters)}
 
 
 def _calibration(view: View) -> Facts | None:

@@ -22,7 +22,7 @@ from fairshards.catalogs.manifests.manifest import ManifestError
 from fairshards.filters.limits import POOLED, Threshold
 from fairshards.filters.pictures.near_duplicates import LIMITS, NearDuplicates, nearest_other
 from fairshards.filters.pictures.silhouette import Silhouette
-from fairshards.filters.registry import FILTERS
+from fairshards.filters.registry import filter_class
 from fairshards.generators.diffusion.personal import in_plain_words
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.recipe.pictures import Recipe
@@ -123,7 +123,7 @@ def fingerprints(recipe: Recipe, specs: tuple[GeneratorSpec, ScorerSpec]) -> dic
         "size": [sampler.height, sampler.width],
         "window": generator.window,
     }
-    shapes = [scorer.stage_fingerprint] if Silhouette.name in recipe.filters else []
+    shapes = [scorer.stage_fingerprint] if Silhouette.name in recipe.filters or scorer.scorers else []
     return {"real": digest([scorer.stage_fingerprint, prompts]), "samples": digest([said, prompts, *shapes])}
 
 
@@ -199,7 +199,7 @@ def _asks_for_real(recipe: Recipe) -> bool:
     return bool(_compares(recipe)) or any(
         limit.over == "real"
         for name, options in recipe.filters.items()
-        for limit in FILTERS[name](**options).to_calibrate()
+        for limit in filter_class(name)(**options).to_calibrate()
     )
 
 
@@ -257,7 +257,7 @@ def _borrowed(recipe: Recipe, prints: Mapping[str, str]) -> dict[str, list[Thres
     rows = stored_calibrations(root, recipe.calibration.curation)
     found: dict[str, list[Threshold]] = {}
     for name, options in recipe.filters.items():
-        judge = FILTERS[name](**options)
+        judge = filter_class(name)(**options)
         for limit in judge.to_calibrate():
             own = [row for row in rows if row["filter"] == name and row["score"] == limit.score]
             _check_borrowed(root, name, options["retain"], limit.over, own, prints)

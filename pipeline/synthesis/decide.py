@@ -10,7 +10,7 @@ from typing import Any
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, digest
 from fairshards.filters.base import CalibratedFilter, Filter, is_edit
 from fairshards.filters.limits import Threshold
-from fairshards.filters.registry import FILTERS
+from fairshards.filters.registry import filter_class, version_of
 from fairshards.pipeline.run.quota import Group, Quota
 
 VERSION = "curate/3"
@@ -74,7 +74,7 @@ def decide(
             alive.append(candidate)
     survivors = {candidate.sample["sample_id"] for candidate in alive}
     for name, options in settings.items():
-        judge = FILTERS[name](**options)
+        judge = filter_class(name)(**options)
         if alive:
             support = [c for c in alive if c.sample["sample_id"] in survivors] or alive
             found = list((borrowed or {}).get(name, ())) or _measured(judge, support, real or {})
@@ -175,7 +175,7 @@ def curation_id(
         [*group, quota.balanced, quota.extra, *([quota.validation] if quota.validation else ())]
         for group, quota in sorted(quotas.items())
     ]
-    filters = [[name, FILTERS[name].version, dict(options)] for name, options in settings.items()]
+    filters = [[name, *version_of(filter_class(name)), dict(options)] for name, options in settings.items()]
     parts = {"filters": filters, "quotas": wanted, "inputs": list(inputs), "shard_size": shard_size}
     return digest({"version": VERSION, **parts})[:TASK_DIGITS]
 

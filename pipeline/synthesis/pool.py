@@ -11,7 +11,7 @@ from fairshards.catalogs.manifests import manifest, places
 from fairshards.catalogs.manifests.identity import TASK_DIGITS, task_hash
 from fairshards.catalogs.manifests.schemas import SCHEMAS
 from fairshards.filters.base import is_edit
-from fairshards.filters.registry import FILTERS
+from fairshards.filters.registry import filter_class
 from fairshards.pipeline.recipe.base import RecipeError
 from fairshards.pipeline.run.folder import RunFolder
 from fairshards.pipeline.run.jobs import finished
@@ -76,7 +76,7 @@ def decide_on(recipe: Planned, pool: Pool) -> Decision:
     """
     pictures = [candidate for candidate in pool.candidates if candidate.sample["image_sha256"]]
     for name in recipe.filters if pictures else ():
-        needed = dict.fromkeys(score for one in pictures for score in FILTERS[name].needs(one.sample))
+        needed = dict.fromkeys(score for one in pictures for score in filter_class(name).needs(one.sample))
         for score in needed:
             if all(candidate.scores.get(score) is None for candidate in pictures):
                 why = pool.notes.get(score, "the scorer gave none")

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from fairshards.catalogs.manifests import manifest
 from fairshards.catalogs.questions.query import run_query
-from fairshards.filters.registry import FILTERS
+from fairshards.filters.registry import ROW_FILTERS
 from fairshards.pipeline.cli.pages import print_plan, print_summary
 from fairshards.pipeline.driver import run
 from fairshards.pipeline.kinds import kind_of, load_recipe, registry
@@ -34,7 +34,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecipeBase]:
     said = f"kind: sentences\nname: told\npath: {folder}/lines.txt\noutput: {folder}/runs\n{filters}\n"
     (folder / "told.yaml").write_text(said)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FILTERS, LongEnough.name, LongEnough)
+        patch.setitem(ROW_FILTERS.built_in, LongEnough.name, path_of(LongEnough))
         patch.setitem(registry._registered, Sentences.name, Sentences())
         yield load_recipe(str(folder / "told.yaml"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from fairshards.filters.pictures import shortcut_left
 from fairshards.filters.pictures.silhouette import Silhouettes, silhouette
+from fairshards.filters.scorers.base import own_scores
 from fairshards.filters.scorers.clip_scorer import ClipScorer, ScoreRequest
 from fairshards.generators.checkpoints.loading import resolve_device
 from fairshards.generators.diffusion.personal import in_plain_words
@@ -83,6 +84,7 @@ def _score(todo: OpenTask, models: LazyScorer) -> Made:
         for score in map(score_row, scores)
     ]
     rows += _reference_rows([plan[row["sample_id"]] for row in good], images, models)
+    rows += brought_rows("sample_id", [plan[row["sample_id"]] for row in good], images, seen, models.spec)
     facts = {"samples": len(good), "device": models.spec.device}
     return Made(rows, settings=embeddings.publish(todo.task, seen, outlines), attempt=facts)
 
@@ -122,6 +124,20 @@ def _reference_rows(
         }
         for row, shares in zip(plan, found, strict=True)
     ]
+
+
+def brought_rows(
+    key: str, plan: Sequence[Mapping[str, Any]], images: Sequence[bytes], readable: Container[str], spec: ScorerSpec
+) -> list[dict[str, Any]]:
+    """Return the scores that filters bring along, of the readable ones of encoded pictures; ``key`` names their ids."""
+    if not spec.scorers:
+        return []
+    rows, shown = [], []
+    for row, image in zip(plan, images, strict=True):
+        if row[key] in readable:
+            rows.append(row)
+            shown.append(np.array(decode_image(image)))
+    return [{key: rows[number][key], **score} for number, score in own_scores(spec.scorers, shown, rows)]
 
 
 def score_row(score: Any) -> dict[str, Any]:

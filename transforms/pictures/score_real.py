@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fairshards.catalogs.manifests.identity import task_hash
-from fairshards.transforms.pictures.score import LazyScorer, request_of, score_row, silhouettes
+from fairshards.transforms.pictures.score import LazyScorer, brought_rows, request_of, score_row, silhouettes
 from fairshards.transforms.pictures.specs import ScorerSpec
 from fairshards.transforms.shards import embeddings, storage
 from fairshards.transforms.shards.commit import Made
@@ -45,6 +45,9 @@ def _score(todo: OpenTask, models: LazyScorer) -> Made:
         for row, scores in zip(plan, results, strict=True)
         for score in scores
     ]
+    groups = {row["source_id"]: row["group_name"] for row in plan}
+    brought = brought_rows("source_id", plan, images, seen, models.spec)
+    rows += [{**row, "group_name": groups[row["source_id"]]} for row in brought]
     pictures = {row["source_id"]: (image, row["y"]) for row, image in zip(plan, images, strict=True)}
     outlines = silhouettes({name: pictures[name] for name in pictures if name in seen}, models)
     facts = {"samples": len(plan), "device": models.spec.device}

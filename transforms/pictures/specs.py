@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from fairshards.catalogs.manifests.identity import digest
 from fairshards.filters.pictures.preview import PreviewLimits
 from fairshards.filters.pictures.spurious_absence import PhraseContrast
+from fairshards.filters.scorers.base import Scorer
 
 GENERATE_VERSION = "generate/1"
 SCORE_VERSION = "score/3"
@@ -128,6 +129,7 @@ class ScorerSpec(HasHints):
     ``contrasts`` tell how phrases that samples must be free of are seen. With ``training``, a finished training's
     folder, its classifier scores pictures too; ``reference_means[y]`` is its mean probability of class y over the
     class's real training pictures. With a ``segmenter`` pictures get silhouettes, of ``objects[y]`` for class y.
+    ``scorers`` take scores that filters bring along.
     """
 
     model: str
@@ -148,6 +150,7 @@ class ScorerSpec(HasHints):
     segmenter: SegmenterSpec | None = None
     objects: tuple[str, ...] = ()
     allow_pickle: bool = False
+    scorers: tuple[Scorer, ...] = ()
 
     @property
     def _more(self) -> dict[str, Any]:
@@ -156,7 +159,8 @@ class ScorerSpec(HasHints):
         means = [round(mean, 4) for mean in self.reference_means]
         reference = {"training": self.training_fingerprint, "means": means} if self.training else {}
         seen = {"segmenter": self.segmenter.identity, "objects": list(self.objects)} if self.segmenter else {}
-        return {**contrasts, **reference, **seen}
+        own = {"scorers": [one.settings for one in self.scorers]} if self.scorers else {}
+        return {**contrasts, **reference, **seen, **own}
 
     @property
     def stage_fingerprint(self) -> str:

@@ -20,6 +20,7 @@ from fairshards.filters.records.discriminator import ACCEPTANCE, RATIO
 from fairshards.filters.records.distance_ratio import SCORE as DISTANCE_RATIO
 from fairshards.filters.records.nearest_record import SCORE as NEAREST
 from fairshards.filters.records.valid_row import SCORE as VIOLATIONS
+from fairshards.filters.scorers.base import own_scores
 from fairshards.generators.tables.bt_gan import BtGan
 from fairshards.generators.tables.record_space import NEIGHBOURS, RecordSpace, distance_ratio, neighbours, told
 from fairshards.transforms.records.shard import ID, read_frame, read_people
@@ -71,6 +72,9 @@ def _score(todo: OpenTask, models: LazyRowScorer) -> Made:
         for number, name in enumerate(ids)
         for score, values in columns.items()
     ]
+    planned = {row["sample_id"]: row for row in todo.rows} if models.spec.scorers else {}
+    brought = own_scores(models.spec.scorers, rows, [planned[name] for name in ids] if planned else [])
+    scores += [{"sample_id": ids[number], **score} for number, score in brought]
     return Made(scores, attempt={"samples": len(ids), "device": models.spec.device})
 
 

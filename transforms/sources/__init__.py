@@ -1,6 +1,7 @@
 """Readers of real datasets, and the stage that copies one into source shards.
 
-Others use what is exported here: ``READERS`` by name, and the contract of ``base``; a further reader is one small file.
+Others use what is exported here, the contract of ``base``; a further reader is one small file, of the family
+``SOURCE_READERS``.
 ``stage.IngestSource`` runs a reader, ``labels`` says which number a class or a bias value has.
 """
 
@@ -21,14 +22,7 @@ from fairshards.transforms.sources.image_folder import ImageFolderReader
 from fairshards.transforms.sources.metadata_csv import MetadataCsvReader
 from fairshards.transforms.sources.webdataset import WebDatasetReader
 
-READERS: dict[str, type[SourceReader]] = {
-    "webdataset": WebDatasetReader,
-    "metadata_csv": MetadataCsvReader,
-    "image_folder": ImageFolderReader,
-}
-
 __all__ = [
-    "READERS",
     "Entry",
     "Ignored",
     "ImageFolderReader",

@@ -7,8 +7,9 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
+from fairshards.plugins import identity
 from fairshards.transforms.shards import storage
 
 UNIT_SIZE = 500
@@ -116,7 +117,15 @@ class SourceProblem:
 
 
 class SourceReader(ABC):
-    """Reads one dataset. A frozen dataclass of plain values, so that it travels to workers."""
+    """Reads one dataset. A frozen dataclass of plain values, so that it travels to workers.
+
+    Its fields are the recipe's ``source``; one named ``path`` is where the data lies, which decides nothing.
+
+    Attributes:
+        version: Bumped when the same files would be read otherwise.
+    """
+
+    version: ClassVar[str] = "1"
 
     @abstractmethod
     def listing(self) -> Listing:
@@ -136,7 +145,7 @@ class SourceReader(ABC):
     def settings(self) -> dict[str, Any]:
         """Return what decides how the dataset is read: the reader's type and its fields, not where the data lies."""
         said = {name: value for name, value in vars(self).items() if name != "path"}
-        return {"reader": type(self).__name__, **said}
+        return {"reader": type(self).__name__, **identity(type(self)), **said}
 
 
 def guarded(

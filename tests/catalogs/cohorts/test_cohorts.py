@@ -18,7 +18,7 @@ import pytest
 
 from fairshards.catalogs.cohorts.checked import Checked, broken_rules, check_cohort
 from fairshards.catalogs.cohorts.cohort import SCHEMA_KEY, Cohort, Problem, read_cohort
-from fairshards.catalogs.cohorts.readers import READERS
+from fairshards.catalogs.cohorts.readers import CohortFile, Mimic3, Support2
 from fairshards.catalogs.cohorts.schema import CohortError, Column, Rule, Schema
 from fairshards.catalogs.cohorts.studies.support2 import read_support2, support2
 
@@ -144,7 +144,7 @@ def test_a_schema_without_a_column_is_without_its_rules_and_its_protection() -> 
 def test_a_cohort_is_read_as_it_was_written(tmp_path: Path) -> None:
     given = cohort(split=["train", "test"] * 100)
     given.write(tmp_path / "tiny.parquet")
-    for again in (read_cohort(tmp_path / "tiny.parquet"), READERS["parquet"](tmp_path / "tiny.parquet")):
+    for again in (read_cohort(tmp_path / "tiny.parquet"), CohortFile().read(tmp_path / "tiny.parquet")):
         assert again.schema == SCHEMA and again.rows.equals(given.rows.replace_schema_metadata(None))
         assert again.rows.schema.metadata is None
 
@@ -471,6 +471,6 @@ def test_what_is_not_support2s_csv_is_refused_without_its_values(tmp_path: Path)
     said = "".join(traceback.format_exception(found.value, limit=0))
     assert PLANTED not in said and str(NUMBER) not in said
     with pytest.raises(CohortError, match="isn't SUPPORT2's CSV"):
-        READERS["support2"](tmp_path / "missing.csv")
+        Support2().read(tmp_path / "missing.csv")
     with pytest.raises(CohortError, match="needs the folder"):
-        READERS["mimic3"](None)
+        Mimic3().read(None)

@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from fairshards.catalogs.manifests import manifest
+from fairshards.families import SOURCE_READERS
 from fairshards.transforms.shards import commit
 from fairshards.transforms.sources import (
-    READERS,
     ImageFolderReader,
     MetadataCsvReader,
     SourceError,
@@ -270,7 +270,7 @@ def test_a_dataset_that_moved_gives_the_same_tasks_and_manifests(kind: str, tmp_
         (place / "train/landbird/land").mkdir(parents=True)
         (place / "train/landbird/land/1.jpg").write_bytes(picture(form="JPEG"))
         (place / "train/landbird/land/2.jpg").symlink_to("gone.jpg")
-        reader, run = READERS[kind](str(place)), tmp_path / f"run-{place.name}"  # type: ignore[call-arg]
+        reader, run = SOURCE_READERS[kind](str(place)), tmp_path / f"run-{place.name}"  # type: ignore[call-arg]
         listing = reader.listing()
         write_listing(listing, str(run))
         works = plan_source(reader, str(run), "data", LABELS, listing)
