@@ -19,6 +19,7 @@ SOURCE_READERS = Family[Any](
         "metadata_csv": f"{_SOURCES}.metadata_csv.MetadataCsvReader",
         "image_folder": f"{_SOURCES}.image_folder.ImageFolderReader",
     },
+    beside=("pocket",),
 )
 """Datasets of pictures: ``source.reader``."""
 
@@ -32,5 +33,6 @@ COHORT_READERS = Family[Any](
         "compas": f"{_COHORTS}.Compas",
         "parquet": f"{_COHORTS}.CohortFile",
     },
+    beside=("table",),
 )
-"""Cohorts of people: ``cohort.reader``. Beside them stands ``table``, which takes settings of its own."""
+"""Cohorts of people: ``cohort.reader``; ``table`` takes settings of its own."""

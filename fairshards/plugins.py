@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, cast
@@ -23,25 +23,23 @@ class PluginError(ValueError):
     """A name that stands for no class, or for one that can't do what is asked of it."""
 
 
+@dataclass(frozen=True)
 class Family(Generic[T]):
     """The classes of one kind by the names that a recipe may say: ``family["variance"]`` imports and returns one.
 
-    Args:
+    Attributes:
         name: What it holds, e.g. "picture_filters"; entry points are of the group ``fairshards.<name>``.
         base: What each of them is derived from, by dotted path; its abstract methods are what each must have.
         built_in: Ours: from a name to a dotted path.
         attributes: Class attributes that each must set.
-        options: Whether a class's fields are settings of the recipe, so that it must be a dataclass.
+        beside: Names that a recipe may say in their place, which are no class of the family.
     """
 
-    def __init__(
-        self, name: str, base: str, built_in: Mapping[str, str], attributes: tuple[str, ...] = (), options: bool = True
-    ) -> None:
-        self.name = name
-        self.base = base
-        self.built_in = dict(built_in)
-        self.attributes = attributes
-        self.options = options
+    name: str
+    base: str
+    built_in: Mapping[str, str]
+    attributes: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @cached_property
     def installed(self) -> dict[str, EntryPoint]:
@@ -62,7 +60,7 @@ class Family(Generic[T]):
         if name in self.built_in:
             return cast("type[T]", imported(self.built_in[name]))
         if name not in self.installed and "." not in name:
-            raise PluginError(f"{name!r}{nearest(name, self.names)}; or a class by its dotted path")
+            raise PluginError(f"{name!r}{nearest(name, [*self.beside, *self.names])}; or a class by its dotted path")
         chosen = imported(self.installed[name].value.replace(":", ".") if name in self.installed else name)
         if problem := self.problem(chosen):
             raise PluginError(f"{name!r} {problem}")
@@ -77,7 +75,7 @@ class Family(Generic[T]):
         missing += [name for name in self.attributes if not hasattr(chosen, name)]
         if missing:
             return f"lacks {', '.join(missing)}, which {self.base} asks for"
-        if self.options and not (is_dataclass(chosen) and "__dataclass_fields__" in vars(chosen)):
+        if not (is_dataclass(chosen) and "__dataclass_fields__" in vars(chosen)):
             return "has settings that nobody can give: put @dataclass(frozen=True) above the class"
         return None
 

@@ -12,6 +12,7 @@ from fairshards.filters.pictures.preview import PreviewLimits
 from fairshards.filters.pictures.silhouette import Silhouette
 from fairshards.filters.pictures.trajectory_variance import TrajectoryVarianceLimit
 from fairshards.filters.registry import PICTURE_FILTERS
+from fairshards.nearest import nearest
 from fairshards.pipeline.recipe.base import HomePath, RecipeBase, filter_problems
 from fairshards.pipeline.recipe.discovery import Discovery, Segmenting
 from fairshards.pipeline.recipe.source import SOURCES, Source

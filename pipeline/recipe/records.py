@@ -12,7 +12,6 @@ from fairshards.catalogs.cohorts.schema import Schema
 from fairshards.catalogs.cohorts.tables.settings import ColumnSetting, TableSettings, Word
 from fairshards.families import COHORT_READERS
 from fairshards.filters.registry import ROW_FILTERS
-from fairshards.nearest import nearest
 from fairshards.pipeline.recipe.base import RecipeBase, filter_problems
 from fairshards.pipeline.recipe.strict import Strict, check_fields, field_problems
 from fairshards.plugins import PluginError
@@ -99,8 +98,6 @@ class CohortSource(Strict):
 
 def _check_reader(name: str, options: Mapping[str, Any]) -> None:
     """Raise ValueError where a cohort has no such reader, or the reader no such options."""
-    if name not in COHORT_READERS.names and "." not in name:
-        raise ValueError(f"cohort.reader is {name!r}{nearest(name, [*COHORT_READERS.names, 'table'])}")
     try:
         check_fields(COHORT_READERS[name], options, "cohort.options", complete=True)
     except PluginError as error:

@@ -150,7 +150,7 @@ class OtherSource(DatasetSource):
 def _reader_of(said: Any) -> str:
     """Return which model a ``source`` is of: one of ours by its reader, or else somebody's own."""
     reader = said.get("reader", "") if isinstance(said, Mapping) else getattr(said, "reader", "")
-    return reader if reader in OURS else OTHER if isinstance(reader, str) and reader else ""
+    return str(reader) if reader in OURS else OTHER
 
 
 OTHER = "a reader of its own"
