@@ -23,7 +23,7 @@ class PluginError(ValueError):
     """A name that stands for no class, or for one that can't do what is asked of it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Family(Generic[T]):
     """The classes of one kind by the names that a recipe may say: ``family["variance"]`` imports and returns one.
 

@@ -15,6 +15,7 @@ from fairshards.filters.registry import PICTURE_FILTERS
 from fairshards.nearest import nearest
 from fairshards.pipeline.recipe.base import HomePath, RecipeBase, filter_problems
 from fairshards.pipeline.recipe.discovery import Discovery, Segmenting
+from fairshards.pipeline.recipe.options import OptionsByName
 from fairshards.pipeline.recipe.source import SOURCES, Source
 from fairshards.pipeline.recipe.spurious_free import SpuriousFree
 from fairshards.pipeline.recipe.strict import Strict, check_templates
@@ -238,7 +239,7 @@ class Recipe(RecipeBase):
     generator: Generator
     quota: Quota = Field(default_factory=lambda: Quota.model_validate({}))
     scorer: Scorer
-    filters: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+    filters: Annotated[Mapping[str, Mapping[str, Any]], OptionsByName(PICTURE_FILTERS)] = Field(default_factory=dict)
     calibration: Calibration = Field(default_factory=lambda: Calibration.model_validate({}))
     training: Training = Field(default_factory=lambda: Training.model_validate({}))
     discovery: Discovery | None = Field(None, description="How spurious phrases are found (ASPIRE).")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from fairshards.catalogs.cohorts.schema import Schema
 from fairshards.catalogs.cohorts.tables.settings import ColumnSetting, TableSettings, Word
 from fairshards.families import COHORT_READERS
 from fairshards.filters.registry import ROW_FILTERS
 from fairshards.pipeline.recipe.base import RecipeBase, filter_problems
+from fairshards.pipeline.recipe.options import OptionsByName, options_beside
 from fairshards.pipeline.recipe.strict import Strict, check_fields, field_problems
 from fairshards.plugins import PluginError
 from fairshards.trainers.core.index import Group
@@ -37,6 +38,8 @@ class PlantedBias(Strict):
 
 class CohortSource(Strict):
     """Where the cohort comes from, and how it is used."""
+
+    model_config = ConfigDict(json_schema_extra=options_beside(COHORT_READERS, "reader", "options"))
 
     reader: str = Field(
         description="support2, mimic3, adult, compas; parquet: a file that fairshards wrote, with its schema; table: "
@@ -142,7 +145,7 @@ class EhrRecipe(RecipeBase):
     cohort: CohortSource
     model: Model = Field(default_factory=lambda: Model.model_validate({}))
     quota: RowQuota = Field(default_factory=lambda: RowQuota.model_validate({}))
-    filters: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+    filters: Annotated[Mapping[str, Mapping[str, Any]], OptionsByName(ROW_FILTERS)] = Field(default_factory=dict)
     webdataset: bool = Field(False, description="Also write curated rows as WebDataset tars.")
     evaluation: Evaluation = Field(default_factory=lambda: Evaluation.model_validate({}))
 

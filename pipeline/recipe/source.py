@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from fairshards.families import SOURCE_READERS
+from fairshards.pipeline.recipe.options import options_beside
 from fairshards.pipeline.recipe.strict import Strict, check_fields
 from fairshards.plugins import PluginError
 
@@ -127,7 +128,7 @@ class ImageFolderSource(DatasetSource):
 class OtherSource(DatasetSource):
     """A dataset that somebody's own reader reads; further keys are the reader's fields."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra=options_beside(SOURCE_READERS, "reader"))
 
     reader: str = Field(description="A reader of an installed package by name, or any by its dotted path.")
 
