@@ -57,8 +57,8 @@ def test_its_title_and_reason_stand_in_the_report(finished: Path, command: Comma
     page = (finished / "report.html").read_text()
     assert "share of the light that is blue, in parts of one" in page
     with duckdb.connect(str(finished / "catalog.duckdb"), read_only=True) as catalog:
-        rejected = catalog.sql("SELECT count(*) FROM decisions WHERE reason = 'not_blue'").fetchone()
-    assert rejected is not None and ("has too little blue for water" in page) is (rejected[0] > 0)
+        ((rejected,),) = catalog.sql("SELECT count(*) FROM decisions WHERE reason = 'not_blue'").fetchall()
+    assert rejected and "has too little blue for water" in page
 
 
 def test_explain_tells_its_score(finished: Path, command: Command) -> None:
@@ -67,7 +67,7 @@ def test_explain_tells_its_score(finished: Path, command: Command) -> None:
             "SELECT sample_id, value FROM scores WHERE score = 'blue_share' LIMIT 1"
         ).fetchall()[0]
     story = command("explain", str(finished), sample).stdout
-    assert f"blue_share {value:.4f}" in story or f"blue_share {value:.3g}" in story
+    assert f"blue_share {value:.6g}" in story
 
 
 def test_the_schema_has_its_options(command: Command) -> None:

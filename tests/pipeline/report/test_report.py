@@ -24,7 +24,7 @@ from fairshards.pipeline.recipe.pictures import Recipe
 from fairshards.pipeline.report.histograms import axis_of
 from fairshards.pipeline.report.page import write_report
 from fairshards.pipeline.report.pictures import MOST_BYTES, MOST_KEPT, MOST_REAL, MOST_REJECTED, thumbnail
-from fairshards.pipeline.report.scores import Threshold, of_group, significant, thresholds, tick_text
+from fairshards.pipeline.report.scores import Threshold, of_group, significant, thresholds, tick_text, title_of
 from fairshards.pipeline.run.folder import RunFolder
 from tests.pipeline.report_run import GAINS, SELECTION, build, flat, make_recipe, train
 
@@ -426,14 +426,14 @@ def test_thumbnails_are_small_and_keep_small_pictures_as_they_are() -> None:
 
 
 def test_an_axis_widens_to_a_threshold_nearby_and_not_to_one_far_off() -> None:
-    near = axis_of("clip_alignment", 0.2, 0.4, [Threshold("clip_alignment", "≥", 0.15)])
+    near = axis_of(title_of("clip_alignment"), 0.2, 0.4, [Threshold("clip_alignment", "≥", 0.15)])
     assert 0 <= near.share(0.15) < near.share(0.4) <= 1
     assert near.ticks() == [0.2, 0.3, 0.4]
-    far = axis_of("trajectory_variance", 1e-4, 4e-3, [Threshold("trajectory_variance", "≤", 1e9)])
+    far = axis_of(title_of("trajectory_variance"), 1e-4, 4e-3, [Threshold("trajectory_variance", "≤", 1e9)])
     assert far.log and far.share(1e9) > 1
     assert far.ticks(5) == pytest.approx([1e-4, 2e-4, 5e-4, 1e-3, 2e-3])
-    assert axis_of("judge_class", 0.9, 1.0, []).ticks() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
-    flat = axis_of("clip_alignment", 0.3, 0.3, [])
+    assert axis_of(title_of("judge_class"), 0.9, 1.0, []).ticks() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
+    flat = axis_of(title_of("clip_alignment"), 0.3, 0.3, [])
     assert flat.low < 0.3 < flat.high and math.isfinite(flat.share(0.3))
 
 
