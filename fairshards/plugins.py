@@ -51,6 +51,13 @@ class Family(Generic[T]):
         """The names that are known: ours, then those of installed packages."""
         return [*self.built_in, *sorted(self.installed)]
 
+    def __contains__(self, name: object) -> bool:
+        """Tell whether a name stands for a class that can be had here."""
+        try:
+            return isinstance(name, str) and bool(self[name])
+        except PluginError:
+            return False
+
     def __getitem__(self, name: str) -> type[T]:
         """Return the class of a name.
 

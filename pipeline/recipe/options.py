@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ class OptionsByName:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Return the mapping's schema with the options of each name."""
-        return {**handler(core), "properties": options_of(self.family)}
+        return {**handler(core), "properties": options_of(self.family, self.family.names)}
 
 
 def options_beside(family: Family[Any], key: str, inside: str | None = None) -> Callable[[dict[str, Any]], None]:
@@ -30,7 +30,8 @@ def options_beside(family: Family[Any], key: str, inside: str | None = None) -> 
     """
 
     def add(schema: dict[str, Any]) -> None:
-        chosen = {name: options for name, options in options_of(family).items() if name in family.installed}
+        if not (chosen := options_of(family, family.installed)):
+            return
         schema["allOf"] = [
             {
                 "if": {"properties": {key: {"const": name}}},
@@ -38,12 +39,10 @@ def options_beside(family: Family[Any], key: str, inside: str | None = None) -> 
             }
             for name, options in chosen.items()
         ]
-        if not chosen:
-            del schema["allOf"]
 
     return add
 
 
-def options_of(family: Family[Any]) -> dict[str, Any]:
-    """Return the JSON Schema of the fields of each class of a family that has a name, by that name."""
-    return {name: TypeAdapter(family[name]).json_schema() for name in family.names}
+def options_of(family: Family[Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return the JSON Schema of the fields of each named class that can be had here, by name."""
+    return {name: TypeAdapter(family[name]).json_schema() for name in names if name in family}

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from fairshards import families
+from fairshards.filters.registry import PICTURE_FILTERS, ROW_FILTERS
+from fairshards.plugins import Family
+
 OUTSIDE = Path(__file__).parent / "outside"
 ENTRY_POINTS = """
 [fairshards.picture_filters]
@@ -22,6 +26,7 @@ arrays = outside.readers:ArrayReader
 [fairshards.cohort_readers]
 first_patients = outside.readers:FirstPatients
 """
+ALL = [PICTURE_FILTERS, ROW_FILTERS, *(each for each in vars(families).values() if isinstance(each, Family))]
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -54,5 +59,7 @@ def importable(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Lets this process import the package."""
     monkeypatch.syspath_prepend(str(site))
     yield
+    for family in ALL:
+        vars(family).pop("installed", None)  # what was looked up while the package was there
     for name in [name for name in sys.modules if name.split(".")[0] == "outside"]:
         del sys.modules[name]

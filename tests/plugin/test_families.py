@@ -8,12 +8,11 @@ import re
 import pytest
 
 from fairshards import families
-from fairshards.filters.registry import PICTURE_FILTERS, ROW_FILTERS, filter_class, score_titles, scorers_of, version_of
+from fairshards.filters.registry import PICTURE_FILTERS, filter_class, score_titles, scorers_of, version_of
 from fairshards.filters.scorers.base import Scorer, own_scores
 from fairshards.pipeline.recipe.base import filter_problems
 from fairshards.plugins import Family, PluginError, identity, imported, path_of
-
-ALL = [PICTURE_FILTERS, ROW_FILTERS, *(each for each in vars(families).values() if isinstance(each, Family))]
+from tests.plugin.conftest import ALL
 
 
 @pytest.mark.parametrize("family", ALL, ids=lambda family: family.name)
