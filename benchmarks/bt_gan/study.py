@@ -31,9 +31,9 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from benchmarks.bt_gan.peers import PEERS
 from benchmarks.csv_rows import read_rows, write_rows
 from fairshards.catalogs.cohorts.checked import Checked, check_cohort
-from fairshards.catalogs.cohorts.readers import READERS
 from fairshards.catalogs.cohorts.schema import Schema
 from fairshards.catalogs.manifests.identity import digest
+from fairshards.families import COHORT_READERS
 from fairshards.filters.limits import calibrate
 from fairshards.filters.records.distance_ratio import LIMIT
 from fairshards.generators.tables.bt_gan import BtGan, apportioned
@@ -83,7 +83,7 @@ class Arm:
 
     def cohort(self, split: int, data: Path | None = None) -> Checked:
         """Return the checked cohort of a split, with its bias planted."""
-        checked = check_cohort(READERS[self.reader](data), self.attribute, TEST_SHARE, split)
+        checked = check_cohort(COHORT_READERS[self.reader]().read(data), self.attribute, TEST_SHARE, split)
         if self.plant is None:
             return checked
         return planted(checked, self.attribute, self.plant.model_copy(update={"seed": split}))
