@@ -21,6 +21,7 @@ from fairshards.pipeline.run.context import Anew
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.verify import find_orphans, verify
+from fairshards.plugins import path_of
 from tests.pipeline.third_kind import LongEnough, Sentences
 
 LINES = "a cat sleeps\na dog barks\nthe dog runs\nnothing here\n"
