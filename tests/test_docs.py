@@ -18,6 +18,7 @@ from rich.console import Console
 from typer.main import get_command
 from typer.testing import CliRunner
 
+import fairshards
 from benchmarks.ffr.tables import worst_table
 from fairshards.catalogs.questions.query import named_queries, run_query
 from fairshards.pipeline.cli.app import app
@@ -169,12 +170,10 @@ def test_the_readmes_training_script_reads_the_shards(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
-    (curation,) = (path.name for path in Path("runs/pocket-waterbirds/curated").iterdir())
-    (printed,) = re.findall(r"curation (\w+)$", README.read_text(), re.MULTILINE)
-    (code,) = blocks(README, "python")
-    assert printed in code
-    exec(compile(code.replace(printed, curation), "README.md", "exec"), {})
-    lines = capsys.readouterr().out.splitlines()
+    for code in blocks(README, "python"):
+        exec(compile(code, "README.md", "exec"), {})
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == "16 ['landbird|land', 'landbird|water', 'waterbird|land', 'waterbird|water']"
     assert sorted(line.split("]) ")[1] for line in lines) == [f"{y} {b}" for y in (0, 1) for b in ("land", "water")
                                                               for _ in range(4)]  # fmt: skip
     assert all(line.startswith("torch.Size([3, 32, 32]) ") for line in lines)
@@ -184,6 +183,7 @@ def test_the_pages_imports_are_there() -> None:
     for page in PAGES:
         for code in blocks(page, "python"):
             exec("\n".join(line for line in code.splitlines() if line.startswith(("from ", "import "))), {})
+            assert all(hasattr(fairshards, name) for name in re.findall(r"\bfs\.(\w+)", code))
 
 
 def test_the_pages_settings_are_a_recipes() -> None:
@@ -213,3 +213,11 @@ def test_discoverys_table_is_that_of_the_benchmark(cue: str, name: str) -> None:
     reported = f"{sum(seed['reported'] for seed in seeds)} of {len(seeds)}"
     line = f"| a {cue} beside 97% of {name}s | {' | '.join(cells)} | {reported} |"
     assert line in (ROOT / "docs/discovery.md").read_text()
+
+
+def test_discoverys_figures_are_those_of_the_recipe() -> None:
+    """Worst group / balanced accuracy of ERM, ASPIRE+ERM and ASPIRE+DFR."""
+    header = " ".join(line.lstrip("# ") for line in (ROOT / "recipes/pocket-aspire.yaml").read_text().splitlines()[:10])
+    expected = re.findall(r"[\d.]+ / [\d.]+\d", header)
+    page = " ".join((ROOT / "docs/discovery.md").read_text().split())
+    assert len(expected) == 3 and "{}, {} and {}".format(*expected) in page
