@@ -243,9 +243,30 @@ def test_a_plain_captioner_gets_no_text_unless_told_and_the_text_is_taken_off(fo
     ended = {"input_ids": torch.tensor([[65, 66, 258]]), "attention_mask": torch.ones(1, 3)}
     captioner.processor = lambda **_: dict(ended)
     assert captioner._inputs([Image.new("RGB", (20, 20))])["input_ids"].tolist() == [[65, 66]]
-    captioner = load(git, instruction="a photo of")
-    assert captioner._without_prompt("A photo of a bird") == " a bird"
-    assert list(captioner.caption(requests(0), 1))
+    assert list(load(git, instruction="a photo of").caption(requests(0), 1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "instruction", "said", "caption"),
+    [
+        ("git", "a photo of", " A Photo of a bird", " a bird"),
+        ("git", "a photo of", "a bird, a photo of it", "a bird, a photo of it"),
+        ("git", None, "a photo of a bird", "a photo of a bird"),
+        ("llava", "a photo of", "a photo of a bird", "a photo of a bird"),  # a chat model's answer holds no prompt
+    ],
+)
+def test_what_a_plain_captioner_repeats_is_taken_off(
+    request: pytest.FixtureRequest, kind: str, instruction: str | None, said: str, caption: str
+) -> None:
+    assert load(request.getfixturevalue(kind), instruction=instruction)._without_prompt(said) == caption
+
+
+def test_an_answer_begins_after_what_the_model_was_told(git: Path, tmp_path: Path) -> None:
+    """GIT's begins with the prompt; BLIP takes its prompt's end off itself; Florence-2's decoder begins with one."""
+    told = {"input_ids": torch.zeros((2, 7), dtype=torch.long)}
+    blip, florence = write_tiny_blip(tmp_path / "blip"), write_tiny_florence2(tmp_path / "florence")
+    assert load(git)._prompt({}) == 1
+    assert [load(each, instruction="<CAPTION>")._prompt(told) for each in (git, blip, florence)] == [7, 6, 1]
 
 
 def test_models_that_cant_be_loaded(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from fairshards.catalogs.cohorts.schema import CohortError
 from fairshards.trainers.core.errors import TrainerError
-from fairshards.trainers.tables.frame_types import column_types
+from fairshards.trainers.tables.frame_types import ColumnType, column_types
 from fairshards.trainers.tables.synthesizer import BtGanSynthesizer
 from tests.pipeline.leaks import PLANTED, leaks, spoken
 from tests.trainers.tables.test_bt_gan_synthesizer import QUICK
@@ -154,3 +154,22 @@ def test_a_count_that_cannot_be_is_refused_in_words(rows: Any, seed: int, words:
 def test_types_hold_no_category_that_the_schema_lacks() -> None:
     found = column_types(people(ward=pd.Categorical([PLANTED] + ["a"] * (N - 1))))
     assert found["ward"].order == (PLANTED, "a")  # until ``named`` takes out what no schema lists
+
+
+@pytest.mark.parametrize(
+    ("dtype", "objects", "typed"),
+    [
+        ("bool", "", True),
+        ("boolean", "", True),
+        ("int64", "", True),
+        ("float32", "", True),
+        ("object", "boolean", True),
+        ("object", "integer", True),
+        ("object", "string", False),
+        ("object", "mixed", False),
+        ("string", "", False),
+        ("a type that this pandas lacks", "", False),
+    ],
+)
+def test_a_column_is_typed_where_other_cannot_be_one_of_its_values(dtype: str, objects: str, typed: bool) -> None:
+    assert ColumnType("x", dtype, objects).typed is typed
