@@ -384,6 +384,6 @@ def test_what_a_library_says_of_a_row_ends_in_a_message_of_ours(
     monkeypatch.setattr(place, fails)
     recipe = load_recipe(str(path))
     assert isinstance(recipe, EhrRecipe)
-    with pytest.raises(Exception, match=r"failed \(ValueError at \w+/\w+\.py:\d+\)") as found:
+    with pytest.raises(Exception, match=r"failed \(ValueError at [\w/]+/\w+\.py:\d+\)") as found:
         driver.run(recipe, Launcher(), Reporter(quiet=True), "report", root)
     assert PLANTED not in spoken(found.value) and PLANTED not in "".join(traceback.format_exception(found.value))

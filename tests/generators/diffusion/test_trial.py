@@ -174,7 +174,7 @@ def test_a_picture_of_another_size_stops_the_run(tiny_folder: Path) -> None:
 
 
 def test_a_safety_checker_does_not_blind_the_trial(own_folder: Path) -> None:
-    from test_text_to_image import write_safety_checker
+    from tests.generators.diffusion.test_text_to_image import write_safety_checker
 
     write_safety_checker(own_folder, -2.0)
     model = TextToImage.load(own_folder, device="cpu")

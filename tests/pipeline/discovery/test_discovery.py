@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from fairshards.pipeline.run.context import Anew
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.verify import verify
+from tests.command_line import fairshards
 
 SMALL = (
     "source.n_train=160",
@@ -176,9 +178,10 @@ def test_the_report_shows_the_ranked_phrases_with_edits(made: RunResult) -> None
 
 def test_discovery_alone_stops_before_anything_is_generated(made: RunResult, tmp_path: Path) -> None:
     root = Path(shutil.copytree(made.folder.root, tmp_path / "run"))
-    found = go(root, until="discover")
-    assert found.prepared.discovered is not None and found.report is not None and found.curated is None
-    assert "What the classifier leans on" in found.report.read_text()
+    done = fairshards("discover", root / "recipe.yaml", "--output", root, "--quiet")
+    assert done.exit_code == 0 and "curated" not in done.stdout, done.output
+    assert re.search(r"waterbird +water", done.stdout) and f"fairshards query {root} spurious" in done.stdout
+    assert "What the classifier leans on" in (root / "report.html").read_text()
 
 
 # ---- edits as samples -----------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ from fairshards.pipeline.run.folder import open_run
 from fairshards.pipeline.run.jobs import Launcher
 from fairshards.pipeline.run.progress import Reporter
 from fairshards.pipeline.verify import check_shards, find_orphans, verify
+from tests.command_line import error_of, fairshards
 from tests.pipeline.leaks import PLANTED, leaks, open_to_others
 
 SCHEMA = Schema(
@@ -290,6 +291,15 @@ def test_verify_checks_the_model_and_draws_rows_again(ehr: Ehr, copy: Callable[[
     data[-1] ^= 1
     model.write_bytes(bytes(data))
     assert any("fingerprint" in problem for problem in check_shards(open_run(str(root))))
+
+
+def test_evaluate_judges_the_rows_that_are_there(ehr: Ehr, copy: Callable[[], Path]) -> None:
+    root = copy()
+    done = fairshards("evaluate", root, "--quiet", "--set", "evaluation.bootstrap=6")
+    assert done.exit_code == 0 and f"run folder: {root}" in done.stdout, done.output
+    found = run_query(root, "SELECT count(DISTINCT curation_id), count(DISTINCT evaluation_id) FROM evaluations")[1]
+    assert found == [(1, 2)]
+    assert "evaluation.bootstrap" in error_of(fairshards("evaluate", root, "--set", "evaluation.bootstrap=-1"))
 
 
 def test_explain_tells_a_rows_life_story(ehr: Ehr) -> None:
