@@ -22,7 +22,7 @@ run-aspire: .venv/installed
 	$(BIN)/fairshards run pocket-aspire
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -m "not slow" $(TWO)
+	$(BIN)/python -m pytest -m "not slow" --durations=10 $(TWO)
 
 test-numeric: .venv/installed-dev
 	$(OTHER_PROCESSOR) $(BIN)/python -m pytest -m "numeric and not slow" $(TWO)
@@ -44,6 +44,14 @@ test-lowest:
 	build/lowest/bin/python -m pip install --quiet uv pytest
 	build/lowest/bin/uv pip install --quiet --python build/lowest/bin/python --resolution lowest-direct --editable '.[all]'
 	build/lowest/bin/python -m pytest -m slow tests/test_minimum.py
+
+# Random one-line changes of a room that its own tests must notice: `make mutants ROOM=catalogs/manifests N=20 SEED=1`.
+ROOM ?= catalogs
+N ?= 20
+SEED ?= 1
+mutants: .venv/installed-dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt 'mutmut>=3.8,<3.9'
+	$(BIN)/python -m tests.mutants.run $(ROOM) --number $(N) --seed $(SEED)
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
