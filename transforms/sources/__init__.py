@@ -1,8 +1,8 @@
 """Readers of real datasets, and the stage that copies one into source shards.
 
-Others use what is exported here, the contract of ``base``; a further reader is one small file, of the family
-``SOURCE_READERS``.
-``stage.IngestSource`` runs a reader, ``labels`` says which number a class or a bias value has.
+Others use what is exported here, the contract of ``base``; a further reader is one small file, which a recipe finds
+through SOURCE_READERS (fairshards/families.py). ``stage.IngestSource`` runs a reader, ``labels`` says which number a
+class or a bias value has.
 """
 
 from __future__ import annotations
