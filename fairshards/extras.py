@@ -29,12 +29,15 @@ def packages_of(extra: str) -> list[Requirement]:
     """Return what an extra asks for.
 
     Raises:
-        KeyError: there is no such extra.
+        MissingExtra: the installed distribution declares no such extra, as one made from older files does.
     """
     declared = [Requirement(line) for line in requires("fairshards") or ()]
     ours = [package for package in declared if package.marker and package.marker.evaluate({"extra": extra})]
     if not ours:
-        raise KeyError(extra)
+        raise MissingExtra(
+            f"the installed fairshards declares no extra {extra!r}, so it was installed from other files than these: "
+            "install it again, e.g. with pip install --editable ."
+        )
     return ours
 
 

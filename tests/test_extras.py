@@ -73,8 +73,8 @@ def test_a_version_that_is_not_allowed_is_named(monkeypatch: pytest.MonkeyPatch)
         check_extra("llm", "asking")
 
 
-def test_an_unknown_extra_is_an_error_of_ours() -> None:
-    with pytest.raises(KeyError, match="no-such"):
+def test_an_installation_from_older_files_is_to_be_made_again() -> None:
+    with pytest.raises(MissingExtra, match=r"declares no extra 'no-such'.*install it again"):
         packages_of("no-such")
 
 
