@@ -159,6 +159,14 @@ def test_an_error_inside_a_step_keeps_its_whole_sentence(
     assert capsys.readouterr().err == f"error: {sentence}\n" and caught.value.exit_code == 1
 
 
+def test_an_error_of_a_users_module_is_not_taken_for_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    """Their folder may be called filters too."""
+    theirs = type("Blurred", (ValueError,), {"__module__": "filters.blur"})
+    with pytest.raises(typer.Exit), expected_errors(debug=False):
+        raise theirs("too soft")
+    assert capsys.readouterr().err == "error: Blurred: too soft\n(use --debug for the traceback)\n"
+
+
 def test_the_estimate_goes_with_the_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     build(tmp_path / "run", planned(), made=12, until="generate")  # 12 samples of 20 steps a second
     same = plan(planned(), tmp_path / "run", capsys)

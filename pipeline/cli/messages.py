@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from fairshards.pipeline.run import interrupts
 
-OURS = ("pipeline", "catalogs", "transforms", "generators", "filters", "trainers", "fairshards", "pocket")
+OURS = "fairshards"
 _TRACEBACK = "Traceback (most recent call last):\n"
 _STEP = re.compile(r"\s*\[while running '.*?'\]")
 _NAMED = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Z]\w*)(?:: (.*)|(?<=Error)$|(?<=Exception)$)", re.DOTALL)
@@ -45,7 +45,7 @@ def _message(error: BaseException) -> str:
     name = kind.rpartition(".")[2]
     if "No space left on device" in text:
         text += "; free some space and run the same command again, what is committed is kept"
-    if kind.partition(".")[0] in OURS or _is_os_error(kind):
+    if kind.partition(".")[0] == OURS or _is_os_error(kind):
         return text or name
     return f"{name}: {text}".removesuffix(": ") + "\n(use --debug for the traceback)"
 
