@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import uuid
 from pathlib import Path
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+
+from fairshards.catalogs.manifests.manifest import write_local
 
 
 def is_local(path: str) -> bool:
@@ -54,17 +55,7 @@ def publish(path: str, data: bytes) -> None:
         with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             file.write(data)
         return
-    final = Path(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, final)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_local(Path(path), data)
 
 
 def matching_below(root: str, pattern: str) -> list[str]:
