@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
     from fairshards.catalogs.questions.explain import LifeStory
+    from fairshards.trainers.core.index import Sample
 
 Row = dict[str, Any]
 
@@ -134,18 +135,7 @@ class Run:
         Raises:
             RunFolderError: no current index lists the split; those that there are are named.
         """
-        from fairshards.catalogs.manifests.manifest import read_rows
-
-        known: list[str] = []
-        for name in self._folder.current():
-            if Path(name).name.startswith("index"):
-                splits = sorted({str(row["split"]) for row in read_rows(self.root / name)[1]})
-                if split in splits:
-                    return self.root / name
-                known += splits
-        raise RunFolderError(
-            f"{self.root} has no split {split!r}; it has: {', '.join(dict.fromkeys(known)) or 'none yet'}"
-        )
+        return self._split(split)[0]
 
     def shards(self, split: str) -> list[Path]:
         """Return the shards that hold a split, e.g. for ``webdataset.WebDataset``, sorted.
@@ -153,11 +143,7 @@ class Run:
         Raises:
             RunFolderError: there is no such split.
         """
-        from fairshards.catalogs.manifests.manifest import read_rows
-
-        index = self.index(split)
-        names = {str(row["shard"]) for row in read_rows(index)[1] if row["split"] == split}
-        return sorted((index.parent / name).resolve() for name in names)
+        return sorted({sample.shard for sample in self._split(split)[1]})
 
     def dataset(self, split: str = "balanced", transform: Callable[[Any], Any] | None = None) -> Dataset[Any]:
         """Return a split of pictures as a torch dataset of (picture, y, b), read by offset from its shards.
@@ -173,7 +159,7 @@ class Run:
         """
         from fairshards.trainers.core.dataset import ShardDataset
 
-        return ShardDataset.of(self.index(split), split, transform)
+        return ShardDataset(self._split(split)[1], transform)
 
     def frame(self, split: str = "synthetic") -> pd.DataFrame:
         """Return a split of a run over records: the columns of the cohort, one row a synthetic record.
@@ -188,3 +174,19 @@ class Run:
         if any(shard.suffix != ".parquet" for shard in shards):
             raise RunFolderError(f"the split {split!r} of {self.root} holds pictures; use dataset({split!r})")
         return pa.concat_tables([pq.read_table(shard) for shard in shards]).to_pandas()
+
+    def _split(self, split: str) -> tuple[Path, tuple[Sample, ...]]:
+        """Return the index manifest that lists a split, and the split's samples."""
+        from fairshards.catalogs.manifests.places import SOURCE
+        from fairshards.trainers.core.index import read_index
+
+        known: list[str] = []
+        for name in self._folder.current():
+            if Path(name).name.startswith("index"):
+                index = read_index(self.root / name, g=0 if name.startswith(SOURCE) else 1)
+                if samples := tuple(sample for sample in index.samples if sample.split == split):
+                    return index.path, samples
+                known += sorted({sample.split for sample in index.samples})
+        raise RunFolderError(
+            f"{self.root} has no split {split!r}; it has: {', '.join(dict.fromkeys(known)) or 'none yet'}"
+        )

@@ -145,12 +145,20 @@ def read_bytes(sample: Sample) -> bytes:
 
 def decode(data: bytes, image_size: int, sample: Sample) -> Tensor:
     """Return the image as uint8 [3, S, S]: RGB, resized (bilinear, no crop) only where its size differs."""
+    return to_tensor(decode_rgb(data, sample), image_size)
+
+
+def decode_rgb(data: bytes, sample: Sample) -> Image.Image:
+    """Return the image as RGB, in its own size.
+
+    Raises:
+        ShardError: it can't be decoded.
+    """
     try:
         with Image.open(io.BytesIO(data)) as image:
-            picture = image.convert("RGB")
+            return image.convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise ShardError(f"shard {sample.shard}: can't decode {sample.sample_id}: {error}") from error
-    return to_tensor(picture, image_size)
 
 
 def to_tensor(picture: Image.Image, image_size: int) -> Tensor:
