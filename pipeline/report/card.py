@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from fairshards.catalogs.manifests.manifest import write_local
 from fairshards.pipeline.recipe.base import RecipeBase
-from fairshards.pipeline.report.pages import TEMPLATES, Card, Pages, RunView
+from fairshards.pipeline.report.pages import Card, Pages, RunView, new_environment
 from fairshards.pipeline.report.reader import Row, open_reader
 from fairshards.pipeline.report.summary import shortfalls
 from fairshards.pipeline.run.folder import RunFolder, shell_path
@@ -147,13 +147,7 @@ def size_category(total: int) -> str:
 @cache
 def _environment(templates: Path) -> Environment:
     """Return the environment of cards: Markdown, others' words through ``cell``."""
-    environment = Environment(
-        loader=FileSystemLoader([templates, TEMPLATES]),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
+    environment = new_environment(templates, escaped=False)
     environment.filters["cell"] = _cell
     return environment
 

@@ -12,12 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from fairshards.catalogs.manifests.manifest import write_local
 from fairshards.pipeline.recipe.base import RecipeBase
-from fairshards.pipeline.report.pages import TEMPLATES, Pages, RunView, Section
+from fairshards.pipeline.report.pages import TEMPLATES, Pages, RunView, Section, new_environment
 from fairshards.pipeline.report.reader import open_reader
 from fairshards.pipeline.report.scores import significant
 from fairshards.pipeline.report.summary import versions
@@ -67,14 +67,7 @@ def _shown(view: RunView[Any], sections: Sequence[Section[Any]], templates: Path
 @cache
 def environment(templates: Path = TEMPLATES) -> Environment:
     """Return the templates' environment: everything is escaped, and a name that isn't known is an error."""
-    environment = Environment(
-        loader=FileSystemLoader([templates, TEMPLATES]),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
+    environment = new_environment(templates, escaped=True)
     environment.filters |= {
         "percent": _percent,
         "count": _count,

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.table import Table
 
 from fairshards.pipeline.recipe.base import RecipeBase
@@ -28,6 +29,18 @@ Facts = Mapping[str, Any]
 Line = str | Table
 """What a terminal shows: a line of plain text, or a table."""
 TEMPLATES = Path(__file__).parent / "templates"
+
+
+def new_environment(templates: Path, *, escaped: bool) -> Environment:
+    """Return an environment of a kind's templates before ours; a name that isn't known is an error."""
+    return Environment(
+        loader=FileSystemLoader([templates, TEMPLATES]),
+        autoescape=escaped,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
 
 
 @dataclass(frozen=True, eq=False)
