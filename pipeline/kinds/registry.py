@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +13,13 @@ from fairshards.pipeline.kinds.kind import Kind
 from fairshards.pipeline.recipe.base import RecipeBase, RecipeError
 from fairshards.pipeline.recipe.loading import PICTURES, read_recipe, validated
 from fairshards.pipeline.recipe.yaml_file import read_recipe_text
+from fairshards.plugins import imported
 
 GROUP = "fairshards.kinds"
 """The entry points' group: each names a class derived from ``Kind``."""
 SHIPPED = {
-    "pictures": "fairshards.pipeline.kinds.pictures:Pictures",
-    "ehr": "fairshards.pipeline.kinds.records:Records",
+    "pictures": "fairshards.pipeline.kinds.pictures.Pictures",
+    "ehr": "fairshards.pipeline.kinds.records.Records",
 }
 _Recipe = TypeVar("_Recipe", bound=RecipeBase)
 _registered: dict[str, Kind] = {}
@@ -40,13 +40,13 @@ def kind_named(name: str) -> Kind:
 
     Raises:
         RecipeError: there is none; the nearest known one is named.
+        PluginError: an installed package's can't be imported.
     """
     if name not in _registered:
         classes = {**_entry_points(), **SHIPPED}
         if name not in classes:
             raise RecipeError(f"kind is {name!r}{nearest(name, known_kinds())}")
-        module, _, attribute = classes[name].partition(":")
-        register(getattr(importlib.import_module(module), attribute)())
+        register(imported(classes[name].replace(":", "."))())
     return _registered[name]
 
 

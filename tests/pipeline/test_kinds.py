@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from fairshards.pipeline.cli.app import app
 from fairshards.pipeline.kinds import kind_named, kind_of, known_kinds, load_recipe, registry
 from fairshards.pipeline.recipe.base import RecipeError
+from fairshards.plugins import PluginError
 from tests.pipeline.third_kind import SentencesRecipe
 
 
@@ -51,3 +52,10 @@ def test_the_schema_of_every_kind_is_printed(installed: None) -> None:
     assert {"pictures", "ehr", "sentences"} <= every.keys() and every["pictures"] == of_pictures
     unknown = CliRunner().invoke(app, ["schema", "--kind", "picture"])
     assert unknown.exit_code == 1 and "did you mean 'pictures'" in unknown.output
+
+
+def test_a_kind_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("volumes", "no_such_package.kinds:Volumes", registry.GROUP)
+    monkeypatch.setattr(registry.importlib.metadata, "entry_points", lambda group: [point])
+    with pytest.raises(PluginError, match=r"no_such_package.kinds.Volumes' can't be imported: there is no module"):
+        kind_named("volumes")
